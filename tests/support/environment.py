@@ -17,6 +17,7 @@ SETTINGS = {
     "UV_CACHE_DIR": REAL_UV_CACHE,
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else each test server starts seven more processes
     "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
     "STREAMLIT_SERVER_ADDRESS": "127.0.0.1",  # without it Streamlit asks the internet for its own address
     "SPARK_LOCAL_IP": "127.0.0.1",

@@ -1,0 +1,31 @@
+"""The store: what Afterglow remembers, in SQLite or PostgreSQL.
+
+Nothing outside this package knows SQL. Open a store with `open_store`, then pass one of its connections
+(`with store.read() as conn`) to the functions here.
+"""
+
+from afterglow_store.engine import Store
+from afterglow_store.ingest import Ingested, ingest_file
+from afterglow_store.migrate import open_store
+from afterglow_store.search import (
+    Page,
+    Query,
+    search_applications,
+    search_experiments,
+    search_runs,
+)
+from afterglow_store.windows import Window, parse_window
+
+__all__ = [
+    "Ingested",
+    "Page",
+    "Query",
+    "Store",
+    "Window",
+    "ingest_file",
+    "open_store",
+    "parse_window",
+    "search_applications",
+    "search_experiments",
+    "search_runs",
+]

@@ -1,0 +1,74 @@
+"""What a stretch of a journal changes, gathered before it is written.
+
+Events say a little each (a job's start, then its end), often about the same row. They are merged here, so that the
+database sees each row once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from afterglow_store.engine import upsert
+from afterglow_store.schema import application, job
+
+Key = tuple[Any, ...]
+
+
+@dataclass
+class RunEvent:
+    """A run as the hook saw it at `as_of`, or only the fact that it is tied to the application (`details` None)."""
+
+    run_id: str
+    as_of: int
+    source: str
+    tracking_uri: str
+    details: dict[str, Any] | None = None
+    ended: bool = False
+
+
+@dataclass
+class Batch:
+    """The changes to one application's rows."""
+
+    application_id: int
+    task_cpus: int
+    open_jobs: dict[int, set[int]]  # running jobs and their stages, to tell which job runs a stage
+    application: dict[str, Any] = field(default_factory=dict)
+    runs: list[RunEvent] = field(default_factory=list)
+    job_tag_runs: dict[str, int] = field(default_factory=dict)  # run id: time of its first job here
+    ended_time: int | None = None
+    rows: dict[sa.Table, dict[Key, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
+
+    def put(self, table: sa.Table, *key: Any, **values: Any) -> None:
+        self.rows[table].setdefault(key, {}).update(values)
+
+    def seen(self, time: int | None) -> None:
+        if time is not None:
+            self.application["last_event_time"] = max(time, self.application.get("last_event_time") or 0)
+
+
+def open_batch(conn: sa.Connection, application_id: int) -> Batch:
+    task_cpus = conn.scalar(sa.select(application.c.task_cpus).where(application.c.id == application_id))
+    running = sa.select(job.c.job_id, job.c.stage_ids).where(
+        job.c.application_id == application_id, job.c.end_time.is_(None)
+    )
+    open_jobs = {job_id: set(stage_ids or ()) for job_id, stage_ids in conn.execute(running)}
+    return Batch(application_id, task_cpus or 1, open_jobs)
+
+
+def write_rows(conn: sa.Connection, batch: Batch) -> None:
+    for table, rows in batch.rows.items():
+        keys = [column.name for column in table.primary_key][1:]
+        alike: dict[frozenset[str], list[dict[str, Any]]] = defaultdict(list)
+        for key, values in rows.items():
+            row = {"application_id": batch.application_id, **dict(zip(keys, key, strict=True)), **values}
+            alike[frozenset(row)].append(row)
+        for group in alike.values():
+            upsert(conn, table, group)
+    if batch.application:
+        changes = sa.update(application).where(application.c.id == batch.application_id)
+        conn.execute(changes.values(**batch.application))

@@ -1,0 +1,115 @@
+"""Opening the store, and the few places where SQLite and PostgreSQL differ."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+
+from afterglow_store.errors import StoreUnreachable
+
+BUSY_TIMEOUT_MS = 30_000  # a writer waits this long for another one before it fails
+WRITES = "afterglow_writes"  # execution option: this transaction is going to write
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store. Reads see one consistent state; a write is one transaction, or nothing."""
+
+    engine: sa.Engine
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        with self.engine.connect() as conn:
+            yield conn
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        with self.engine.connect().execution_options(**{WRITES: True}) as conn, conn.begin():
+            yield conn
+
+    @property
+    def url(self) -> str:
+        """The address without its password."""
+        return self.engine.url.render_as_string(hide_password=True)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def connect(url: str) -> Store:
+    """Open `url` (``sqlite:///path`` or ``postgresql+psycopg://…``) as it is, without bringing its schema up to date.
+
+    Raises StoreUnreachable when the address is malformed, its driver is not installed, or nothing answers.
+    """
+    try:
+        engine = _engine(sa.make_url(url))
+        with engine.connect():
+            return Store(engine)
+    except (ArgumentError, NoSuchModuleError, ImportError) as exc:
+        raise StoreUnreachable(
+            f"store.url = {url!r} cannot be opened: {exc}. "
+            "Use sqlite:///FILE, or postgresql+psycopg://USER@HOST/DB with 'afterglow[postgres]' installed"
+        ) from exc
+    except OperationalError as exc:
+        shown = sa.make_url(url).render_as_string(hide_password=True)
+        raise StoreUnreachable(f"store.url = {shown!r} does not answer: {exc.orig}") from exc
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, pool_pre_ping=True)
+    if url.database:
+        Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url)
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(dbapi: sqlite3.Connection, _record: object) -> None:
+    dbapi.isolation_level = None  # Python's driver would open its transactions too late: see _begin_sqlite
+    dbapi.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    dbapi.execute("PRAGMA journal_mode=WAL")
+    dbapi.execute("PRAGMA synchronous=NORMAL")
+    dbapi.execute("PRAGMA cache_size=-65536")  # KiB
+
+
+def _begin_sqlite(conn: sa.Connection) -> None:
+    """Take the write lock at the start. Otherwise a SELECT before the first write reads outside of the
+    transaction, and two processes that compare and then set lose one of the two."""
+    writes = conn.get_execution_options().get(WRITES, False)
+    conn.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def upsert(
+    conn: sa.Connection,
+    table: sa.Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    newer: str | None = None,
+) -> None:
+    """Insert `rows`, all with the same columns, or set those columns where the primary key exists already.
+
+    With `newer`, a column name, a stored row is left as it is when it holds a larger value there.
+    """
+    if not rows:
+        return
+    dialect = postgresql if conn.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    keys = [column.name for column in table.primary_key]
+    changes = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    if not changes:
+        conn.execute(statement.on_conflict_do_nothing(index_elements=keys), rows)
+        return
+    where = None
+    if newer is not None:
+        where = sa.or_(table.c[newer].is_(None), table.c[newer] <= statement.excluded[newer])
+    conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes, where=where), rows)

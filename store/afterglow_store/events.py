@@ -1,0 +1,254 @@
+"""What each event means for the rows: one small function an event, in a table at the end.
+
+The events are Spark's event-log JSON and Afterglow's additions to it: docs/journal.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from afterglow_store.batch import Batch, RunEvent
+from afterglow_store.redact import redact_properties
+from afterglow_store.schema import FIGURES, application_conf, executor, job, sql_execution, stage
+
+Event = dict[str, Any]
+
+JOB_TAG = "mlflow.run_id="
+_COLUMNS = {f"internal.metrics.{part}": column for column, parts in FIGURES.items() for part in parts}
+_MAX_ERROR = 4_000  # characters
+
+
+def environment(batch: Batch, event: Event) -> None:
+    properties = redact_properties(_pairs(event.get("Spark Properties")))
+    batch.put(application_conf, spark_properties=properties, jvm=_pairs(event.get("JVM Information")))
+    batch.application["master"] = properties.get("spark.master")
+    batch.task_cpus = _whole(properties.get("spark.task.cpus")) or 1
+    batch.application["task_cpus"] = batch.task_cpus
+
+
+def log_start(batch: Batch, event: Event) -> None:
+    batch.application["spark_version"] = event.get("Spark Version")
+
+
+def application_start(batch: Batch, event: Event) -> None:
+    batch.application["name"] = event.get("App Name")
+    batch.application["user_name"] = event.get("User")
+    batch.seen(event.get("Timestamp"))
+
+
+def application_end(batch: Batch, event: Event) -> None:
+    batch.ended_time = batch.application["end_time"] = event.get("Timestamp")
+    batch.seen(event.get("Timestamp"))
+
+
+def executor_added(batch: Batch, event: Event) -> None:
+    info = event.get("Executor Info") or {}
+    batch.put(
+        executor,
+        event["Executor ID"],
+        host=info.get("Host"),
+        cores=info.get("Total Cores"),
+        added_time=event.get("Timestamp"),
+    )
+    batch.seen(event.get("Timestamp"))
+
+
+def executor_removed(batch: Batch, event: Event) -> None:
+    batch.put(
+        executor,
+        event["Executor ID"],
+        removed_time=event.get("Timestamp"),
+        removed_reason=event.get("Removed Reason"),
+    )
+    batch.seen(event.get("Timestamp"))
+
+
+def job_start(batch: Batch, event: Event) -> None:
+    job_id, stage_ids = event["Job ID"], event.get("Stage IDs") or []
+    properties = event.get("Properties") or {}
+    tags = [tag for tag in (properties.get("spark.job.tags") or "").split(",") if tag]
+    time, run_id = event.get("Submission Time"), run_of(properties)
+    batch.open_jobs[job_id] = set(stage_ids)
+    batch.put(
+        job,
+        job_id,
+        status="RUNNING",
+        start_time=time,
+        description=properties.get("spark.job.description"),
+        job_group=properties.get("spark.jobGroup.id"),
+        run_id=run_id,
+        execution_id=_whole(properties.get("spark.sql.execution.id")),
+        stage_ids=stage_ids,
+        tasks=sum(info.get("Number of Tasks") or 0 for info in event.get("Stage Infos") or []),
+        tags=tags,
+    )
+    if run_id is not None:
+        batch.job_tag_runs.setdefault(run_id, time or 0)
+    batch.seen(time)
+
+
+def job_end(batch: Batch, event: Event) -> None:
+    result = event.get("Job Result") or {}
+    succeeded = result.get("Result") == "JobSucceeded"
+    error = None if succeeded else ((result.get("Exception") or {}).get("Message") or "failed")[:_MAX_ERROR]
+    time = event.get("Completion Time")
+    batch.open_jobs.pop(event["Job ID"], None)
+    status = "SUCCEEDED" if succeeded else "FAILED"
+    batch.put(job, event["Job ID"], status=status, end_time=time, error=error)
+    batch.seen(time)
+
+
+def stage_submitted(batch: Batch, event: Event) -> None:
+    info = event["Stage Info"]
+    batch.put(
+        stage,
+        info["Stage ID"],
+        info.get("Stage Attempt ID") or 0,
+        job_id=_running_job(batch, info["Stage ID"]),
+        name=info.get("Stage Name"),
+        status="RUNNING",
+        start_time=info.get("Submission Time"),
+        tasks=info.get("Number of Tasks"),
+    )
+    batch.seen(info.get("Submission Time"))
+
+
+def stage_completed(batch: Batch, event: Event) -> None:
+    info = event["Stage Info"]
+    error = info.get("Failure Reason")
+    figures = _figures(info.get("Accumulables") or [])
+    batch.put(
+        stage,
+        info["Stage ID"],
+        info.get("Stage Attempt ID") or 0,
+        name=info.get("Stage Name"),
+        status="FAILED" if error else "COMPLETE",
+        start_time=info.get("Submission Time"),
+        end_time=info.get("Completion Time"),
+        tasks=info.get("Number of Tasks"),
+        error=error and error[:_MAX_ERROR],
+        core_ms=figures["executor_run_ms"] * batch.task_cpus,
+        **figures,
+    )
+    batch.seen(info.get("Completion Time"))
+
+
+def stage_tasks(batch: Batch, event: Event) -> None:
+    batch.put(
+        stage,
+        event["Stage ID"],
+        event.get("Stage Attempt ID") or 0,
+        succeeded_tasks=event.get("Succeeded"),
+        failed_tasks=event.get("Failed"),
+        killed_tasks=event.get("Killed"),
+    )
+
+
+def sql_start(batch: Batch, event: Event) -> None:
+    batch.put(
+        sql_execution,
+        event["executionId"],
+        status="RUNNING",
+        description=event.get("description"),
+        start_time=event.get("time"),
+        run_id=run_of({"spark.job.tags": ",".join(event.get("jobTags") or ())}),
+        plan=(event.get("physicalPlanDescription") or "")[:_MAX_ERROR],
+    )
+    batch.seen(event.get("time"))
+
+
+def sql_end(batch: Batch, event: Event) -> None:
+    error = event.get("errorMessage") or None
+    batch.put(
+        sql_execution,
+        event["executionId"],
+        status="FAILED" if error else "COMPLETED",
+        end_time=event.get("time"),
+        error=error and error[:_MAX_ERROR],
+    )
+    batch.seen(event.get("time"))
+
+
+def heartbeat(batch: Batch, event: Event) -> None:
+    batch.application["lost_events"] = event.get("Dropped") or 0
+    batch.seen(event.get("Timestamp"))
+
+
+def run_event(batch: Batch, event: Event) -> None:
+    batch.runs.append(
+        RunEvent(
+            run_id=event["Run ID"],
+            as_of=event["Timestamp"],
+            source=event.get("Source") or "tag",
+            tracking_uri=event.get("Tracking URI") or "",
+            details=event.get("Run"),
+            ended=event["Event"] == "AfterglowRunEnd",
+        )
+    )
+    batch.seen(event["Timestamp"])
+
+
+def driver_end(batch: Batch, event: Event) -> None:
+    batch.application["driver_outcome"] = event.get("Outcome")
+    batch.application["driver_error"] = (event.get("Error") or None) and event["Error"][:_MAX_ERROR]
+    batch.ended_time = batch.ended_time or event.get("Timestamp")
+    batch.seen(event.get("Timestamp"))
+
+
+HANDLERS: dict[str, Callable[[Batch, Event], None]] = {
+    "SparkListenerLogStart": log_start,
+    "SparkListenerEnvironmentUpdate": environment,
+    "SparkListenerApplicationStart": application_start,
+    "SparkListenerApplicationEnd": application_end,
+    "SparkListenerExecutorAdded": executor_added,
+    "SparkListenerExecutorRemoved": executor_removed,
+    "SparkListenerJobStart": job_start,
+    "SparkListenerJobEnd": job_end,
+    "SparkListenerStageSubmitted": stage_submitted,
+    "SparkListenerStageCompleted": stage_completed,
+    "org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionStart": sql_start,
+    "org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionEnd": sql_end,
+    "AfterglowStageTasks": stage_tasks,
+    "AfterglowHeartbeat": heartbeat,
+    "AfterglowRunStart": run_event,
+    "AfterglowRunEnd": run_event,
+    "AfterglowDriverEnd": driver_end,
+}
+
+
+def run_of(properties: dict[str, str]) -> str | None:
+    """The MLflow run that a job with these properties served: by our job tag, in the form of Classic (verbatim) or of
+    Spark Connect (`SparkConnect_SessionTag_User_…_Session_…_Tag_mlflow.run_id=…`).
+
+    Two different runs in one job's tags are leaked tags (PYSPARK_PIN_THREAD=false): then no one knows, and it is None.
+    """
+    tags = (properties.get("spark.job.tags") or "").split(",")
+    runs = {tag.rpartition(JOB_TAG)[2] for tag in tags if JOB_TAG in tag}
+    return runs.pop() if len(runs) == 1 else None
+
+
+def _running_job(batch: Batch, stage_id: int) -> int | None:
+    """The job that runs this stage: of the running jobs that need it, the one that came first."""
+    return min((job_id for job_id, stages in batch.open_jobs.items() if stage_id in stages), default=None)
+
+
+def _figures(accumulables: list[dict[str, Any]]) -> dict[str, int]:
+    figures = dict.fromkeys(FIGURES, 0)
+    for each in accumulables:
+        column = _COLUMNS.get(each.get("Name") or "")
+        if column is not None:
+            figures[column] += _whole(each.get("Value")) or 0
+    return figures
+
+
+def _whole(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _pairs(value: Any) -> dict[str, str]:
+    """Spark writes these as an object; its REST API and older logs as a list of pairs."""
+    return {str(key): str(each) for key, each in (value.items() if isinstance(value, dict) else value or ())}

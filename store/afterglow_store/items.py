@@ -1,0 +1,178 @@
+"""One thing and what belongs to it: an application with its jobs and items, an experiment, a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from afterglow_store.errors import NotFound
+from afterglow_store.schema import (
+    application,
+    application_conf,
+    executor,
+    experiment,
+    job,
+    run,
+    source,
+    sql_execution,
+    stage,
+)
+from afterglow_store.search import Query, Row, search_applications, search_experiments, search_runs
+
+ITEMS_LIMIT = 5_000  # runs of one application on one page
+
+
+def application_by_id(conn: sa.Connection, application_id: int) -> Row:
+    """The application as search_applications lists it, with `spark_properties`, `jvm` and `last_heard_time`. Raises
+    NotFound."""
+    row = conn.execute(sa.select(application.c.app_id).where(application.c.id == application_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"application {application_id} is not in the store")
+    page = search_applications(conn, Query(app=row.app_id, limit=1_000))
+    found = next(each for each in page.rows if each["id"] == application_id)
+    conf = conn.execute(
+        sa.select(application_conf).where(application_conf.c.application_id == application_id)
+    ).one_or_none()
+    found["spark_properties"] = conf.spark_properties if conf else {}
+    found["jvm"] = conf.jvm if conf else {}
+    heard = sa.select(sa.func.max(source.c.updated_time)).where(source.c.application_id == application_id)
+    found["last_heard_time"] = conn.scalar(heard)
+    return found
+
+
+def application_by_app_id(conn: sa.Connection, app_id: str) -> Row:
+    """The latest application of that Spark id. Raises NotFound."""
+    newest = (
+        sa.select(application.c.id)
+        .where(application.c.app_id == app_id)
+        .order_by(application.c.start_time.desc())
+        .limit(1)
+    )
+    found = conn.scalar(newest)
+    if found is None:
+        raise NotFound(f"application {app_id} is not in the store")
+    return application_by_id(conn, found)
+
+
+def items_of(conn: sa.Connection, application_id: int) -> list[Row]:
+    """The experiments that an application wrote to, each with its `items`: the application's runs in it, parents with
+    their `children`, oldest first, every one as search_runs gives it."""
+    runs = search_runs(
+        conn,
+        Query(application_id=application_id, limit=ITEMS_LIMIT, descending=False),
+    ).rows
+    experiments = search_experiments(conn, Query(application_id=application_id, limit=ITEMS_LIMIT)).rows
+    roots = tree(runs)
+    for each in experiments:
+        key = (each["server"], each["experiment_id"])
+        each["items"] = [row for row in roots if (row["server"], row["experiment_id"]) == key]
+    return experiments
+
+
+def tree(runs: list[Row]) -> list[Row]:
+    """The runs as a forest: each gets `children`; a run whose parent is not among them is a root."""
+    by_id = {row["run_id"]: row for row in runs}
+    for row in runs:
+        row["children"] = []
+    roots: list[Row] = []
+    for row in runs:
+        parent = by_id.get(row["parent_run_id"] or "")
+        (parent["children"] if parent is not None and parent is not row else roots).append(row)
+    return roots
+
+
+def jobs_of(conn: sa.Connection, application_id: int) -> list[Row]:
+    """The jobs of an application, newest first, each with `run_name`, `core_seconds` and `duration_ms`."""
+    return _jobs(conn, job.c.application_id == application_id)
+
+
+def jobs_of_run(conn: sa.Connection, run_id: str) -> list[Row]:
+    """The Spark jobs that a run caused, in all its applications, newest first."""
+    return _jobs(conn, job.c.run_id == run_id)
+
+
+def _jobs(conn: sa.Connection, which: sa.ColumnElement[bool]) -> list[Row]:
+    rows = conn.execute(
+        sa.select(
+            *job.c,
+            run.c.name.label("run_name"),
+            application.c.app_id,
+            (sa.func.coalesce(job.c.core_ms, 0) / sa.literal(1000.0, sa.Float)).label("core_seconds"),
+            (job.c.end_time - job.c.start_time).label("duration_ms"),
+        )
+        .select_from(
+            job.join(application, application.c.id == job.c.application_id).outerjoin(run, run.c.run_id == job.c.run_id)
+        )
+        .where(which)
+        .order_by(job.c.start_time.desc(), job.c.job_id.desc())
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def stages_of(conn: sa.Connection, application_id: int) -> list[Row]:
+    """The stage attempts of an application, newest first."""
+    return _of_application(conn, stage, application_id, stage.c.stage_id.desc(), stage.c.attempt.desc())
+
+
+def executors_of(conn: sa.Connection, application_id: int) -> list[Row]:
+    return _of_application(conn, executor, application_id, executor.c.added_time, executor.c.executor_id)
+
+
+def sql_executions_of(conn: sa.Connection, application_id: int) -> list[Row]:
+    return _of_application(conn, sql_execution, application_id, sql_execution.c.execution_id.desc())
+
+
+def _of_application(
+    conn: sa.Connection, table: sa.Table, application_id: int, *order: sa.ColumnElement[Any]
+) -> list[Row]:
+    rows = conn.execute(sa.select(table).where(table.c.application_id == application_id).order_by(*order))
+    return [dict(row._mapping) for row in rows]
+
+
+def experiment_by_id(conn: sa.Connection, server: str, experiment_id: str) -> Row:
+    """The experiment as search_experiments lists it. Raises NotFound."""
+    page = search_experiments(conn, Query(server=server, experiment=experiment_id, limit=10))
+    for row in page.rows:
+        if row["experiment_id"] == experiment_id:
+            return row
+    raise NotFound(f"experiment {experiment_id} of server {server} is not in the store")
+
+
+def run_by_id(conn: sa.Connection, run_id: str) -> Row:
+    """The run as search_runs lists it, with `children` (rows of its child runs) and `parent` (row, or None). Raises
+    NotFound."""
+    found = _runs(conn, run.c.run_id == run_id)
+    if not found:
+        raise NotFound(f"run {run_id} is not in the store")
+    row = found[0]
+    row["children"] = _runs(conn, run.c.parent_run_id == run_id)
+    parent = row["parent_run_id"]
+    row["parent"] = next(iter(_runs(conn, run.c.run_id == parent)), None) if parent else None
+    return row
+
+
+def _runs(conn: sa.Connection, which: sa.ColumnElement[bool]) -> list[Row]:
+    return search_runs(conn, Query(limit=ITEMS_LIMIT, descending=False), which).rows
+
+
+def run_details(conn: sa.Connection, run_id: str) -> Row | None:
+    """The run in the form of the journal's `Run` object, as far as the store knows it; None where it does not."""
+    of = sa.and_(experiment.c.server == run.c.server, experiment.c.experiment_id == run.c.experiment_id)
+    row = conn.execute(
+        sa.select(*run.c, experiment.c.name.label("experiment_name"))
+        .select_from(run.outerjoin(experiment, of))
+        .where(run.c.run_id == run_id)
+    ).one_or_none()
+    if row is None:
+        return None
+    details = {name: getattr(row, column) for name, column in _DETAILS.items()}
+    return details | {name: getattr(row, name) for name in _LATE_DETAILS if getattr(row, name) is not None}
+
+
+_SAME_NAME = (
+    "run_id", "experiment_id", "experiment_name", "status", "start_time", "end_time", "lifecycle_stage",
+    "source_name", "source_type", "artifact_uri", "params", "metrics", "tags",
+)  # fmt: skip
+_DETAILS = {name: name for name in _SAME_NAME} | {"run_name": "name", "user": "user_name"}
+_LATE_DETAILS = ("outputs", "outputs_complete", "registered_versions")

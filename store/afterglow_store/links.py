@@ -1,0 +1,76 @@
+"""Links: which run belongs to which application, and how we know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+
+from afterglow_store.engine import upsert
+from afterglow_store.schema import application, link, run
+
+# The stronger the evidence, the later: a link keeps the strongest that it was given.
+SOURCES = ("inferred", "executor", "job-tag", "tag", "client", "resumed")
+APP_ID_TAG = "spark.app.id"
+APP_START_TAG = "spark.app.startTime"
+
+
+def add_links(conn: sa.Connection, application_id: int, runs: Mapping[str, tuple[str, int]]) -> None:
+    """Tie runs to an application: `runs` gives each run id its link source and the time (ms) it was first seen."""
+    if not runs:
+        return
+    known = dict(
+        conn.execute(
+            sa.select(link.c.run_id, link.c.source).where(
+                link.c.application_id == application_id, link.c.run_id.in_(runs)
+            )
+        ).tuples()
+    )
+    new = [
+        {"run_id": run_id, "application_id": application_id, "source": source, "first_seen": time}
+        for run_id, (source, time) in runs.items()
+        if run_id not in known
+    ]
+    stronger = [
+        {"run_id": run_id, "application_id": application_id, "source": source, "first_seen": time}
+        for run_id, (source, time) in runs.items()
+        if run_id in known and SOURCES.index(source) > SOURCES.index(known[run_id])
+    ]
+    upsert(conn, link, new)
+    upsert(conn, link, stronger)
+
+
+def link_by_tag(conn: sa.Connection, run_id: str, app_id: str, app_start: int | None, time: int) -> list[int]:
+    """Tie a run to the application that its tags name, if the store has it. Returns the applications tied."""
+    named = sa.select(application.c.id).where(application.c.app_id == app_id)
+    if app_start is not None:
+        named = named.where(application.c.start_time == app_start)
+    else:  # a foreign tag without the start: the attempt of that id which had begun by then
+        named = named.where(application.c.start_time <= time)
+    found = list(conn.scalars(named.order_by(application.c.start_time.desc()).limit(1)))
+    for application_id in found:
+        add_links(conn, application_id, {run_id: ("tag", time)})
+    return found
+
+
+def link_waiting_runs(conn: sa.Connection, application_id: int) -> list[str]:
+    """Tie the runs that came into the store before the application which their tags name."""
+    app = conn.execute(
+        sa.select(application.c.app_id, application.c.start_time).where(application.c.id == application_id)
+    ).one()
+    already = sa.select(link.c.run_id).where(link.c.application_id == application_id)
+    waiting = sa.select(run.c.run_id, run.c.start_time).where(
+        run.c.app_id_tag == app.app_id,
+        sa.or_(
+            run.c.app_start_tag == app.start_time,
+            sa.and_(run.c.app_start_tag.is_(None), run.c.start_time >= app.start_time),
+        ),
+        run.c.run_id.not_in(already),
+    )
+    found = {run_id: ("tag", start or app.start_time) for run_id, start in conn.execute(waiting)}
+    add_links(conn, application_id, found)
+    return list(found)
+
+
+def applications_of(conn: sa.Connection, run_id: str) -> list[int]:
+    return list(conn.scalars(sa.select(link.c.application_id).where(link.c.run_id == run_id)))

@@ -1,0 +1,282 @@
+"""The tables. Wide rows, one for each thing that a page lists; what a row adds up is stored in it.
+
+Times are milliseconds since 1970 UTC, sizes bytes. JSON is kept as text on both databases: it is only ever
+read whole, and what is searched has a column of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Json(sa.types.TypeDecorator[Any]):
+    """A JSON value as text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        return None if value is None else orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+        return None if value is None else orjson.loads(value)
+
+
+Millis = BigInteger
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+# What Spark adds up for the tasks of a stage, and therefore of a job, a run and an application:
+# our column, and the accumulators whose sum it is.
+FIGURES: dict[str, tuple[str, ...]] = {
+    "executor_run_ms": ("executorRunTime",),
+    "executor_cpu_ns": ("executorCpuTime",),
+    "gc_ms": ("jvmGCTime",),
+    "input_bytes": ("input.bytesRead",),
+    "input_records": ("input.recordsRead",),
+    "output_bytes": ("output.bytesWritten",),
+    "output_records": ("output.recordsWritten",),
+    "shuffle_read_bytes": ("shuffle.read.remoteBytesRead", "shuffle.read.localBytesRead"),
+    "shuffle_read_records": ("shuffle.read.recordsRead",),
+    "shuffle_write_bytes": ("shuffle.write.bytesWritten",),
+    "shuffle_write_records": ("shuffle.write.recordsWritten",),
+    "memory_spilled_bytes": ("memoryBytesSpilled",),
+    "disk_spilled_bytes": ("diskBytesSpilled",),
+}
+TASK_COUNTS = ("succeeded_tasks", "failed_tasks", "killed_tasks")
+SUMS = (*FIGURES, *TASK_COUNTS, "core_ms")  # core_ms: executor_run_ms × spark.task.cpus
+
+
+def _sums() -> list[Column[Any]]:
+    return [Column(name, BigInteger) for name in SUMS]
+
+
+def _application_id(**options: Any) -> Column[Any]:
+    return Column("application_id", Id, ForeignKey("application.id", ondelete="CASCADE"), **options)
+
+
+application = Table(
+    "application",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("app_id", Text, nullable=False),
+    Column("attempt", Text, nullable=False),  # '' where the cluster manager has no attempts
+    Column("start_time", Millis, nullable=False),
+    Column("driver_host", Text, nullable=False),
+    Column("name", Text),
+    Column("user_name", Text),
+    Column("master", Text),
+    Column("spark_version", Text),
+    Column("status", Text, nullable=False, server_default="RUNNING"),
+    Column("status_reason", Text),
+    Column("end_time", Millis),
+    Column("last_event_time", Millis),
+    Column("driver_outcome", Text),  # what the hook saw at the interpreter's exit: clean, exception
+    Column("driver_error", Text),
+    Column("task_cpus", Integer, nullable=False, server_default="1"),
+    Column("lost_events", BigInteger, nullable=False, server_default="0"),
+    Column("jobs", Integer, nullable=False, server_default="0"),
+    Column("failed_jobs", Integer, nullable=False, server_default="0"),
+    Column("runs", Integer, nullable=False, server_default="0"),
+    Column("failed_runs", Integer, nullable=False, server_default="0"),
+    Column("experiments", Integer, nullable=False, server_default="0"),
+    *_sums(),
+    sa.UniqueConstraint("app_id", "attempt", "start_time", "driver_host"),
+    Index(None, "start_time", "id"),
+    Index(None, "status", "start_time"),
+    Index(None, "name", "start_time"),
+)
+
+application_conf = Table(
+    "application_conf",
+    metadata,
+    _application_id(primary_key=True),
+    Column("spark_properties", Json),  # {key: value}, redacted where it was written
+    Column("jvm", Json),
+)
+
+job = Table(
+    "job",
+    metadata,
+    _application_id(primary_key=True),
+    Column("job_id", Integer, primary_key=True, autoincrement=False),
+    Column("status", Text),  # RUNNING, SUCCEEDED, FAILED
+    Column("start_time", Millis),
+    Column("end_time", Millis),
+    Column("description", Text),
+    Column("job_group", Text),
+    Column("run_id", Text),  # the MLflow run that it served, by its Spark job tag
+    Column("execution_id", BigInteger),
+    Column("stage_ids", Json),
+    Column("tasks", Integer),
+    Column("tags", Json),
+    Column("error", Text),
+    *_sums(),
+    Index(None, "run_id"),
+    Index(None, "application_id", "execution_id"),
+)
+
+stage = Table(
+    "stage",
+    metadata,
+    _application_id(primary_key=True),
+    Column("stage_id", Integer, primary_key=True, autoincrement=False),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("job_id", Integer),  # the job that ran it; jobs that found it done skipped it
+    Column("name", Text),
+    Column("status", Text),  # RUNNING, COMPLETE, FAILED
+    Column("start_time", Millis),
+    Column("end_time", Millis),
+    Column("tasks", Integer),
+    Column("error", Text),
+    *_sums(),
+    Index(None, "application_id", "job_id"),
+)
+
+executor = Table(
+    "executor",
+    metadata,
+    _application_id(primary_key=True),
+    Column("executor_id", Text, primary_key=True),
+    Column("host", Text),
+    Column("cores", Integer),
+    Column("added_time", Millis),
+    Column("removed_time", Millis),
+    Column("removed_reason", Text),
+)
+
+sql_execution = Table(
+    "sql_execution",
+    metadata,
+    _application_id(primary_key=True),
+    Column("execution_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("status", Text),  # RUNNING, COMPLETED, FAILED
+    Column("description", Text),
+    Column("start_time", Millis),
+    Column("end_time", Millis),
+    Column("run_id", Text),
+    Column("plan", Text),
+    Column("error", Text),
+)
+
+tracking_server = Table(
+    "tracking_server",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("uri", Text, nullable=False),
+    Column("aliases", Json),
+    Column("last_sync_time", Millis),
+    Column("last_error", Text),
+    Column("last_error_time", Millis),
+)
+
+experiment = Table(
+    "experiment",
+    metadata,
+    Column("server", Text, primary_key=True),
+    Column("experiment_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("lifecycle_stage", Text),
+    Column("artifact_location", Text),
+    Column("created_time", Millis),
+    Column("updated_time", Millis),
+    Column("tags", Json),
+    Index(None, "name"),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("server", Text, nullable=False),
+    Column("tracking_uri", Text),
+    Column("experiment_id", Text, nullable=False),
+    Column("name", Text),
+    Column("status", Text),
+    Column("effective_status", Text),
+    Column("status_reason", Text),
+    Column("start_time", Millis),
+    Column("end_time", Millis),
+    Column("user_name", Text),
+    Column("source_name", Text),
+    Column("source_type", Text),
+    Column("artifact_uri", Text),
+    Column("lifecycle_stage", Text),
+    Column("parent_run_id", Text),
+    Column("app_id_tag", Text),  # the run's tag spark.app.id …
+    Column("app_start_tag", Millis),  # … and spark.app.startTime
+    Column("registered_versions", Json),  # [{"name", "version"}]
+    Column("params", Json),
+    Column("metrics", Json),
+    Column("tags", Json),
+    Column("outputs", Json),  # [{"path", "size"}]
+    Column("outputs_complete", Boolean),
+    Column("as_of", Millis, nullable=False),  # when MLflow was asked: an older answer never replaces a newer one
+    Column("content_hash", Text),
+    Column("jobs", Integer, nullable=False, server_default="0"),
+    Column("failed_jobs", Integer, nullable=False, server_default="0"),
+    *_sums(),
+    Index(None, "start_time", "run_id"),
+    Index(None, "status", "start_time"),
+    Index(None, "server", "experiment_id", "start_time"),
+    Index(None, "parent_run_id"),
+    Index(None, "app_id_tag"),
+)
+
+link = Table(
+    "link",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    _application_id(primary_key=True),
+    Column("source", Text, nullable=False),  # tag, job-tag, client, resumed, executor, inferred
+    Column("first_seen", Millis, nullable=False),
+    Index(None, "application_id", "run_id"),
+)
+
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("item_type", Text, nullable=False),  # run, experiment
+    Column("item_id", Text, nullable=False),  # run id; experiments: server/experiment id
+    Column("taken_time", Millis, nullable=False),
+    Column("cause", Text, nullable=False),  # run end, application end, sync
+    Column("application_id", Id),
+    Column("content_hash", Text, nullable=False),
+    Index(None, "item_type", "item_id", "taken_time"),
+    Index(None, "application_id"),
+)
+
+snapshot_content = Table(
+    "snapshot_content",
+    metadata,
+    Column("content_hash", Text, primary_key=True),
+    Column("content", LargeBinary, nullable=False),  # zlib of the JSON
+)
+
+source = Table(
+    "source",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("path", Text, nullable=False, unique=True),
+    Column("instance", Text),
+    Column("writer", Text),  # listener, hook, spark
+    Column("position", BigInteger, nullable=False, server_default="0"),  # bytes that are in the rows
+    Column("application_id", Id),
+    Column("lines", BigInteger, nullable=False, server_default="0"),
+    Column("bad_lines", BigInteger, nullable=False, server_default="0"),
+    Column("error", Text),
+    Column("updated_time", Millis),
+)

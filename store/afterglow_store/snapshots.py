@@ -1,0 +1,92 @@
+"""Snapshots: the details of an item at one moment, never changed, each content kept once."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from afterglow_store.engine import upsert
+from afterglow_store.errors import NotFound
+from afterglow_store.schema import snapshot, snapshot_content
+
+RUN_END, APPLICATION_END, SYNC = "run end", "application end", "sync"
+
+
+def content_hash(details: dict[str, Any]) -> str:
+    return hashlib.sha256(_canonical(details)).hexdigest()
+
+
+def take(
+    conn: sa.Connection,
+    item_type: str,
+    item_id: str,
+    details: dict[str, Any],
+    *,
+    time: int,
+    cause: str,
+    application_id: int | None = None,
+) -> None:
+    """Keep `details` as the item's snapshot at `time` (ms). The same snapshot twice is one."""
+    digest = content_hash(details)
+    upsert(
+        conn,
+        snapshot_content,
+        [{"content_hash": digest, "content": zlib.compress(_canonical(details))}],
+    )
+    same = sa.select(snapshot.c.id).where(
+        snapshot.c.item_type == item_type,
+        snapshot.c.item_id == item_id,
+        snapshot.c.taken_time == time,
+        snapshot.c.cause == cause,
+    )
+    if conn.scalar(same.limit(1)) is None:
+        conn.execute(
+            sa.insert(snapshot).values(
+                item_type=item_type,
+                item_id=item_id,
+                taken_time=time,
+                cause=cause,
+                application_id=application_id,
+                content_hash=digest,
+            )
+        )
+
+
+def last_hash(conn: sa.Connection, item_type: str, item_id: str) -> str | None:
+    newest = (
+        sa.select(snapshot.c.content_hash)
+        .where(snapshot.c.item_type == item_type, snapshot.c.item_id == item_id)
+        .order_by(snapshot.c.taken_time.desc(), snapshot.c.id.desc())
+        .limit(1)
+    )
+    return conn.scalar(newest)
+
+
+def snapshots_of(conn: sa.Connection, item_type: str, item_id: str) -> list[dict[str, Any]]:
+    """The snapshots of an item without their content, newest first: id, taken_time (ms), cause, application_id."""
+    rows = conn.execute(
+        sa.select(snapshot)
+        .where(snapshot.c.item_type == item_type, snapshot.c.item_id == item_id)
+        .order_by(snapshot.c.taken_time.desc(), snapshot.c.id.desc())
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def content(conn: sa.Connection, snapshot_id: int) -> dict[str, Any]:
+    """What the item was at that moment. Raises NotFound."""
+    found = conn.scalar(
+        sa.select(snapshot_content.c.content)
+        .join(snapshot, snapshot.c.content_hash == snapshot_content.c.content_hash)
+        .where(snapshot.c.id == snapshot_id)
+    )
+    if found is None:
+        raise NotFound(f"snapshot {snapshot_id} is not in the store")
+    return dict(orjson.loads(zlib.decompress(found)))
+
+
+def _canonical(details: dict[str, Any]) -> bytes:
+    return orjson.dumps(details, option=orjson.OPT_SORT_KEYS)

@@ -1,0 +1,41 @@
+"""MLflow tracking servers by their name: one server may be known under several URIs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from afterglow_store.engine import upsert
+from afterglow_store.redact import redact_text
+from afterglow_store.schema import run, tracking_server
+
+
+def know_server(conn: sa.Connection, name: str, uri: str, aliases: list[str]) -> None:
+    upsert(conn, tracking_server, [{"name": name, "uri": redact_text(uri), "aliases": aliases}])
+
+
+def server_of(conn: sa.Connection, run_id: str, uri: str) -> str:
+    """The name of the server that has this run: as the store knows it, else by its URI, else the URI itself."""
+    known = conn.scalar(sa.select(run.c.server).where(run.c.run_id == run_id))
+    if known is not None:
+        return str(known)
+    for name, own_uri, aliases in conn.execute(
+        sa.select(tracking_server.c.name, tracking_server.c.uri, tracking_server.c.aliases)
+    ):
+        if uri in (own_uri, *(aliases or ())):
+            return str(name)
+    return redact_text(uri) or "unknown"
+
+
+def servers(conn: sa.Connection) -> list[dict[str, Any]]:
+    """All known servers: name, uri, aliases, last_sync_time (ms), last_error, last_error_time (ms)."""
+    rows = conn.execute(sa.select(tracking_server).order_by(tracking_server.c.name))
+    return [dict(row._mapping) for row in rows]
+
+
+def synced(conn: sa.Connection, name: str, time: int, error: str | None = None) -> None:
+    """Note how the last sync of a server went at `time` (ms)."""
+    values: dict[str, Any] = {"last_error": error}
+    values["last_sync_time" if error is None else "last_error_time"] = time
+    conn.execute(sa.update(tracking_server).where(tracking_server.c.name == name).values(**values))

@@ -1,0 +1,67 @@
+# One word a habit. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# Only relative paths below: a checkout whose path has a space in it works.
+BIN := .venv/bin
+UV := .tools/uv/bin/uv
+PYTHON ?= python3
+export PYTHON
+# The environment is made from the Python that is here, never from one that uv would download.
+export UV_PYTHON_DOWNLOADS := never
+# Another environment may be active in the caller's shell; this checkout has its own.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+
+.PHONY: help
+help: ## This list
+	@echo "make …"
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 14
+
+.PHONY: demo
+demo: jar ## Two real Spark jobs, then Monitor with their runs on http://127.0.0.1:8501
+	@$(BIN)/afterglow demo $(ARGS)
+
+.PHONY: test
+test: .venv/synced ## Lint, types and all tests; ARGS="-k snapshot" chooses among the tests
+	@tools/bootstrap.sh --optional jdk chromium postgresql
+	@$(MAKE) lint
+	@if command -v javac >/dev/null; then $(MAKE) jar; fi
+	@$(BIN)/pytest --durations=10 $(ARGS)
+
+.PHONY: lint
+lint: .venv/synced ## Formatting, lint rules, types, import contracts
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { echo "not formatted; run: make format"; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-show-summary
+
+.PHONY: format
+format: .venv/synced ## Format the code and mend what the linter can mend
+	@$(BIN)/ruff check --fix --quiet || true
+	@$(BIN)/ruff format
+
+.PHONY: jar
+jar: .venv/synced ## Compile the Spark listener into listener/afterglow/jars/
+	@tools/bootstrap.sh jdk
+	@$(BIN)/python listener/build_jar.py --check >/dev/null 2>&1 || $(BIN)/python listener/build_jar.py
+
+.PHONY: wheel
+wheel: jar ## Build the wheel, with the jar in it, into dist/
+	@$(UV) build --wheel
+
+.PHONY: clean
+clean: ## Remove what was built: environment, tools, jar, caches
+	rm -rf .venv .tools dist build listener/afterglow/jars
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(UV): tools/bootstrap.sh
+	@tools/bootstrap.sh python
+	@touch $@
+
+.venv/synced: $(UV) uv.lock pyproject.toml
+	@$(UV) sync --locked --all-extras
+	@touch $@

@@ -19,13 +19,10 @@ def add_links(conn: sa.Connection, application_id: int, runs: Mapping[str, tuple
     """Tie runs to an application: `runs` gives each run id its link source and the time (ms) it was first seen."""
     if not runs:
         return
-    known = dict(
-        conn.execute(
-            sa.select(link.c.run_id, link.c.source).where(
-                link.c.application_id == application_id, link.c.run_id.in_(runs)
-            )
-        ).tuples()
+    of_these = sa.select(link.c.run_id, link.c.source).where(
+        link.c.application_id == application_id, link.c.run_id.in_(runs)
     )
+    known: dict[str, str] = {row.run_id: row.source for row in conn.execute(of_these)}
     new = [
         {"run_id": run_id, "application_id": application_id, "source": source, "first_seen": time}
         for run_id, (source, time) in runs.items()

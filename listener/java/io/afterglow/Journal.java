@@ -1,0 +1,113 @@
+package io.afterglow;
+
+import java.net.InetAddress;
+import java.nio.file.Path;
+import java.util.Set;
+import java.util.UUID;
+import org.apache.spark.SparkConf;
+
+/** One application instance's journal: lines are offered here, and written by a thread of its own. */
+final class Journal {
+  private static final int VERSION = 1;
+
+  private final String instance = UUID.randomUUID().toString();
+  private final long startedAt = System.currentTimeMillis();
+  private final Path path;
+  private final EventQueue queue;
+  private final JournalWriter writer;
+  private final long flushTimeoutMillis;
+  private volatile boolean applicationEnded;
+
+  private Journal(Settings settings, Health health, Set<Integer> runningJobs) throws BadSetting {
+    path = settings.journalDir().resolve(instance + ".jsonl");
+    flushTimeoutMillis = settings.flushTimeoutMillis();
+    queue = new EventQueue(health, settings.queueBytes());
+    Heartbeat heartbeat = new Heartbeat(queue, health, runningJobs, settings.heartbeatMillis());
+    writer = new JournalWriter(path, queue, health, heartbeat, new Redaction(settings.redaction()));
+    queue.offer(Rank.FACT, new AfterglowLine("AfterglowJournalStart", this::describe));
+    queue.offer(Rank.FACT, new AfterglowLine("SparkListenerLogStart", Journal::describeSpark));
+  }
+
+  /** Null when the settings switch Afterglow off, or cannot be understood. */
+  static Journal start(SparkConf conf, Health health, Set<Integer> runningJobs) {
+    try {
+      Settings settings = new Settings(conf, System.getenv());
+      if (!settings.enabled()) {
+        health.offQuietly();
+        return null;
+      }
+      Journal journal = new Journal(settings, health, runningJobs);
+      journal.writer.start(journal::beforeExit);
+      return journal;
+    } catch (BadSetting e) {
+      health.off(e.getMessage());
+    } catch (Throwable t) {
+      health.off("it did not start: " + t);
+    }
+    return null;
+  }
+
+  String instance() {
+    return instance;
+  }
+
+  Path path() {
+    return path;
+  }
+
+  /** Whether the file is open; waits for that, up to {@code millis}. */
+  boolean opened(long millis) throws InterruptedException {
+    return writer.opened(millis);
+  }
+
+  boolean offer(Rank rank, Line line) {
+    return queue.offer(rank, line);
+  }
+
+  boolean flush(long millis) throws InterruptedException {
+    return writer.flush(millis);
+  }
+
+  /**
+   * Has all of it written and on the disk at once, without waiting for that. The journal stays open: Spark may still
+   * say how the last job ended, and Python how its run did.
+   */
+  void applicationEnded() {
+    applicationEnded = true;
+    writer.applicationEnded();
+  }
+
+  /**
+   * What the JVM waits for before it exits. Spark stops its context in a shutdown hook beside this one, so the
+   * application's end may be yet to come.
+   */
+  private void beforeExit() {
+    long deadline = System.nanoTime() + flushTimeoutMillis * 1_000_000;
+    try {
+      writer.hurry();
+      while (!applicationEnded && System.nanoTime() < deadline) {
+        Thread.sleep(5);
+      }
+      writer.flush(Math.max(1, (deadline - System.nanoTime()) / 1_000_000));
+    } catch (InterruptedException e) {
+      // Somebody wants the JVM gone now: what was written is in the file.
+    }
+  }
+
+  private void describe(JsonFields fields) {
+    fields.put("Version", VERSION).put("Instance", instance).put("Writer", "listener");
+    fields.put("Timestamp", startedAt).put("Host", host());
+  }
+
+  private static void describeSpark(JsonFields fields) {
+    fields.put("Spark Version", org.apache.spark.package$.MODULE$.SPARK_VERSION());
+  }
+
+  private static String host() {
+    try {
+      return InetAddress.getLocalHost().getHostName();
+    } catch (Exception e) {
+      return "";
+    }
+  }
+}

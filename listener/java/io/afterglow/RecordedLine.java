@@ -1,0 +1,40 @@
+package io.afterglow;
+
+/** An Afterglow… event that the Python hook handed over as text. */
+final class RecordedLine implements Line {
+  private static final int MAX_CHARS = 4_000_000;
+
+  private final String json;
+
+  RecordedLine(String json) {
+    this.json = json;
+  }
+
+  /** One object on one line, its first key {@code Event}, of Afterglow's own: anything else would spoil the file. */
+  static boolean accepts(String json) {
+    if (json == null || json.length() > MAX_CHARS) {
+      return false;
+    }
+    try {
+      JsonReader reader = new JsonReader(json);
+      reader.enter('{');
+      boolean ours = "Event".equals(reader.nextKey()) && reader.string().startsWith("Afterglow");
+      while (reader.nextKey() != null) {
+        reader.skip();
+      }
+      return ours && reader.atEnd();
+    } catch (JsonReader.Malformed e) {
+      return false;
+    }
+  }
+
+  @Override
+  public int weight() {
+    return 100 + 2 * json.length();
+  }
+
+  @Override
+  public void appendTo(StringBuilder line, Trimmer trimmer) {
+    trimmer.redact(json, line);
+  }
+}

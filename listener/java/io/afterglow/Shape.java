@@ -1,0 +1,108 @@
+package io.afterglow;
+
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * How one JSON value gets from Spark's text to the journal's. Shapes nest only as deep as they are written down in
+ * {@link Trimmer}, whatever the depth of the text.
+ */
+interface Shape {
+  void copy(JsonReader from, StringBuilder to);
+
+  Shape AS_IS = (from, to) -> to.append(from.raw());
+
+  /** A string, redacted and cut. */
+  static Shape text(int limit, Redaction redaction) {
+    return (from, to) -> {
+      if (from.peek() != '"') {
+        to.append(from.raw());
+        return;
+      }
+      JsonFields.quote(to, redaction.text(from.string(), limit));
+    };
+  }
+
+  static Shape list(Shape each) {
+    return (from, to) -> {
+      from.enter('[');
+      to.append('[');
+      String comma = "";
+      while (from.nextValue()) {
+        to.append(comma);
+        each.copy(from, to);
+        comma = ",";
+      }
+      to.append(']');
+    };
+  }
+
+  /** An object with only these fields, in the order of the text. */
+  static Shape object(Map<String, Shape> fields) {
+    return (from, to) -> {
+      from.enter('{');
+      to.append('{');
+      fields(fields, from, to, "");
+      to.append('}');
+    };
+  }
+
+  static Shape object(String... asTheyAre) {
+    return object(keep(asTheyAre));
+  }
+
+  /** The kept fields of the object that {@code from} is in, up to its end. */
+  static void fields(Map<String, Shape> fields, JsonReader from, StringBuilder to, String firstComma) {
+    String comma = firstComma;
+    for (String key = from.nextKey(); key != null; key = from.nextKey()) {
+      Shape shape = fields.get(key);
+      if (shape == null) {
+        from.skip();
+        continue;
+      }
+      JsonFields.quote(to.append(comma), key).append(':');
+      shape.copy(from, to);
+      comma = ",";
+    }
+  }
+
+  /** Spark properties: a secret's value goes altogether, secret parts of other values go. {@code keys} null: all. */
+  static Shape properties(Set<String> keys, int limit, Redaction redaction) {
+    return (from, to) -> {
+      if (from.peek() != '{') {
+        to.append(from.raw());
+        return;
+      }
+      from.enter('{');
+      to.append('{');
+      String comma = "";
+      for (String key = from.nextKey(); key != null; key = from.nextKey()) {
+        if (from.peek() != '"' || keys != null && !keys.contains(key)) {
+          from.skip();
+          continue;
+        }
+        JsonFields.quote(to.append(comma), key).append(':');
+        JsonFields.quote(to, redaction.property(key, from.string(), limit));
+        comma = ",";
+      }
+      to.append('}');
+    };
+  }
+
+  static Map<String, Shape> keep(String... asTheyAre) {
+    Map<String, Shape> fields = new HashMap<>();
+    for (String key : asTheyAre) {
+      fields.put(key, AS_IS);
+    }
+    return fields;
+  }
+
+  static Set<String> keys(String... keys) {
+    Set<String> set = new HashSet<>();
+    Collections.addAll(set, keys);
+    return set;
+  }
+}

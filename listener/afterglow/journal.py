@@ -1,0 +1,151 @@
+"""Where the hook's events go: to the Java listener where there is one, else into a journal of the hook's own."""
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any, Protocol
+
+from afterglow.spark import Application
+
+logger = logging.getLogger("afterglow")
+
+LISTENER_CLASS = "io.afterglow.AfterglowListener"
+JOURNAL_VERSION = 1
+
+
+class Journal(Protocol):
+    """Takes events. Both methods may be called from any thread, and never raise."""
+
+    def record(self, event: dict[str, Any]) -> bool:
+        """Whether `event` was taken."""
+
+    def flush(self, seconds: float) -> bool:
+        """Whether all that was taken is on disk, after waiting for at most `seconds`."""
+
+
+class ListenerJournal:
+    """Hands events to the Java listener, which gives them their `Seq` and ships them.
+
+    It works on after `spark.stop()`; once the JVM is gone it takes nothing more.
+    """
+
+    def __init__(self, listener: Any) -> None:
+        self._listener = listener
+        # One caller at a time, so that whoever finds it taken at exit knows the JVM is not answering.
+        self._calling = threading.Lock()
+
+    def record(self, event: dict[str, Any]) -> bool:
+        return self._call(lambda: bool(self._listener.record(to_line(event))))
+
+    def flush(self, seconds: float) -> bool:
+        return self._call(lambda: bool(self._listener.flush(int(seconds * 1000))))
+
+    def _call(self, call: Any) -> bool:
+        if not self._calling.acquire(timeout=0.2):
+            return False
+        try:
+            return bool(call())
+        except Exception as error:  # noqa: BLE001 - py4j's errors for a JVM that is gone are many
+            logger.debug("The Afterglow listener is not there any more: %s", error)
+            return False
+        finally:
+            self._calling.release()
+
+
+class FileJournal:
+    """The hook's own journal: `<folder>/<instance>.jsonl`, one JSON object a line, readable by its owner only.
+
+    The file is made with its first event. A folder that cannot be written to is said once, and from then
+    on nothing is taken.
+    """
+
+    def __init__(self, folder: Path, application: Application) -> None:
+        self.instance = str(uuid.uuid4())
+        self.path = folder / f"{self.instance}.jsonl"
+        self._application = application
+        self._file: int | None = None
+        self._seq = 0
+        self._broken = False
+        self._torn = False
+        self._warned = False
+        self._lock = threading.Lock()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is there and takes lines."""
+        return self._file is not None and not self._broken
+
+    def record(self, event: dict[str, Any]) -> bool:
+        with self._lock:
+            if self._file is None and not self._broken:
+                self._open()
+            return not self._broken and self._append(event)
+
+    def flush(self, seconds: float) -> bool:
+        return not self._broken  # each line is written before record() returns
+
+    def _open(self) -> None:
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        except OSError as error:
+            self._broken = True
+            logger.warning("Afterglow records nothing of this application: %s: %s", self.path.parent, error)
+            return
+        self._append(
+            {
+                "Event": "AfterglowJournalStart",
+                "Version": JOURNAL_VERSION,
+                "Instance": self.instance,
+                "Writer": "hook",
+                "Timestamp": now_ms(),
+                "Host": socket.gethostname(),
+                "Application": self._application.to_json(),
+            }
+        )
+
+    def _append(self, event: dict[str, Any]) -> bool:
+        assert self._file is not None  # noqa: S101 - for the type checker
+        line = to_line(event | {"Seq": self._seq}).encode() + b"\n"
+        self._seq += 1  # also if the line is lost: the gap says so
+        # A line that was cut by a full disk is closed first, or it would spoil this one too.
+        pending = b"\n" + line if self._torn else line
+        try:
+            while pending:
+                pending = pending[os.write(self._file, pending) :]
+                self._torn = bool(pending)
+        except OSError as error:
+            if not self._warned:
+                logger.warning("Afterglow loses events of this application: %s: %s", self.path, error)
+            self._warned = True
+            return False
+        return True
+
+
+def find_listener(context: Any) -> Any | None:
+    """The active AfterglowListener of a SparkContext, through py4j, or None. Asks the JVM: call it off the job."""
+    jsc = context._jsc
+    if jsc is None:  # stopped meanwhile
+        return None
+    listeners = jsc.sc().listenerBus().listeners()
+    for index in range(listeners.size()):
+        listener = listeners.get(index)
+        if listener.getClass().getName() == LISTENER_CLASS and listener.active():
+            return listener
+    return None
+
+
+def to_line(event: dict[str, Any]) -> str:
+    """`event` as one line of JSON, without its newline, keys in the order given."""
+    line = json.dumps(event, ensure_ascii=False, allow_nan=False, default=str, separators=(",", ":"))
+    return line.encode("utf-8", "replace").decode()  # half a surrogate pair is no UTF-8
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970 UTC, by this machine's clock."""
+    return time.time_ns() // 1_000_000

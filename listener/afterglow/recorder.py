@@ -1,0 +1,108 @@
+"""The hook's one background thread: reads runs from MLflow and hands events to the journals, off the job's thread."""
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+logger = logging.getLogger("afterglow")
+
+MAX_QUEUED = 10_000
+
+# A step does its own reading and recording. It is told whether there is time to read from MLflow: at exit
+# there is not. It may raise; that costs only itself.
+Step = Callable[[bool], None]
+
+
+class Recorder:
+    """Runs steps in the order in which they were put, on a daemon thread that starts with the first.
+
+    `put` never blocks: beyond 10,000 waiting steps it drops, counts in `dropped`, and says so once.
+    """
+
+    def __init__(self, max_queued: int = MAX_QUEUED) -> None:
+        self.dropped = 0
+        self._max_queued = max_queued
+        # SimpleQueue, since its put() may be interrupted by a signal handler that puts as well.
+        self._steps: queue.SimpleQueue[Step | None] = queue.SimpleQueue()
+        self._running: Step | None = None
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._handover = threading.Lock()
+        self._closed = False
+
+    def put(self, step: Step) -> bool:
+        """Queue one step; False if it was dropped."""
+        if self._steps.qsize() >= self._max_queued:
+            self.count_drop(f"more than {self._max_queued:,} are waiting to be recorded")
+            return False
+        self._steps.put(step)
+        if self._thread is None:
+            self._start()
+        return True
+
+    def count_drop(self, reason: str) -> None:
+        """One event is lost. Said once in the log; the number goes into the heartbeats."""
+        if self.dropped == 0:
+            logger.warning("Afterglow loses events: %s", reason)
+        self.dropped += 1
+
+    def close(self, seconds: float) -> None:
+        """Finish what is queued within `seconds`; what is left then is recorded without asking MLflow."""
+        deadline = time.monotonic() + seconds
+        self._steps.put(None)
+        if self._thread is not None:
+            self._thread.join(seconds)
+        with self._handover:
+            self._closed = True
+            stuck = self._running
+        if stuck is not None:
+            run_step(stuck, may_read=False)
+        while time.monotonic() < deadline + seconds:
+            try:
+                step = self._steps.get_nowait()
+            except queue.Empty:
+                return
+            if step is not None:
+                run_step(step, may_read=False)
+
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Whether all that was put before this call was done within `seconds`."""
+        done = threading.Event()
+        return self.put(lambda may_read: done.set()) and done.wait(seconds)
+
+    @property
+    def thread(self) -> threading.Thread | None:
+        """The background thread, once there is one."""
+        return self._thread
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="afterglow-recorder", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        while (step := self._next()) is not None:
+            run_step(step, may_read=True)
+            self._running = None
+
+    def _next(self) -> Step | None:
+        step = self._steps.get()
+        with self._handover:
+            if not self._closed:
+                self._running = step
+                return step
+        if step is not None:
+            run_step(step, may_read=False)
+        return None
+
+
+def run_step(step: Step, *, may_read: bool) -> None:
+    """Run one step; its error costs that step alone."""
+    try:
+        step(may_read)
+    except Exception:
+        logger.warning("Afterglow could not record an event (process %d)", os.getpid(), exc_info=True)

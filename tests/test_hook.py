@@ -1,0 +1,287 @@
+"""The driver-side hook, with real Spark and real MLflow: tags, job tags, recorded runs, and staying out of the way."""
+
+import contextlib
+import json
+import os
+import stat
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from pyspark import InheritableThread, SparkContext
+from pyspark.sql import SparkSession
+
+from afterglow import autolog
+from afterglow.hook import driver
+
+# MLflow's and pyspark's use of what others deprecated is not ours to settle.
+pytestmark = pytest.mark.filterwarnings("default")
+
+FAST = {
+    "spark.ui.enabled": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.eventLog.enabled": "true",
+    "spark.eventLog.compress": "false",
+    "spark.eventLog.rolling.enabled": "false",
+}
+
+
+class Sandbox:
+    """One Spark application without the listener, its event log, its journals, and a SQLite tracking store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.journals = folder / "journal"
+        self.event_logs = folder / "events"
+        self.event_logs.mkdir()
+        self.tracking_uri = f"sqlite:///{folder}/mlflow.db"
+
+    def start_spark(self, name: str = "hook-test") -> SparkSession:
+        if SparkContext._active_spark_context is not None:
+            SparkContext._active_spark_context.stop()
+        builder = SparkSession.builder.master("local[2]").appName(name)
+        for key, value in FAST.items():
+            builder = builder.config(key, value)
+        builder = builder.config("spark.eventLog.dir", self.event_logs.as_uri())
+        return builder.config("spark.afterglow.journal.dir", str(self.journals)).getOrCreate()
+
+    def events(self, run_id: str | None = None) -> list[dict[str, Any]]:
+        """The journals' lines, of one run or all, once all that happened is written."""
+        assert driver.recorder.wait_until_idle(20)
+        lines = [line for file in sorted(self.journals.glob("*.jsonl")) for line in file.read_text().splitlines()]
+        events = [json.loads(line) for line in lines]
+        return [event for event in events if run_id is None or event.get("Run ID") == run_id]
+
+    def job_runs(self, spark: SparkSession) -> list[set[str]]:
+        """The runs that each Spark job was tagged with, by Spark's own event log."""
+        context = spark.sparkContext
+        context._jsc.sc().listenerBus().waitUntilEmpty()
+        [log] = self.event_logs.glob(f"{context.applicationId}*")
+        starts = [json.loads(line) for line in log.read_text().splitlines() if "SparkListenerJobStart" in line]
+        tags = [start["Properties"].get("spark.job.tags", "").split(",") for start in starts]
+        return [{tag.removeprefix("mlflow.run_id=") for tag in each if "mlflow.run_id=" in tag} for each in tags]
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    sandbox = Sandbox(tmp_path_factory.mktemp("hook"))
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(sandbox.tracking_uri)
+    mlflow.create_experiment("hook", artifact_location=(sandbox.folder / "artifacts").as_uri())
+    mlflow.set_experiment("hook")
+    yield sandbox
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture(scope="module")
+def spark(sandbox: Sandbox) -> Iterator[SparkSession]:
+    session = sandbox.start_spark()
+    yield session
+    session.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_run_left_open() -> Iterator[None]:
+    yield
+    while mlflow.active_run():
+        mlflow.end_run()
+
+
+def run_tags(run_id: str) -> dict[str, str]:
+    return dict(mlflow.get_run(run_id).data.tags)
+
+
+def spark_tags(run_id: str) -> dict[str, str]:
+    return {key: value for key, value in run_tags(run_id).items() if key.startswith("spark.")}
+
+
+# -- tags of runs ----------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_tagged_with_the_application_that_it_is_made_in(spark: SparkSession) -> None:
+    context = spark.sparkContext
+    with mlflow.start_run() as run:
+        pass
+    assert spark_tags(run.info.run_id) == {
+        "spark.app.id": context.applicationId,
+        "spark.app.name": "hook-test",
+        "spark.app.startTime": str(context.startTime),
+        "spark.master": "local[2]",
+        "spark.user": context.sparkUser(),
+        "spark.driver.host": "127.0.0.1",
+    }
+
+
+def test_a_run_made_by_the_client_is_tagged_and_recorded_as_the_clients(sandbox: Sandbox, spark: SparkSession) -> None:
+    client = mlflow.MlflowClient()
+    run_id = client.create_run("1").info.run_id
+    client.set_terminated(run_id, "KILLED")
+    assert spark_tags(run_id)["spark.app.id"] == spark.sparkContext.applicationId
+    start, end = sandbox.events(run_id)
+    assert (start["Source"], end["Source"], end["Status"]) == ("client", "client", "KILLED")
+
+
+def test_tags_given_by_hand_win_over_ours(spark: SparkSession) -> None:
+    with mlflow.start_run(tags={"spark.user": "someone else"}) as run:
+        pass
+    assert spark_tags(run.info.run_id)["spark.user"] == "someone else"
+
+
+# -- tags of jobs ----------------------------------------------------------------------------------------------
+
+
+def test_spark_jobs_carry_the_innermost_run_only(sandbox: Sandbox, spark: SparkSession) -> None:
+    seen = len(sandbox.job_runs(spark))
+    count = spark.sparkContext.parallelize(range(4), 2).count
+    count()
+    with mlflow.start_run() as parent:
+        count()
+        with mlflow.start_run(nested=True) as child:
+            count()
+        count()
+    count()
+    outer, inner = {parent.info.run_id}, {child.info.run_id}
+    assert sandbox.job_runs(spark)[seen:] == [set(), outer, inner, outer, set()]
+
+
+def test_an_implicit_run_tags_the_jobs_after_it(sandbox: Sandbox, spark: SparkSession) -> None:
+    seen = len(sandbox.job_runs(spark))
+    mlflow.log_param("depth", 5)
+    spark.sparkContext.parallelize([1]).count()
+    run = mlflow.active_run()
+    assert run is not None
+    assert sandbox.job_runs(spark)[seen:] == [{run.info.run_id}]
+
+
+def test_each_thread_tags_its_own_jobs(sandbox: Sandbox, spark: SparkSession) -> None:
+    seen = len(sandbox.job_runs(spark))
+    barrier = threading.Barrier(3)
+    runs: list[str] = []
+
+    def work() -> None:
+        with mlflow.start_run() as run:
+            barrier.wait()
+            spark.sparkContext.parallelize([1]).count()
+            barrier.wait()
+            runs.append(run.info.run_id)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    jobs = sandbox.job_runs(spark)[seen:]
+    assert sorted(run for job in jobs for run in job) == sorted(runs)
+    assert all(len(job) == 1 for job in jobs)
+
+
+def test_a_thread_goes_back_to_the_run_that_it_inherited(sandbox: Sandbox, spark: SparkSession) -> None:
+    seen = len(sandbox.job_runs(spark))
+    own: list[str] = []
+    count = spark.sparkContext.parallelize([1]).count
+
+    def work() -> None:
+        count()
+        with mlflow.start_run() as run:
+            count()
+            own.append(run.info.run_id)
+        count()
+
+    with mlflow.start_run() as outer:
+        thread = InheritableThread(target=work)
+        thread.start()
+        thread.join()
+    inherited = {outer.info.run_id}
+    assert sandbox.job_runs(spark)[seen:] == [inherited, set(own), inherited]
+
+
+# -- what is recorded ------------------------------------------------------------------------------------------
+
+
+def test_start_and_end_of_a_run_are_recorded_with_its_details(sandbox: Sandbox, spark: SparkSession) -> None:
+    with contextlib.suppress(ZeroDivisionError), mlflow.start_run(run_name="doomed") as run:
+        mlflow.log_param("depth", 5)
+        mlflow.log_metric("broken", float("nan"))
+        mlflow.log_text("hello", "notes/a.txt")
+        1 / 0  # noqa: B018
+    start, end = sandbox.events(run.info.run_id)
+    assert (start["Event"], end["Event"]) == ("AfterglowRunStart", "AfterglowRunEnd")
+    assert start["Application"]["App ID"] == spark.sparkContext.applicationId
+    assert (start["Source"], start["Thread"], start["Tracking URI"]) == ("tag", "MainThread", sandbox.tracking_uri)
+    assert start["Run"]["status"] == "RUNNING"
+    assert end["Status"] == end["Run"]["status"] == "FAILED"
+    assert end["Run"]["run_name"] == "doomed"
+    assert end["Run"]["experiment_name"] == "hook"
+    assert end["Run"]["params"] == {"depth": "5"}
+    assert end["Run"]["metrics"] == {"broken": "NaN"}
+    assert end["Run"]["outputs"] == [{"path": "notes/a.txt", "size": 5}]
+    assert end["Run"]["outputs_complete"] is True
+    assert end["Run"]["registered_versions"] == []
+
+
+def test_the_journal_is_private_and_numbers_its_lines(sandbox: Sandbox, spark: SparkSession) -> None:
+    with mlflow.start_run():
+        pass
+    assert driver.recorder.wait_until_idle(20)
+    for file in sandbox.journals.glob("*.jsonl"):
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        assert [line["Seq"] for line in lines] == list(range(len(lines)))
+        assert all(next(iter(line)) == "Event" and list(line)[-1] == "Seq" for line in lines)
+        assert lines[0]["Event"] == "AfterglowJournalStart"
+        assert (lines[0]["Writer"], lines[0]["Instance"]) == ("hook", file.stem)
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_autolog_may_be_called_while_a_run_is_active(spark: SparkSession) -> None:
+    with mlflow.start_run() as run:
+        autolog()
+        autolog()
+        assert mlflow.active_run() is run
+
+
+# -- whole processes -------------------------------------------------------------------------------------------
+
+
+def run_script(folder: Path, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a Python program with its own AFTERGLOW_HOME and tracking store in `folder`."""
+    file = folder / "script.py"
+    file.write_text(textwrap.dedent(script))
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", str(file)],
+        cwd=folder,
+        env={
+            **{key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")},
+            "AFTERGLOW_HOME": str(folder / "afterglow"),
+            "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_without_spark_nothing_is_tagged_started_or_written(tmp_path: Path) -> None:
+    done = run_script(
+        tmp_path,
+        """
+        import sys, threading, mlflow
+        with mlflow.start_run() as run:
+            pass
+        assert "spark.app.id" not in mlflow.get_run(run.info.run_id).data.tags
+        assert not [t.name for t in threading.enumerate() if "afterglow" in t.name]
+        # MLflow's default tags import pyspark where it is installed; the JVM would be ours.
+        pyspark = sys.modules.get("pyspark")
+        assert pyspark is None or pyspark.SparkContext._gateway is None
+        """,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "afterglow").exists()

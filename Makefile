@@ -25,10 +25,9 @@ demo: jar ## Two real Spark jobs, then Monitor with their runs on http://127.0.0
 	@$(BIN)/afterglow demo $(ARGS)
 
 .PHONY: test
-test: .venv/synced ## Lint, types and all tests; ARGS="-k snapshot" chooses among the tests
-	@tools/bootstrap.sh --optional jdk chromium postgresql
+test: machine-for-test .venv/synced ## Lint, types and all tests; ARGS="-k snapshot" chooses among the tests
 	@$(MAKE) lint
-	@if command -v javac >/dev/null; then $(MAKE) jar; fi
+	@if tools/bootstrap.sh --has jdk; then $(MAKE) jar; fi
 	@$(BIN)/pytest --durations=10 $(ARGS)
 
 .PHONY: lint
@@ -36,7 +35,7 @@ lint: .venv/synced ## Formatting, lint rules, types, import contracts
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet || { echo "not formatted; run: make format"; exit 1; }
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-show-summary
+	@report=$$($(BIN)/lint-imports) || { echo "$$report"; exit 1; }
 
 .PHONY: format
 format: .venv/synced ## Format the code and mend what the linter can mend
@@ -44,9 +43,8 @@ format: .venv/synced ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff format
 
 .PHONY: jar
-jar: .venv/synced ## Compile the Spark listener into listener/afterglow/jars/
-	@tools/bootstrap.sh jdk
-	@$(BIN)/python listener/build_jar.py --check >/dev/null 2>&1 || $(BIN)/python listener/build_jar.py
+jar: machine-for-jar .venv/synced ## Compile the Spark listener into listener/afterglow/jars/
+	@$(BIN)/python listener/build_jar.py
 
 .PHONY: wheel
 wheel: jar ## Build the wheel, with the jar in it, into dist/
@@ -57,6 +55,13 @@ clean: ## Remove what was built: environment, tools, jar, caches
 	rm -rf .venv .tools dist build listener/afterglow/jars
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# First of all, so that whoever is not root is told of every missing package at once.
+.PHONY: machine-for-jar machine-for-test
+machine-for-jar:
+	@tools/bootstrap.sh python jdk
+machine-for-test:
+	@tools/bootstrap.sh python --optional jdk chromium postgresql
 
 $(UV): tools/bootstrap.sh
 	@tools/bootstrap.sh python

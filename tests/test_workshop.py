@@ -8,8 +8,10 @@ import pytest
 from mlflow import MlflowClient
 from playwright.sync_api import Browser, Page
 from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.exc import OperationalError
 
 from tests.support.browser import Complaints
+from tests.support.databases import PostgresCluster
 from tests.support.parts import PARTS, require
 
 
@@ -27,11 +29,14 @@ class TestAStoreUrl:
             connection.execute(text("CREATE TABLE run (id TEXT)"))
         engine.dispose()
 
-    def test_may_be_left_with_an_open_connection(self, postgres_url: str) -> None:
-        engine = create_engine(postgres_url)
-        request_connection = engine.connect()
-        request_connection.execute(text("SELECT 1"))
-        request_connection.detach()
+    def test_goes_away_even_while_somebody_is_connected(self, postgres_cluster: PostgresCluster) -> None:
+        with postgres_cluster.fresh_database() as url:
+            engine = create_engine(url)
+            connection = engine.connect()
+        with pytest.raises(OperationalError, match="terminating connection"):
+            connection.execute(text("SELECT 1"))
+        connection.close()
+        engine.dispose()
 
 
 class TestTheEnvironment:

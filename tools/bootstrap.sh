@@ -1,15 +1,13 @@
 #!/bin/bash
-# Installs what a fresh Debian machine lacks: `tools/bootstrap.sh [--optional] PART…`
+# Installs what a fresh Debian machine lacks: `tools/bootstrap.sh [PART…] [--optional PART…]`,
+# or only tells by its exit code whether a part is there: `tools/bootstrap.sh --has PART`.
 #
 # As root it installs the missing packages itself. Otherwise it says in one line which ones to install, and stops;
-# with --optional it goes on instead, except under CI=true.
+# where only optional parts are missing it goes on instead, except under CI=true.
 set -euo pipefail
 
 UV_VERSION=0.13.9
 python=${PYTHON:-python3}
-
-optional=no
-if [ "${1:-}" = --optional ]; then optional=yes && shift; fi
 
 say() { echo "bootstrap: $*" >&2; }
 stop() { say "$@" && exit 1; }
@@ -51,11 +49,6 @@ missing_packages() {
 
 install() {
     local command="apt-get install -y --no-install-recommends $*"
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        say "missing packages; as root: apt-get install $*"
-        [ $optional = yes ] && [ "${CI:-}" != true ] && say "going on: tests that need them are skipped" && return
-        exit 1
-    fi
     say "installing $*"
     export DEBIAN_FRONTEND=noninteractive
     # The lists may be missing or name versions that are gone: fetch them only when the install needs it.
@@ -70,11 +63,28 @@ install_uv() {
     .tools/uv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION"
 }
 
+if [ "${1:-}" = --has ]; then "has_$2" && exit || exit 1; fi
+
 cd "$(dirname "$0")/.."
 command -v "$python" >/dev/null || stop "no $python; as root: apt-get install python3"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     stop "Python 3.11 or newer is needed, and $python is older; name another: make PYTHON=python3.12"
 
-mapfile -t missing < <(missing_packages "$@")
-if [ ${#missing[@]} -gt 0 ]; then install "${missing[@]}"; fi
-if [[ " $* " == *" python "* ]]; then install_uv; fi
+parts=" $* "
+required=${parts%% --optional *}
+optional=${parts#"$required"}
+optional=${optional#* --optional}
+mapfile -t needed < <(missing_packages $required)
+mapfile -t wanted < <(missing_packages $optional)
+missing=("${needed[@]}" "${wanted[@]}")
+
+if [ ${#missing[@]} -gt 0 ]; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        install "${missing[@]}"
+    else
+        say "missing packages; as root: apt-get install ${missing[*]}"
+        if [ ${#needed[@]} -gt 0 ] || [ "${CI:-}" = true ]; then exit 1; fi
+        say "going on without: the tests that need them are skipped"
+    fi
+fi
+if [[ "$required " == *" python "* ]]; then install_uv; fi

@@ -50,7 +50,7 @@ missing_packages() {
 install() {
     local command="apt-get install -y --no-install-recommends $*"
     say "installing $*"
-    export DEBIAN_FRONTEND=noninteractive
+    export DEBIAN_FRONTEND=noninteractive PATH="$PATH:/usr/sbin:/sbin" # dpkg refuses to work without the latter
     # The lists may be missing or name versions that are gone: fetch them only when the install needs it.
     $command >/dev/null 2>&1 || { apt-get update -q >/dev/null && $command >/dev/null; } || stop "failed: $command"
 }

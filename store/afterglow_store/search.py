@@ -155,19 +155,23 @@ def _experiment_sums(in_window: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
 
 
 def add_applications(conn: sa.Connection, rows: list[Row]) -> None:
-    """Give each run row its `applications`, the oldest link first: id, app_id, name, status, source."""
+    """Give each run row its `applications`, the oldest link first: id, app_id, start_time (ms), name, status,
+    source."""
     by_run: dict[str, list[Row]] = {row["run_id"]: [] for row in rows}
     a = application.c
     found = conn.execute(
-        sa.select(link.c.run_id, a.id, a.app_id, a.name, a.status, link.c.source)
+        sa.select(link.c.run_id, a.id, a.app_id, a.start_time, a.name, a.status, link.c.source)
         .select_from(link.join(application, a.id == link.c.application_id))
         .where(link.c.run_id.in_(by_run))
         .order_by(link.c.first_seen, a.id)
     )
     for run_id, *rest in found:
-        by_run[run_id].append(dict(zip(("id", "app_id", "name", "status", "source"), rest, strict=True)))
+        by_run[run_id].append(dict(zip(_OF_LINK, rest, strict=True)))
     for row in rows:
         row["applications"] = by_run[row["run_id"]]
+
+
+_OF_LINK = ("id", "app_id", "start_time", "name", "status", "source")
 
 
 def _page(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -158,16 +159,23 @@ def _runs(conn: sa.Connection, which: sa.ColumnElement[bool]) -> list[Row]:
 
 def run_details(conn: sa.Connection, run_id: str) -> Row | None:
     """The run in the form of the journal's `Run` object, as far as the store knows it; None where it does not."""
+    return known_run_details(conn, [run_id]).get(run_id)
+
+
+def known_run_details(conn: sa.Connection, run_ids: Sequence[str]) -> dict[str, Row]:
+    """`run_details` of those of the runs that the store has, by run id."""
     of = sa.and_(experiment.c.server == run.c.server, experiment.c.experiment_id == run.c.experiment_id)
-    row = conn.execute(
+    rows = conn.execute(
         sa.select(*run.c, experiment.c.name.label("experiment_name"))
         .select_from(run.outerjoin(experiment, of))
-        .where(run.c.run_id == run_id)
-    ).one_or_none()
-    if row is None:
-        return None
-    details = {name: getattr(row, column) for name, column in _DETAILS.items()}
-    return details | {name: getattr(row, name) for name in _LATE_DETAILS if getattr(row, name) is not None}
+        .where(run.c.run_id.in_(run_ids))
+    )
+    return {row["run_id"]: _details(row) for row in rows.mappings()}
+
+
+def _details(row: sa.RowMapping) -> Row:
+    details = {name: row[column] for name, column in _DETAILS.items()}
+    return details | {name: row[name] for name in _LATE_DETAILS if row[name] is not None}
 
 
 _SAME_NAME = (

@@ -1,0 +1,113 @@
+"""What a page shows, read from its address and written back to it.
+
+The address is the one truth: a widget takes its value from it before it is drawn, and a change writes the whole
+address at once, which is one entry in the browser's history. So links can be shared and Back works.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any
+
+import streamlit as st
+
+from afterglow_store import Window, parse_window
+from afterglow_store.errors import BadWindow
+from afterglow_store.windows import DEFAULT, PRESETS
+
+ALL, CUSTOM = "all", "custom"
+WINDOWS = {**PRESETS, ALL: "All time", CUSTOM: "From – to"}
+SHORT_WINDOWS = {
+    "1h": "Last hour",
+    "24h": "24 h",
+    "7d": "7 d",
+    "30d": "30 d",
+    "90d": "90 d",
+    ALL: "All",
+    CUSTOM: "Custom",
+}
+PAGE_ROWS = 100
+# Changing one of these makes another list of it: what page of the old one was shown means nothing then.
+_FILTERS = {"window", "from", "to", "status", "q", "sort", "tab"}
+
+
+@dataclass(frozen=True)
+class View:
+    """What of a list to show. Hashable, so that a read of it can be cached."""
+
+    window: str = DEFAULT
+    since: str | None = None
+    until: str | None = None
+    statuses: tuple[str, ...] = ()
+    text: str = ""
+    page: int = 1
+    order_by: str = "start_time"
+    descending: bool = True
+
+    @property
+    def filtered(self) -> bool:
+        return bool(self.statuses or self.text or self.window != ALL)
+
+    def span(self, *, now: int) -> Window:
+        """The window in ms; an unreadable one in a hand-written address is the default one."""
+        since, until = (self.since, self.until) if self.window == CUSTOM else (self.window, None)
+        try:
+            return parse_window(since, until, now=now)
+        except BadWindow:
+            return parse_window(DEFAULT, now=now)
+
+
+def view(default_window: str = DEFAULT) -> View:
+    given = st.query_params
+    sort = given.get("sort", "-start_time")
+    window = given.get("window", default_window)
+    page = given.get("page", "1")
+    return View(
+        window=window if window in WINDOWS else default_window,
+        since=given.get("from"),
+        until=given.get("to"),
+        statuses=tuple(sorted(given.get_all("status"))),
+        text=given.get("q", ""),
+        page=max(1, int(page)) if page.isdecimal() and len(page) < 6 else 1,
+        order_by=sort.lstrip("-"),
+        descending=sort.startswith("-"),
+    )
+
+
+def change(**changes: Any) -> None:
+    """Set or, with None or nothing in it, remove parts of the address: one entry in the history."""
+    params: dict[str, Any] = {key: st.query_params.get_all(key) for key in st.query_params}
+    if _FILTERS & changes.keys():
+        params.pop("page", None)
+    for name, value in changes.items():
+        if value in (None, "", [], ()):
+            params.pop(name, None)
+        else:
+            params[name] = value
+    st.query_params.from_dict(params)
+
+
+def follow(key: str, value: Any) -> None:
+    """Let the widget of this key show `value`, which the address says. Call before it is drawn."""
+    if st.session_state.get(key) != value:
+        st.session_state[key] = value
+
+
+def open_tab(tabs: dict[str, str], name: str = "tab") -> str:
+    """The tab in the address: a key of `tabs`, the first where it names none."""
+    tab = st.query_params.get(name, "")
+    return tab if tab in tabs else next(iter(tabs))
+
+
+def local_time(text: str | None, in_zone: tzinfo) -> datetime | None:
+    """The moment of an address, for a picker in the viewer's zone."""
+    try:
+        return datetime.fromisoformat(text).astimezone(in_zone).replace(tzinfo=None) if text else None
+    except ValueError:
+        return None
+
+
+def address_time(moment: datetime | None, in_zone: tzinfo) -> str | None:
+    """The moment of a picker, with its offset: the address means the same in every zone."""
+    return moment.replace(tzinfo=in_zone).isoformat(timespec="minutes") if moment else None

@@ -1,0 +1,79 @@
+"""`afterglow up`, `ingest`, `sync`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from afterglow_monitor.cli.common import opened, plain_errors
+from afterglow_monitor.clock import now_ms
+from afterglow_monitor.journals import journals
+from afterglow_monitor.settings import load_settings
+from afterglow_store import Ingested, ingest_file, tracking
+from afterglow_store.errors import SourceRefused
+
+
+@click.command()
+@click.option("--address", help="Listen on this address instead of monitor.address (127.0.0.1).")
+@click.option("--port", type=click.IntRange(1, 65535), help="Listen on this port instead of monitor.port (8501).")
+def up(address: str | None, port: int | None) -> None:
+    """Serve Monitor, and keep the store up to date in the background."""
+    from afterglow_monitor.up import serve  # noqa: PLC0415
+
+    with plain_errors():
+        settings = load_settings()
+        given = {key: value for key, value in (("address", address), ("port", port)) if value is not None}
+        settings = settings.model_copy(update={"monitor": settings.monitor.model_copy(update=given)})
+        with opened() as (_, store):  # a store that cannot be opened is an error here, not a worker that dies
+            click.echo(f"Store     {store.url}")
+        click.echo("Journals  " + ", ".join(settings.journal.folders))
+        servers = ", ".join(f"{each.name} ({each.uri})" for each in settings.mlflow)
+        click.echo("MLflow    " + (servers or "none: name one in afterglow.toml, or set MLFLOW_TRACKING_URI"))
+        click.echo(f"Monitor   http://{settings.monitor.address}:{settings.monitor.port}   (Ctrl-C stops it)")
+        serve(settings)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="[DIR]...")
+def ingest(paths: tuple[Path, ...]) -> None:
+    """Take journals into the store: those of each DIR (or single files), by default of the configured folders.
+
+    What is in the store already is not read again. Exits with 1 when a file was refused; the others are taken in.
+    """
+    with opened() as (settings, store):
+        folders = paths or tuple(Path(folder).expanduser() for folder in settings.journal.folders)
+        total, files, refused = Ingested(), 0, 0
+        for path in journals(folders):
+            files += 1
+            try:
+                total += ingest_file(store, path.absolute(), now=now_ms())
+            except SourceRefused as exc:
+                refused += 1
+                click.echo(f"Refused: {exc}", err=True)
+    click.echo(
+        f"{files} files, {total.lines:,} new lines ({total.bytes:,} bytes)"
+        + (f", {total.bad_lines:,} of them unreadable" if total.bad_lines else "")
+        + (f", {refused} files refused" if refused else "")
+    )
+    if refused:
+        raise SystemExit(1)
+
+
+@click.command()
+def sync() -> None:
+    """Read the configured MLflow servers into the store once. Exits with 1 when one of them did not answer."""
+    from afterglow_monitor.sync import ServerSync  # noqa: PLC0415 - MLflow takes a second to import
+
+    with opened() as (settings, store):
+        if not settings.mlflow:
+            raise click.ClickException(
+                "no tracking server is configured: add [[mlflow]] to afterglow.toml, or set MLFLOW_TRACKING_URI"
+            )
+        changed = {each.name: ServerSync(store, each, settings.sync).poll(now_ms()) for each in settings.mlflow}
+        with store.read() as conn:
+            errors = {row["name"]: row["last_error"] for row in tracking.servers(conn)}
+    for name, count in changed.items():
+        click.echo(f"{name}: {errors[name] or f'{count} runs new or changed'}", err=errors[name] is not None)
+    if any(errors[name] for name in changed):
+        raise SystemExit(1)

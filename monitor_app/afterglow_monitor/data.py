@@ -1,0 +1,151 @@
+"""What the pages read: the store, opened once, and reads that the sessions of a second share."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import streamlit as st
+
+from afterglow_monitor.address import PAGE_ROWS, View
+from afterglow_store import (
+    Page,
+    Query,
+    Store,
+    items,
+    open_store,
+    search_applications,
+    search_experiments,
+    search_runs,
+    snapshots,
+)
+
+Row = dict[str, Any]
+
+# Long enough that twenty open pages read once a second together, short enough that nobody sees it.
+FRESH_SECONDS = 0.5
+reading = st.cache_data(ttl=FRESH_SECONDS, max_entries=200, show_spinner=False)
+
+SORTS = {
+    "applications": ("start_time", "name", "status", "user_name", "runs", "jobs", "core_ms"),
+    "runs": ("start_time", "name", "status", "user_name", "source_name", "core_ms"),
+}
+
+
+@st.cache_resource(show_spinner=False)
+def store() -> Store:
+    return open_store(os.environ["AFTERGLOW_STORE_URL"])
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+@reading
+def applications(view: View) -> Page:
+    with store().read() as conn:
+        return search_applications(conn, _query(view, "applications"))
+
+
+@reading
+def experiments(view: View) -> Page:
+    with store().read() as conn:
+        return search_experiments(conn, _query(view, "experiments"))
+
+
+@reading
+def runs(view: View, server: str | None = None, experiment_id: str | None = None) -> Page:
+    with store().read() as conn:
+        return search_runs(conn, _query(view, "runs", server=server, experiment=experiment_id))
+
+
+@reading
+def anything() -> bool:
+    """Whether the store has any application or run yet."""
+    with store().read() as conn:
+        return bool(search_applications(conn, Query(limit=1)).rows or search_runs(conn, Query(limit=1)).rows)
+
+
+@reading
+def application(app_id: str, start_time: int | None) -> Row:
+    """Raises NotFound."""
+    with store().read() as conn:
+        return items.application_by_app_id(conn, app_id, start_time)
+
+
+@reading
+def items_of(application_id: int) -> list[Row]:
+    with store().read() as conn:
+        return items.items_of(conn, application_id)
+
+
+@reading
+def jobs_of(application_id: int) -> list[Row]:
+    with store().read() as conn:
+        return items.jobs_of(conn, application_id)
+
+
+@reading
+def stages_of(application_id: int) -> list[Row]:
+    with store().read() as conn:
+        return items.stages_of(conn, application_id)
+
+
+@reading
+def executors_of(application_id: int) -> list[Row]:
+    with store().read() as conn:
+        return items.executors_of(conn, application_id)
+
+
+@reading
+def sql_executions_of(application_id: int) -> list[Row]:
+    with store().read() as conn:
+        return items.sql_executions_of(conn, application_id)
+
+
+@reading
+def experiment(server: str, experiment_id: str) -> Row:
+    """Raises NotFound."""
+    with store().read() as conn:
+        return items.experiment_by_id(conn, server, experiment_id)
+
+
+@reading
+def run(run_id: str) -> Row:
+    """Raises NotFound."""
+    with store().read() as conn:
+        return items.run_by_id(conn, run_id)
+
+
+@reading
+def jobs_of_run(run_id: str) -> list[Row]:
+    with store().read() as conn:
+        return items.jobs_of_run(conn, run_id)
+
+
+@reading
+def snapshots_of(run_id: str) -> list[Row]:
+    with store().read() as conn:
+        return snapshots.snapshots_of(conn, "run", run_id)
+
+
+@reading
+def snapshot(snapshot_id: int) -> Row:
+    """Raises NotFound."""
+    with store().read() as conn:
+        return snapshots.content(conn, snapshot_id)
+
+
+def _query(view: View, what: str, **which: Any) -> Query:
+    sorts = SORTS.get(what, ())
+    return Query(
+        window=view.span(now=now_ms()),
+        statuses=view.statuses,
+        text=view.text,
+        limit=PAGE_ROWS,
+        offset=(view.page - 1) * PAGE_ROWS,
+        order_by=view.order_by if view.order_by in sorts else "start_time",
+        descending=view.descending,
+        **which,
+    )

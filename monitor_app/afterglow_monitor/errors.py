@@ -1,0 +1,18 @@
+"""Everything that the server and the command line raise on purpose.
+
+MonitorError
+├── BadSettings   a settings file that cannot be read, or says something that it cannot mean
+└── DemoFailed    a step of the demo did not work
+"""
+
+
+class MonitorError(Exception):
+    """The root. The command line shows its message and exits with 1."""
+
+
+class BadSettings(MonitorError):
+    pass
+
+
+class DemoFailed(MonitorError):
+    pass

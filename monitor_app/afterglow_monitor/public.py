@@ -1,0 +1,99 @@
+"""The public form of the store's rows: what `--json` prints. Times are ISO 8601 UTC, durations seconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def public_application(row: Row) -> Row:
+    return {
+        "app_id": row["app_id"],
+        "attempt": row["attempt"],
+        "name": row["name"],
+        "status": row["status"],
+        "status_reason": row["status_reason"],
+        "start_time": iso(row["start_time"]),
+        "end_time": iso(row["end_time"]),
+        "duration_s": seconds(row["duration_ms"]),
+        "user": row["user_name"],
+        "master": row["master"],
+        "driver_host": row["driver_host"],
+        "spark_version": row["spark_version"],
+        **{name: row[name] for name in ("runs", "failed_runs", "experiments", "jobs", "failed_jobs", "core_seconds")},
+        **_figures(row),
+        "lost_events": row["lost_events"],
+    }
+
+
+def public_experiment(row: Row) -> Row:
+    return {
+        "name": row["name"],
+        "experiment_id": row["experiment_id"],
+        "server": row["server"],
+        "lifecycle_stage": row["lifecycle_stage"],
+        "created_time": iso(row["created_time"]),
+        "last_run_time": iso(row["last_run_time"]),
+        **{
+            name: row[name] for name in ("runs", "failed_runs", "running_runs", "users", "applications", "core_seconds")
+        },
+        "tags": row["tags"] or {},
+    }
+
+
+def public_run(row: Row) -> Row:
+    return {
+        "run_id": row["run_id"],
+        "name": row["name"],
+        "experiment": row["experiment"],
+        "experiment_id": row["experiment_id"],
+        "server": row["server"],
+        "tracking_uri": row["tracking_uri"],
+        "status": row["status"],
+        "effective_status": row["effective_status"],
+        "status_reason": row["status_reason"],
+        "start_time": iso(row["start_time"]),
+        "end_time": iso(row["end_time"]),
+        "duration_s": seconds(row["duration_ms"]),
+        "user": row["user_name"],
+        "source": row["source_name"],
+        "registered_version": ", ".join(
+            f"{each['name']} {each['version']}" for each in row["registered_versions"] or ()
+        )
+        or None,
+        "applications": [each["app_id"] for each in row["applications"]],
+        "link_source": [each["source"] for each in row["applications"]],
+        "parent_run_id": row["parent_run_id"],
+        "lifecycle_stage": row["lifecycle_stage"],
+        "jobs": row["jobs"],
+        "failed_jobs": row["failed_jobs"],
+        "core_seconds": row["core_seconds"],
+        **_figures(row),
+        "params": row["params"] or {},
+        "metrics": row["metrics"] or {},
+        "tags": row["tags"] or {},
+        "outputs": row["outputs"] or [],
+    }
+
+
+def iso(millis: int | None) -> str | None:
+    if millis is None:
+        return None
+    return datetime.fromtimestamp(millis / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def seconds(millis: int | None) -> float | None:
+    return None if millis is None else millis / 1000
+
+
+_FIGURES = (
+    "executor_run_ms", "executor_cpu_ns", "gc_ms", "input_bytes", "input_records", "output_bytes", "output_records",
+    "shuffle_read_bytes", "shuffle_write_bytes", "memory_spilled_bytes", "disk_spilled_bytes", "failed_tasks",
+    "killed_tasks",
+)  # fmt: skip
+
+
+def _figures(row: Row) -> Row:
+    return {name: row[name] or 0 for name in _FIGURES}

@@ -1,0 +1,121 @@
+"""The server's settings: one frozen object, read once from afterglow.toml, loud about what it cannot mean.
+
+Where: AFTERGLOW_CONFIG, else afterglow.toml in AFTERGLOW_HOME (~/.afterglow). AFTERGLOW_STORE_URL wins over store.url.
+conf/afterglow.toml lists every setting with its default.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from afterglow_monitor.errors import BadSettings
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StoreSettings(_Section):
+    url: str = "sqlite:///{home}/store.db"
+
+
+class MonitorSettings(_Section):
+    address: str = "127.0.0.1"
+    port: int = Field(default=8501, ge=1, le=65535)
+
+
+class JournalSettings(_Section):
+    folders: tuple[str, ...] = ("{home}/journal",)
+    poll_seconds: float = Field(default=0.5, gt=0)
+
+
+class SyncSettings(_Section):
+    interval_seconds: float = Field(default=1.0, gt=0)
+    recent_days: float = Field(default=7.0, gt=0)
+    recent_interval_seconds: float = Field(default=30.0, gt=0)
+    sweep_interval_seconds: float = Field(default=3600.0, gt=0)
+
+
+class MlflowServer(_Section):
+    """A tracking server to sync. `aliases`: other URIs of the same server, as jobs may know it."""
+
+    name: str = Field(min_length=1)
+    uri: str = Field(min_length=1)
+    aliases: tuple[str, ...] = ()
+
+
+class Settings(_Section):
+    home: Path
+    store: StoreSettings = StoreSettings()
+    monitor: MonitorSettings = MonitorSettings()
+    journal: JournalSettings = JournalSettings()
+    sync: SyncSettings = SyncSettings()
+    mlflow: tuple[MlflowServer, ...] = ()
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of this environment. Raises BadSettings, which names the file, the setting and its value."""
+    home = Path(environ.get("AFTERGLOW_HOME") or "~/.afterglow").expanduser().absolute()
+    named = environ.get("AFTERGLOW_CONFIG")
+    file = Path(named).expanduser() if named else home / "afterglow.toml"
+    said = _read(file) if named or file.exists() else {}
+    try:
+        settings = Settings.model_validate({**said, "home": home})
+    except ValidationError as exc:
+        raise BadSettings(f"{file}: {_first_error(exc)}") from exc
+    return _resolve(settings, environ)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise BadSettings(f"the settings file {file} cannot be read: {exc}") from exc
+    except tomllib.TOMLDecodeError as exc:
+        raise BadSettings(f"the settings file {file} is no TOML: {exc}") from exc
+
+
+def _first_error(exc: ValidationError) -> str:
+    error = exc.errors()[0]
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"there is no setting {where}; conf/afterglow.toml lists them all"
+    return f"{where} = {error['input']!r}: {error['msg']}"
+
+
+def _resolve(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    """Put the home folder into the paths, and in the servers that everyone has without saying so."""
+    home = str(settings.home)
+    url = environ.get("AFTERGLOW_STORE_URL") or settings.store.url.replace("{home}", home)
+    folders = tuple(folder.replace("{home}", home) for folder in settings.journal.folders)
+    return settings.model_copy(
+        update={
+            "store": settings.store.model_copy(update={"url": url}),
+            "journal": settings.journal.model_copy(update={"folders": folders}),
+            "mlflow": settings.mlflow or _default_servers(settings.home, environ),
+        }
+    )
+
+
+def _default_servers(home: Path, environ: Mapping[str, str]) -> tuple[MlflowServer, ...]:
+    """Without any [[mlflow]]: the server that this environment's MLflow uses, and the demo's if it was run here."""
+    found = []
+    if uri := environ.get("MLFLOW_TRACKING_URI"):
+        found.append(MlflowServer(name="default", uri=uri))
+    if demo_database(home).exists():
+        found.append(demo_server(home))
+    return tuple(found)
+
+
+def demo_server(home: Path) -> MlflowServer:
+    return MlflowServer(name="demo", uri=f"sqlite:///{demo_database(home)}")
+
+
+def demo_database(home: Path) -> Path:
+    return home / "demo" / "mlflow.db"

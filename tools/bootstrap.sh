@@ -26,7 +26,11 @@ has_jdk() {
     [ "${release:-0}" -ge 17 ]
 }
 
-has_chromium() { command -v chromium >/dev/null || command -v google-chrome >/dev/null; }
+# And what Playwright's driver needs but does not bring.
+has_chromium() {
+    { command -v chromium || command -v google-chrome; } >/dev/null &&
+        { compgen -G '/usr/lib/*/libatomic.so.1' || compgen -G '/usr/lib64/libatomic.so.1'; } >/dev/null
+}
 
 has_postgresql() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null; }
 
@@ -34,7 +38,7 @@ packages_of() {
     case $1 in
         python) echo python3-venv ;;
         jdk) echo default-jdk-headless ;; # 17 in Debian 12, 21 in Debian 13
-        chromium) echo chromium ;;
+        chromium) printf '%s\n' chromium libatomic1 ;;
         postgresql) echo postgresql ;;
         *) stop "unknown part $1: python, jdk, chromium, postgresql" ;;
     esac

@@ -52,6 +52,7 @@ class Complaints:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     chromium = require("chromium")
+    require("libatomic")
     # Chromium's own sandbox does not start as root; these pages are ours.
     flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else FLAGS
     with (

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from ctypes.util import find_library
 from functools import cache
 from pathlib import Path
 
@@ -29,6 +30,11 @@ def _postgresql() -> Path | None:
 
 def _program(*names: str) -> Path | None:
     found = next(filter(None, map(shutil.which, names)), None)
+    return Path(found) if found else None
+
+
+def _library(name: str) -> Path | None:
+    found = find_library(name)
     return Path(found) if found else None
 
 
@@ -57,6 +63,7 @@ PARTS: dict[str, tuple[Callable[[], Path | None], str]] = {
         lambda: _program("chromium", "google-chrome"),
         "Debian's package chromium",
     ),
+    "libatomic": (lambda: _library("atomic"), "Debian's package libatomic1, which Playwright needs"),
     "java": (_java, "a JRE 17 or newer, such as Debian's package default-jre-headless"),
     "jar": (_jar, "the listener's jar of these sources: make jar"),
     "uv": (_uv, "uv: make .tools/uv"),

@@ -1,6 +1,7 @@
 pytest_plugins = [
     "tests.support.browser",
     "tests.support.databases",
+    "tests.support.demo",
     "tests.support.environment",
     "tests.support.tracking",
 ]

@@ -22,7 +22,7 @@ from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, SyncSettings
 from afterglow_store import Store, snapshots, tracking
 from afterglow_store.items import known_run_details
-from afterglow_store.runs import OVER, take_in_experiment, take_in_run
+from afterglow_store.runs import OVER, refresh_sums, take_in_experiment, take_in_run
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +131,7 @@ class ServerSync:
                         as_of=as_of,
                         cause=cause,
                     )
+                refresh_sums(conn, [details["run_id"] for details in fresh])
         self._newest = max([self._newest, *(each.info.start_time or 0 for each in runs)])
         return changed
 

@@ -13,7 +13,6 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.journals import Tail
 from afterglow_monitor.settings import Settings, load_settings
-from afterglow_monitor.sync import ServerSync
 from afterglow_store import Store, open_store
 
 logger = logging.getLogger(__name__)
@@ -47,6 +46,8 @@ def schedule(store: Store, settings: Settings) -> BlockingScheduler:
     tail = Tail(store, settings.journal.folders)
     scheduler.add_job(lambda: tail.poll(now_ms()), "interval", seconds=settings.journal.poll_seconds, id="journals")
     for server in settings.mlflow:
+        from afterglow_monitor.sync import ServerSync  # noqa: PLC0415 - MLflow takes seconds to import
+
         sync = ServerSync(store, server, settings.sync)
         scheduler.add_job(
             lambda sync=sync: sync.poll(now_ms()),

@@ -51,16 +51,18 @@ def connect(url: str) -> Store:
     """
     try:
         engine = _engine(sa.make_url(url))
-        with engine.connect():
-            return Store(engine)
-    except (ArgumentError, NoSuchModuleError, ImportError) as exc:
+    except (ArgumentError, NoSuchModuleError, ImportError, OSError) as exc:
         raise StoreUnreachable(
             f"store.url = {url!r} cannot be opened: {exc}. "
             "Use sqlite:///FILE, or postgresql+psycopg://USER@HOST/DB with 'afterglow[postgres]' installed"
         ) from exc
-    except OperationalError as exc:
-        shown = sa.make_url(url).render_as_string(hide_password=True)
-        raise StoreUnreachable(f"store.url = {shown!r} does not answer: {exc.orig}") from exc
+    store = Store(engine)
+    try:
+        with engine.connect():
+            return store
+    except (OperationalError, sqlite3.DatabaseError) as exc:
+        store.close()
+        raise StoreUnreachable(f"store.url = {store.url!r} does not answer: {getattr(exc, 'orig', exc)}") from exc
 
 
 def _engine(url: sa.URL) -> sa.Engine:

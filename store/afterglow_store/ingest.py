@@ -28,7 +28,7 @@ from afterglow_store.errors import SourceRefused
 from afterglow_store.events import HANDLERS, Event
 from afterglow_store.items import run_details
 from afterglow_store.links import add_links, link_waiting_runs
-from afterglow_store.runs import take_in_run
+from afterglow_store.runs import refresh_sums, take_in_run
 from afterglow_store.schema import application_conf, job, link, source, stage
 
 logger = logging.getLogger(__name__)
@@ -237,7 +237,7 @@ def _apply(conn: sa.Connection, application_id: int, events: list[Event], now: i
     jobs = _touched_jobs(conn, batch)
     figures.refresh_jobs(conn, application_id, jobs)
     figures.refresh_application(conn, application_id)
-    figures.refresh_runs(conn, touched | _runs_of_jobs(conn, application_id, jobs))
+    refresh_sums(conn, touched | _runs_of_jobs(conn, application_id, jobs))
     settle_status(conn, application_id)
     refresh_counts(conn, application_id)
     if batch.ended_time is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import sqlalchemy as sa
 
@@ -69,5 +69,6 @@ def link_waiting_runs(conn: sa.Connection, application_id: int) -> list[str]:
     return list(found)
 
 
-def applications_of(conn: sa.Connection, run_id: str) -> list[int]:
-    return list(conn.scalars(sa.select(link.c.application_id).where(link.c.run_id == run_id)))
+def applications_of(conn: sa.Connection, run_ids: Collection[str]) -> list[int]:
+    """The row ids of the applications that any of these runs belongs to."""
+    return list(conn.scalars(sa.select(link.c.application_id).where(link.c.run_id.in_(run_ids)).distinct()))

@@ -22,11 +22,15 @@ def open_store(url: str) -> Store:
     Raises StoreUnreachable, and StoreTooNew when a newer Afterglow has written it.
     """
     store = connect(url)
-    with store.write() as conn:
-        if conn.dialect.name == "postgresql":
-            conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        _refuse_newer(conn, store)
-        command.upgrade(_config(conn), "head")
+    try:
+        with store.write() as conn:
+            if conn.dialect.name == "postgresql":
+                conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            _refuse_newer(conn, store)
+            command.upgrade(_config(conn), "head")
+    except BaseException:
+        store.close()
+        raise
     return store
 
 
@@ -34,7 +38,6 @@ def _refuse_newer(conn: sa.Connection, store: Store) -> None:
     at = MigrationContext.configure(conn).get_current_revision()
     known = {revision.revision for revision in ScriptDirectory.from_config(_config(conn)).walk_revisions()}
     if at is not None and at not in known:
-        store.close()
         raise StoreTooNew(
             f"the store {store.url} is at schema {at}, which this Afterglow does not know: a newer one has written it. "
             "Upgrade this installation, or use another store.url"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,6 +31,7 @@ def take_in_run(
 ) -> bool:
     """Bring a run's row up to what MLflow said at `as_of` (ms). False when it changes nothing, or is older news.
 
+    What runs and applications add up is left as it is: call `refresh_sums` once after a batch of runs.
     `cause` takes a snapshot: always for `run end`, and for `sync` only when the details have changed.
     """
     run_id = details["run_id"]
@@ -48,6 +50,13 @@ def take_in_run(
     if cause is not None and whole and (cause != snapshots.SYNC or changed):
         snapshots.take(conn, "run", run_id, details, time=as_of, cause=cause, application_id=application_id)
     return changed
+
+
+def refresh_sums(conn: sa.Connection, run_ids: Collection[str]) -> None:
+    """Bring what these runs add up, and what their applications count, up to date."""
+    figures.refresh_runs(conn, run_ids)
+    for application_id in applications_of(conn, run_ids):
+        refresh_counts(conn, application_id)
 
 
 def take_in_experiment(conn: sa.Connection, details: Details, *, server: str) -> None:
@@ -104,9 +113,6 @@ def _relink(conn: sa.Connection, details: Details, as_of: int) -> None:
     if APP_ID_TAG in tags:
         time = details.get("start_time") or as_of
         link_by_tag(conn, run_id, tags[APP_ID_TAG], _millis(tags.get(APP_START_TAG)), time)
-    figures.refresh_runs(conn, [run_id])
-    for application_id in applications_of(conn, run_id):
-        refresh_counts(conn, application_id)
 
 
 def _millis(text: str | None) -> int | None:

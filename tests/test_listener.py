@@ -1,0 +1,522 @@
+"""The Spark listener in real drivers: what its journal says, and that no job is worse off for it."""
+
+import itertools
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.parts import ROOT, require
+from tests.support.spark import SparkJob, spark_command, spark_environment, spark_submit
+
+sys.path.insert(0, str(ROOT / "listener"))
+import build_jar
+
+Event = dict[str, Any]
+
+SQL = "org.apache.spark.sql.execution.ui."
+OFF = "Afterglow is off for this application"
+
+# How a job reaches the listener, as the Python hook does.
+FIND_LISTENER = """
+import json, os, sys, time
+from pyspark import SparkConf, SparkContext
+from pyspark.sql import SparkSession
+
+def listener(context):
+    for candidate in context._jsc.sc().listenerBus().listeners():
+        if candidate.getClass().getName() == "io.afterglow.AfterglowListener":
+            return candidate
+"""
+
+SECRET = "hunter2"
+SECRETS = {
+    "spark.my.password": SECRET,
+    "spark.hadoop.fs.s3a.secret.key": SECRET,
+    "spark.some.options": f"--user me --api-token {SECRET} --depth 3",
+    "spark.some.url": f"jdbc:postgresql://me:{SECRET}@db/wine?user=me&password={SECRET}&ssl=true",
+    "spark.some.urls": f"http://u:{SECRET}@a/,http://u:p,{SECRET}@b/",
+    "spark.some.oracle": f"jdbc:oracle:thin:scott/{SECRET}@db:1521",
+    "spark.some.json": json.dumps(
+        {"name": "x", "password": f'{SECRET}"{SECRET}', "inner": json.dumps({"token": SECRET})}
+    ),
+    "spark.some.python": f"{{'access_key': 1, 'accessKey': '{SECRET}'}}",
+    "spark.some.quoted": f"password = '{SECRET} {SECRET}'",
+    "spark.some.long": "x" * 3_990 + f" password={SECRET}",
+    "spark.app.name": f"wine --password {SECRET}",
+}
+INNOCENT = {
+    "spark.innocent.class": "org.apache.spark.ml.feature.Tokenizer",
+    "spark.innocent.path": "s3://lake/tokenized",
+    "spark.innocent.sql": "SELECT token_count FROM t WHERE token = count AND secret_id > 3",
+    "spark.innocent.schema": "struct<token: string, credential: int>",
+    "spark.innocent.container": "abfss://data@account.dfs.core.windows.net/passwords",
+    "spark.innocent.mail": "token@example.org, a=b, --conf x=y",
+    "spark.innocent.text": 'Grüße, 漢字, "quotes", back\\slash and 🍷',
+}
+
+MAIN_JOB = f"""{FIND_LISTENER}
+spark = SparkSession.builder.getOrCreate()
+context = spark.sparkContext
+mine = listener(context)
+print("JOURNAL", mine.journal(), mine.instance(), mine.active())
+
+context.addJobTag("mlflow.run_id=abc")
+context.setJobDescription("count --password {SECRET}")
+context.setLocalProperty("my.private.note", "not for the journal")
+spark.range(0, 10_000, 1, 4).selectExpr("id % 7 AS k").groupBy("k").count().collect()
+context.removeJobTag("mlflow.run_id=abc")
+wide = spark.range(10)
+wide.select(*[(wide.id + i).alias(f"a_column_{{i}}") for i in range(150)]).collect()
+def fail(n):
+    raise ValueError("no good: password={SECRET}")
+try:
+    context.parallelize(range(3), 3).map(fail).collect()
+except Exception:
+    pass
+
+run = {{"run_id": "abc", "params": {{"text": "ü\\n🍷", "token": "kept=as it is"}}}}
+print("RECORDED", mine.record(json.dumps({{"Event": "AfterglowRunStart", "Run ID": "abc", "Run": run}})))
+bad = ["", "{{}}", "[]", "null", '{{"Event":"SparkListenerJobEnd"}}', '{{"Event":"AfterglowX"}} {{}}',
+       '{{"Event":"AfterglowX","a":"b', '{{"Event":"AfterglowX",\\n"a":"line\\nbreak"}}', "garbage", '{{"Event":1}}']
+print("REFUSED", [mine.record(text) for text in bad])
+print("FLUSHED", mine.flush(5000), len(open(mine.journal()).readlines()))
+spark.stop()
+after = {{"Event": "AfterglowRunEnd", "Run ID": "abc", "Status": "FINISHED"}}
+print("AFTER STOP", mine.record(json.dumps(after)), mine.flush(5000))
+
+second = SparkContext(conf=SparkConf().set("spark.extraListeners", "io.afterglow.AfterglowListener"))
+print("SECOND", listener(second).journal())
+second.parallelize(range(10), 2).count()
+sys.exit(3)
+"""
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> SparkJob:
+    """One driver for most of this file: an application that is stopped, then one that is not; exit code 3."""
+    home = tmp_path_factory.mktemp("listener") / "a home"
+    event_log = home / "event log"
+    event_log.mkdir(parents=True)
+    conf = {
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.dir": event_log.as_uri(),
+        "spark.eventLog.compress": "false",
+        "spark.eventLog.rolling.enabled": "false",
+        "spark.driver.extraJavaOptions": f"-Dmy.token={SECRET} -Dmy.color=red",
+        **SECRETS,
+        **INNOCENT,
+    }
+    return spark_submit(MAIN_JOB, home=home, conf=conf)
+
+
+def said(job: SparkJob, word: str) -> str:
+    """What the job printed after `word`."""
+    return next(line for line in job.stdout.splitlines() if line.startswith(word + " "))[len(word) + 1 :]
+
+
+def read(path: Path) -> list[Event]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def events(job: SparkJob) -> list[Event]:
+    return read(Path(said(job, "JOURNAL").rsplit(" ", 2)[0]))
+
+
+@pytest.fixture(scope="module")
+def spark_events(job: SparkJob, events: list[Event]) -> list[Event]:
+    """Spark's own event log of the same application."""
+    app_id = only(named(events, "SparkListenerApplicationStart"))["App ID"]
+    return read(job.home / "event log" / app_id)
+
+
+def named(events: Iterable[Event], name: str) -> list[Event]:
+    return [event for event in events if event["Event"] == name]
+
+
+def only(events: list[Event]) -> Event:
+    assert len(events) == 1, events
+    return events[0]
+
+
+def picked(value: Event, *keys: str) -> Event:
+    return {key: value[key] for key in keys if key in value}
+
+
+def test_every_class_in_the_jar_loads_on_java_8() -> None:
+    with zipfile.ZipFile(require("jar")) as jar:
+        classes = [name for name in jar.namelist() if name.endswith(".class")]
+        versions = {struct.unpack(">4xHH", jar.read(name)[:8])[1] for name in classes}
+    assert len(classes) > 10
+    assert versions == {52}
+
+
+def test_the_listener_names_no_class_of_scala_s_collections() -> None:
+    """Their names differ between Scala 2.12 and 2.13; one jar serves both."""
+    with zipfile.ZipFile(require("jar")) as jar:
+        assert not [name for name in jar.namelist() if b"scala/collection" in jar.read(name)]
+
+
+def test_the_job_s_exit_code_is_its_own(job: SparkJob) -> None:
+    assert job.returncode == 3, job.stderr
+
+
+def test_the_driver_log_has_no_word_of_a_listener_that_is_well(job: SparkJob) -> None:
+    assert "fterglow is off" not in job.stderr
+    assert "AfterglowListener:" not in job.stderr
+
+
+def test_two_contexts_in_one_process_have_a_journal_each(job: SparkJob) -> None:
+    assert {str(path) for path in job.journals} == {said(job, "JOURNAL").rsplit(" ", 2)[0], said(job, "SECOND")}
+
+
+def test_the_file_is_its_owner_s_alone_and_named_after_the_instance(job: SparkJob) -> None:
+    path, instance, active = said(job, "JOURNAL").rsplit(" ", 2)
+    assert active == "True"
+    assert Path(path).stem == instance
+    assert Path(path).stat().st_mode & 0o777 == 0o600
+    assert Path(path).parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_each_line_is_an_event_first_and_its_number_last_without_a_gap(job: SparkJob) -> None:
+    for path in job.journals:
+        assert path.read_bytes().endswith(b"}\n")
+        events = read(path)
+        assert all(next(iter(event)) == "Event" and list(event)[-1] == "Seq" for event in events)
+        assert [event["Seq"] for event in events] == list(range(len(events)))
+
+
+def test_the_journal_begins_with_itself_and_the_version_of_spark(job: SparkJob, events: list[Event]) -> None:
+    start, log = events[:2]
+    assert picked(start, "Event", "Version", "Writer") == {
+        "Event": "AfterglowJournalStart",
+        "Version": 1,
+        "Writer": "listener",
+    }
+    assert start["Instance"] == said(job, "JOURNAL").split()[-2]
+    assert start["Host"]
+    assert abs(start["Timestamp"] - only(named(events, "SparkListenerApplicationStart"))["Timestamp"]) < 60_000
+    assert log["Event"] == "SparkListenerLogStart"
+    assert log["Spark Version"][:2] in ("3.", "4.")
+
+
+def test_spark_s_own_event_log_has_the_same_events_in_the_same_order(
+    events: list[Event], spark_events: list[Event]
+) -> None:
+    ours = [event["Event"] for event in events if not event["Event"].startswith("Afterglow")]
+    assert ours == [event["Event"] for event in spark_events if event["Event"] in set(ours)]
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("SparkListenerApplicationStart", ["App ID", "Timestamp", "User"]),
+        ("SparkListenerApplicationEnd", ["Timestamp"]),
+        ("SparkListenerExecutorAdded", ["Timestamp", "Executor ID"]),
+        (
+            "SparkListenerResourceProfileAdded",
+            ["Resource Profile Id", "Executor Resource Requests", "Task Resource Requests"],
+        ),
+        ("SparkListenerJobStart", ["Job ID", "Submission Time", "Stage IDs"]),
+        ("SparkListenerJobEnd", ["Job ID", "Completion Time"]),
+        (SQL + "SparkListenerSQLExecutionStart", ["executionId", "rootExecutionId", "time", "jobTags"]),
+        (SQL + "SparkListenerSQLExecutionEnd", ["executionId", "time", "errorMessage"]),
+    ],
+)
+def test_ids_and_times_are_those_of_spark_s_own_event_log(
+    events: list[Event], spark_events: list[Event], name: str, keys: list[str]
+) -> None:
+    ours, theirs = named(events, name), named(spark_events, name)
+    assert ours
+    assert [picked(event, *keys) for event in ours] == [picked(event, *keys) for event in theirs]
+
+
+def test_stages_and_their_metrics_are_those_of_spark_s_own_event_log(
+    events: list[Event], spark_events: list[Event]
+) -> None:
+    def summary(event: Event) -> tuple[Event, dict[str, int]]:
+        info = event["Stage Info"]
+        keys = ("Stage ID", "Stage Attempt ID", "Stage Name", "Number of Tasks", "Submission Time", "Completion Time")
+        metrics = {a["Name"]: a["Value"] for a in info["Accumulables"] if a["Name"].startswith("internal.metrics.")}
+        return picked(info, *keys), metrics
+
+    ours = [summary(event) for event in named(events, "SparkListenerStageCompleted")]
+    assert ours == [summary(event) for event in named(spark_events, "SparkListenerStageCompleted")]
+    assert sum(metrics["internal.metrics.executorRunTime"] for _, metrics in ours) > 0
+
+
+def test_a_stage_s_tasks_are_counted_just_before_its_end(events: list[Event], spark_events: list[Event]) -> None:
+    counted = {}
+    for event, following in itertools.pairwise(events):
+        if event["Event"] == "AfterglowStageTasks":
+            assert following["Event"] == "SparkListenerStageCompleted"
+            assert following["Stage Info"]["Stage ID"] == event["Stage ID"]
+            counted[event["Stage ID"]] = (event["Succeeded"], event["Failed"], event["Killed"])
+    ends: dict[int, Counter[str]] = {}
+    for event in named(spark_events, "SparkListenerTaskEnd"):
+        ends.setdefault(event["Stage ID"], Counter())[event["Task End Reason"]["Reason"]] += 1
+    assert len(counted) == len(named(events, "SparkListenerStageCompleted"))
+    # A task may end after its stage has failed, and is not counted then; of the good stages all are.
+    good = {
+        e["Stage Info"]["Stage ID"]
+        for e in named(events, "SparkListenerStageCompleted")
+        if "Failure Reason" not in e["Stage Info"]
+    }
+    assert {stage: counted[stage] for stage in good} == {stage: (ends[stage]["Success"], 0, 0) for stage in good}
+    assert sum(failed for _, failed, _ in counted.values()) >= 1
+
+
+def test_jobs_carry_the_run_s_tag_and_nothing_private(events: list[Event]) -> None:
+    properties = [event["Properties"] for event in named(events, "SparkListenerJobStart")]
+    tagged = [p for p in properties if "mlflow.run_id=abc" in p.get("spark.job.tags", "").split(",")]
+    assert 0 < len(tagged) < len(properties)
+    assert tagged[0]["spark.job.description"] == "count --password *********(redacted)"
+    kept = {"spark.job.tags", "spark.jobGroup.id", "spark.job.description", "mlflow.run_id"}
+    kept |= {"spark.sql.execution.id", "spark.sql.execution.root.id"}
+    assert not set().union(*properties) - kept
+
+
+def test_a_failed_job_and_its_stage_say_why(events: list[Event]) -> None:
+    failed = [e for e in named(events, "SparkListenerJobEnd") if e["Job Result"]["Result"] == "JobFailed"]
+    message = only(failed)["Job Result"]["Exception"]["Message"]
+    reason = only([e for e in named(events, "SparkListenerStageCompleted") if "Failure Reason" in e["Stage Info"]])
+    assert "no good: password=*********(redacted)" in message
+    assert "no good: password=*********(redacted)" in reason["Stage Info"]["Failure Reason"]
+
+
+def test_a_plan_is_cut_to_4000_characters_and_its_tree_left_out(events: list[Event], spark_events: list[Event]) -> None:
+    name = SQL + "SparkListenerSQLExecutionStart"
+    ours, theirs = named(events, name)[1], named(spark_events, name)[1]
+    assert len(theirs["physicalPlanDescription"]) > 4_000
+    assert ours["physicalPlanDescription"] == theirs["physicalPlanDescription"][:4_000]
+    assert "sparkPlanInfo" not in ours
+
+
+def test_no_planted_secret_is_in_the_file(job: SparkJob) -> None:
+    for path in job.journals:
+        assert SECRET not in path.read_text()
+
+
+def test_what_only_looks_like_a_secret_survives(events: list[Event]) -> None:
+    properties = named(events, "SparkListenerEnvironmentUpdate")[0]["Spark Properties"]
+    assert picked(properties, *INNOCENT) == INNOCENT
+
+
+def test_what_stands_around_a_secret_survives(events: list[Event]) -> None:
+    properties = named(events, "SparkListenerEnvironmentUpdate")[0]["Spark Properties"]
+    gone = "*********(redacted)"
+    assert properties["spark.my.password"] == gone
+    assert properties["spark.some.options"] == f"--user me --api-token {gone} --depth 3"
+    assert properties["spark.some.url"] == f"jdbc:postgresql://{gone}@db/wine?user=me&password={gone}&ssl=true"
+    assert properties["spark.some.urls"] == f"http://{gone}@a/,http://{gone}@b/"
+    assert properties["spark.some.oracle"] == f"jdbc:oracle:thin:{gone}@db:1521"
+    assert json.loads(json.loads(properties["spark.some.json"])["inner"]) == {"token": gone}
+    assert properties["spark.some.python"] == f"{{'access_key': 1, 'accessKey': '{gone}'}}"
+    assert properties["spark.some.quoted"] == f"password = '{gone}'"
+    assert properties["spark.app.name"] == f"wine --password {gone}"
+    assert f"-Dmy.token={gone} -Dmy.color=red" in properties["spark.driver.extraJavaOptions"]
+    assert only(named(events, "SparkListenerApplicationStart"))["App Name"] == f"wine --password {gone}"
+
+
+def test_the_hook_s_events_are_taken_whole_and_numbered(job: SparkJob, events: list[Event]) -> None:
+    assert said(job, "RECORDED") == "True"
+    run = only(named(events, "AfterglowRunStart"))["Run"]
+    assert run["params"] == {"text": "ü\n🍷", "token": "kept=as it is"}
+
+
+def test_what_is_not_an_event_of_afterglow_s_own_is_refused(job: SparkJob) -> None:
+    assert set(json.loads(said(job, "REFUSED").lower())) == {False}
+
+
+def test_a_flush_returns_when_all_is_in_the_file(job: SparkJob, events: list[Event]) -> None:
+    flushed, lines = said(job, "FLUSHED").split()
+    assert flushed == "True"
+    assert events[int(lines) - 1]["Event"] == "AfterglowRunStart"
+
+
+def test_the_journal_takes_events_after_the_application_s_end(job: SparkJob, events: list[Event]) -> None:
+    assert said(job, "AFTER STOP") == "True True"
+    assert [event["Event"] for event in events[-2:]] == ["SparkListenerApplicationEnd", "AfterglowRunEnd"]
+
+
+def test_an_application_that_is_never_stopped_has_its_end_in_the_journal(job: SparkJob) -> None:
+    assert read(Path(said(job, "SECOND")))[-1]["Event"] == "SparkListenerApplicationEnd"
+
+
+TROUBLE = {
+    "unwritable": {"spark.afterglow.journal.dir": "a file/journal"},
+    "remote": {"spark.afterglow.journal.dir": "s3a://lake/journal"},
+    "enabled": {"spark.afterglow.enabled": "maybe"},
+    "timeout": {"spark.afterglow.flush.timeout": "soon"},
+    "queue": {"spark.afterglow.queue.bytes": "1k"},
+    "heartbeat": {"spark.afterglow.heartbeat.interval": "0s"},
+    "disabled": {"spark.afterglow.enabled": "false"},
+    # Spark itself uses this regex, only later, when somebody looks at its configuration.
+    "regex": {"spark.redaction.regex": "(secret"},
+}
+
+TROUBLED_JOB = f"""{FIND_LISTENER}
+for name, settings in json.loads(sys.argv[1]).items():
+    conf = SparkConf().setAll(settings.items())
+    context = SparkContext(conf=conf)
+    total = context.parallelize(range(100), 2).sum()
+    mine = listener(context)
+    record, flush = mine.record('{{"Event":"AfterglowX"}}'), mine.flush(1)
+    print("CASE", name, total, mine.active(), repr(mine.journal()), record, flush)
+    context.stop()
+"""
+
+
+@pytest.fixture(scope="module")
+def troubled(tmp_path_factory: pytest.TempPathFactory) -> SparkJob:
+    """One driver with an application for each trouble."""
+    home = tmp_path_factory.mktemp("troubled")
+    (home / "a file").touch()
+    return spark_submit(TROUBLED_JOB, json.dumps(TROUBLE), home=home).succeeded()
+
+
+@pytest.mark.parametrize("name", TROUBLE)
+def test_a_job_has_the_right_result_whatever_is_wrong_with_the_listener(troubled: SparkJob, name: str) -> None:
+    assert said(troubled, f"CASE {name}") == "4950 False '' False False"
+
+
+@pytest.mark.parametrize("name", [name for name in TROUBLE if name != "disabled"])
+def test_a_setting_that_cannot_be_used_is_one_clear_warning(troubled: SparkJob, name: str) -> None:
+    key, value = next(iter(TROUBLE[name].items()))
+    warnings = [line for line in troubled.stderr.splitlines() if OFF in line and value in line]
+    assert len(warnings) == 1, troubled.stderr
+    assert "WARN" in warnings[0]
+    assert key in warnings[0]
+
+
+def test_there_is_no_other_warning_and_no_journal(troubled: SparkJob) -> None:
+    assert troubled.stderr.count("fterglow is off") == len(TROUBLE) - 1
+    assert "io.afterglow" not in troubled.stderr.replace("io.afterglow.AfterglowListener\n", "")
+    assert troubled.journals == []
+
+
+def test_the_kill_switch_in_the_environment_switches_all_off_without_a_word(tmp_path: Path) -> None:
+    script = f"{FIND_LISTENER}\nSparkContext().parallelize([1], 1).map(lambda n: n / 0).count()"
+    job = spark_submit(script, home=tmp_path / "home", environment={"AFTERGLOW_DISABLED": "1"})
+    assert job.returncode == 1
+    assert "ZeroDivisionError" in job.stderr
+    assert "fterglow is" not in job.stderr
+    assert not (tmp_path / "home" / "journal").exists()
+
+
+BUSY_JOB = f"""{FIND_LISTENER}
+context = SparkContext()
+mine = listener(context)
+line = json.dumps({{"Event": "AfterglowFlood", "Text": "x" * 200_000}})
+large = json.dumps({{"Event": "AfterglowFlood", "Text": "x" * 800_000}})
+taken = sum(mine.record(line) for _ in range(30))
+print("TAKEN", taken, mine.record(large), flush=True)
+while True:
+    context.parallelize(range(2), 2).count()
+    now = time.time()
+    mine.record(json.dumps({{"Event": "AfterglowTick", "Timestamp": now}}))
+    print(now, flush=True)
+"""
+
+
+@dataclass
+class Killed:
+    """A driver that met SIGKILL: what it had said, when (seconds) it recorded a tick, and when it died."""
+
+    taken: str
+    ticks: list[float]
+    died: float
+    journal: Path
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
+    """A busy driver with a small queue, killed three seconds after its first job."""
+    home = tmp_path_factory.mktemp("killed")
+    program = home / "job.py"
+    program.write_text(BUSY_JOB)
+    conf = {"spark.afterglow.queue.bytes": "1m", "spark.afterglow.heartbeat.interval": "500ms"}
+    with subprocess.Popen(
+        spark_command(program, conf=conf),
+        env=spark_environment(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as driver:
+        try:
+            assert driver.stdout is not None
+            taken = driver.stdout.readline()
+            ticks = [float(driver.stdout.readline())]
+            while ticks[-1] < ticks[0] + 3:
+                ticks.append(float(driver.stdout.readline()))
+        finally:
+            died = time.time()
+            os.killpg(driver.pid, signal.SIGKILL)
+    [path] = (home / "journal").glob("*.jsonl")
+    return Killed(taken, ticks, died, path)
+
+
+def test_a_killed_driver_s_journal_has_all_but_its_last_second(killed: Killed) -> None:
+    text = killed.journal.read_text()
+    events = [json.loads(line) for line in text.splitlines()]
+    before = [tick for tick in killed.ticks if tick < killed.died - 1]
+    assert text.endswith("\n")
+    assert [event["Timestamp"] for event in named(events, "AfterglowTick")][: len(before)] == before
+    assert len(named(events, "SparkListenerJobEnd")) >= len(before) > 0
+    assert not named(events, "SparkListenerApplicationEnd")
+
+
+def test_what_finds_no_room_in_the_queue_is_counted_and_leaves_a_gap(killed: Killed) -> None:
+    events = read(killed.journal)
+    _, taken, large = killed.taken.split()
+    lost = 31 - int(taken)
+    assert large == "False"
+    assert len(named(events, "AfterglowFlood")) == int(taken)
+    assert named(events, "AfterglowHeartbeat")[-1]["Dropped"] == lost
+    assert events[-1]["Seq"] + 1 - len(events) == lost
+
+
+def test_the_listener_s_own_parts_keep_their_promises(tmp_path: Path) -> None:
+    """Queue, JSON reader and redaction, where a driver cannot be brought to show it: tests/listener/Checks.java."""
+    javac, spark_jars = build_jar.find_javac(), build_jar.find_spark_jars()
+    if javac is None or spark_jars is None:
+        pytest.skip("no Java compiler")
+    class_path = f"{tmp_path}:{require('jar')}:{spark_jars}/*"
+    checks = ROOT / "tests" / "listener" / "Checks.java"
+    subprocess.run([javac, "-cp", class_path, "-d", str(tmp_path), str(checks)], check=True)
+    subprocess.run([str(require("java")), "-cp", class_path, "io.afterglow.Checks"], check=True)
+
+
+def test_the_jar_is_the_same_to_the_byte_when_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = require("jar").read_bytes()
+    monkeypatch.setattr(build_jar, "JAR", tmp_path / "again.jar")
+    assert not build_jar.jar_is_current()
+    assert build_jar.main(["--check"]) == 1
+    if build_jar.find_javac() is None:
+        pytest.skip("no Java compiler")
+    assert build_jar.main([]) == 0
+    assert (tmp_path / "again.jar").read_bytes() == old
+
+
+def test_without_a_java_compiler_one_line_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(build_jar, "JAR", tmp_path / "none.jar")
+    monkeypatch.setattr(build_jar, "find_javac", lambda: None)
+    assert build_jar.main([]) == 1
+    assert capsys.readouterr().err == (
+        "no Java compiler was found; install one: apt-get install openjdk-17-jdk-headless\n"
+    )

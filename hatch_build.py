@@ -8,13 +8,18 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class JarHook(BuildHookInterface[Any]):
+class AfterglowHook(BuildHookInterface[Any]):
     """Checks the jar and compiles nothing: pyspark, which javac needs, would be rebuilt in each isolated build."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        # `uv sync` comes before `make jar`: the jar is compiled with what it installs.
-        if version != "editable" and not _build_jar(Path(self.root)).jar_is_current():
+        # `uv sync` comes before `make jar`: the jar is compiled with what it installs. It also finds conf/ where it is.
+        if version == "editable":
+            return
+        root = Path(self.root)
+        if not _build_jar(root).jar_is_current():
             self.app.abort("The listener's jar is missing or older than its sources: run `make jar`, then build again.")
+        for file in (root / "conf").glob("*"):
+            build_data["force_include"][str(file)] = f"afterglow_monitor/conf/{file.name}"
 
 
 def _build_jar(root: Path) -> ModuleType:

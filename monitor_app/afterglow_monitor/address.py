@@ -62,7 +62,7 @@ def view(default_window: str = DEFAULT) -> View:
     given = st.query_params
     sort = given.get("sort", "-start_time")
     window = given.get("window", default_window)
-    page = given.get("page", "1")
+    page = given.get("p", "1")
     return View(
         window=window if window in WINDOWS else default_window,
         since=given.get("from"),
@@ -79,7 +79,7 @@ def change(**changes: Any) -> None:
     """Set or, with None or nothing in it, remove parts of the address: one entry in the history."""
     params: dict[str, Any] = {key: st.query_params.get_all(key) for key in st.query_params}
     if _FILTERS & changes.keys():
-        params.pop("page", None)
+        params.pop("p", None)
     for name, value in changes.items():
         if value in (None, "", [], ()):
             params.pop(name, None)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import time
 from typing import Any
 
 import streamlit as st
 
 from afterglow_monitor.address import PAGE_ROWS, View
+from afterglow_monitor.clock import now_ms
+from afterglow_monitor.settings import load_settings
 from afterglow_store import (
     Page,
     Query,
@@ -35,11 +35,7 @@ SORTS = {
 
 @st.cache_resource(show_spinner=False)
 def store() -> Store:
-    return open_store(os.environ["AFTERGLOW_STORE_URL"])
-
-
-def now_ms() -> int:
-    return int(time.time() * 1000)
+    return open_store(load_settings().store.url)
 
 
 @reading
@@ -69,9 +65,14 @@ def anything() -> bool:
 
 @reading
 def application(app_id: str, start_time: int | None) -> Row:
-    """Raises NotFound."""
+    """The application that started then; of a start that is not known, the latest of that id. Raises NotFound."""
     with store().read() as conn:
-        return items.application_by_app_id(conn, app_id, start_time)
+        if start_time is not None:
+            same_id = search_applications(conn, Query(app=app_id, limit=1_000)).rows
+            for row in same_id:
+                if (row["app_id"], row["start_time"]) == (app_id, start_time):
+                    return items.application_by_id(conn, row["id"])
+        return items.application_by_app_id(conn, app_id)
 
 
 @reading

@@ -1,0 +1,159 @@
+"""The parts that pages about one thing are made of: its title, facts, and tables of what belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+from typing import Any
+
+import streamlit as st
+
+from afterglow_monitor import format as fmt
+from afterglow_monitor import places, status
+from afterglow_monitor.data import Row
+from afterglow_monitor.grid import ROW_PX, Column, cells_frame, grid
+
+JOB_STATUSES = ("RUNNING", "SUCCEEDED", "FAILED")
+TALLEST_TABLE_PX = 640
+
+
+def title(name: str | None, of_status: str | None) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="title"):
+        st.header(fmt.verbatim(fmt.named(name)), anchor=False, width="content")
+        status.badge(of_status)
+
+
+def reason(of_status: str | None, text: str | None) -> None:
+    """Why the status is what it is."""
+    if not text:
+        return
+    with st.container(key="reason-bad" if of_status == "FAILED" else "reason"):
+        st.text(fmt.short(text, 1_000))
+
+
+def facts(key: str, values: Mapping[str, str | None]) -> None:
+    """Short labelled values; those without a value are left out."""
+    with st.container(horizontal=True, gap="medium", key=f"facts-{key}"):
+        for label, value in values.items():
+            if value and value != fmt.NOTHING:
+                st.metric(label, fmt.short(value, 80), width="content")
+
+
+def copyable(text: str) -> None:
+    st.code(text, language=None, width="content")
+
+
+def nothing(headline: str, advice: str) -> None:
+    with st.container(border=True, key="empty"):
+        st.subheader(headline, anchor=False)
+        st.text(advice)
+
+
+def section(heading: str) -> None:
+    st.subheader(heading, anchor=False)
+
+
+def plain_table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
+    """A table to read, search and copy from; nothing happens on a click."""
+    st.dataframe(
+        cells_frame(columns, rows),
+        hide_index=True,
+        row_height=ROW_PX,
+        height=min(TALLEST_TABLE_PX, (len(rows) + 1) * ROW_PX + 4),
+        column_config={c.name: c.configured("") for c in columns},
+        placeholder="",
+    )
+
+
+def name_values(key: str, values: Mapping[str, Any], noun: str, *, search: str | None = None) -> None:
+    """A two-column table, by name; with `search`, a field to narrow it."""
+    wanted = ""
+    if search is not None:
+        field = st.text_input(
+            "Search",
+            key=f"{key} search",
+            type="search",
+            icon=":material/search:",
+            placeholder=search,
+            label_visibility="collapsed",
+            width=300,
+        )
+        wanted = (field or "").strip().lower()
+    rows = [
+        {noun: fmt.short(name, 300), "Value": fmt.short(str(value), 2_000)}
+        for name, value in sorted(values.items())
+        if wanted in f"{name}={value}".lower()
+    ]
+    if not rows:
+        st.caption(f"No {noun.lower()} here." if not wanted else f"No {noun.lower()} matches.")
+        return
+    plain_table((Column(noun, 320), Column("Value", 480)), rows)
+
+
+JOBS = (
+    Column("Job", 60, right=True),
+    Column("Description", 320),
+    Column("Status", 112, config=status.column(JOB_STATUSES)),
+    Column("Run", 200),
+    Column("Start", 130),
+    Column("Duration", 104, right=True),
+    Column("Tasks", 150, right=True),
+    Column("Core time", 108, right=True),
+    Column("Input", 90, right=True),
+    Column("Shuffle read", 100, right=True),
+    Column("Shuffle write", 100, right=True),
+    Column("Spill", 90, right=True),
+    Column("Error", 300),
+)
+
+
+def jobs(key: str, rows: Sequence[Row], zone: tzinfo, *, now: int, of_run: bool) -> None:
+    """Spark jobs. In an application's list a row opens the run that it served."""
+    if not rows:
+        nothing("No Spark jobs", "Nothing here has made Spark compute anything yet.")
+        return
+    cells = [
+        {
+            "Job": str(each["job_id"]),
+            "Description": fmt.named(each["description"] or each["job_group"] or "–"),
+            "Status": [status.label(each["status"])],
+            "Run": fmt.named(each["run_name"] or each["run_id"]) if each["run_id"] else fmt.NOTHING,
+            "Start": fmt.moment(each["start_time"], zone, now=now),
+            "Duration": lasted(each, now=now),
+            "Tasks": tasks(each),
+            "Core time": fmt.core_time(each["core_seconds"]),
+            **data_cells(each),
+            "Error": fmt.short(each["error"], 300),
+        }
+        for each in rows
+    ]
+    if of_run:
+        plain_table([column for column in JOBS if column.name != "Run"], cells)
+    else:
+        grid(key, JOBS, cells, [places.run(each["run_id"]) if each["run_id"] else None for each in rows])
+
+
+def lasted(row: Row, *, now: int) -> str:
+    end = row["end_time"] or (now if row["status"] == "RUNNING" else None)
+    return fmt.duration(end - row["start_time"]) if end and row["start_time"] else fmt.NOTHING
+
+
+def tasks(row: Row) -> str:
+    return f"{row['succeeded_tasks'] or 0:,} / {row['tasks'] or 0:,}{_failed(row)}"
+
+
+def run_tasks(row: Row) -> str:
+    return f"{row['succeeded_tasks'] or 0:,}{_failed(row)}"
+
+
+def _failed(row: Row) -> str:
+    return f"  ·  {row['failed_tasks']:,} failed" if row["failed_tasks"] else ""
+
+
+def data_cells(row: Row) -> dict[str, str]:
+    return {
+        "Input": fmt.size(row["input_bytes"]),
+        "Shuffle read": fmt.size(row["shuffle_read_bytes"]),
+        "Shuffle write": fmt.size(row["shuffle_write_bytes"]),
+        "Spill": fmt.size((row["memory_spilled_bytes"] or 0) + (row["disk_spilled_bytes"] or 0)),
+    }

@@ -1,0 +1,99 @@
+"""A list whose rows open their page by one click, and whose headers sort the whole result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from afterglow_monitor import address, places
+from afterglow_monitor.places import Place
+
+ROW_PX = 32
+TALLEST_PX = 10_000
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its header, its width in pixels, and by what the store sorts it, if it can."""
+
+    name: str
+    width: int
+    sort: str | None = None
+    right: bool = False
+    config: ColumnConfig | None = None  # for another kind than text
+
+    def configured(self, sign: str) -> ColumnConfig:
+        label = f"{self.name} {sign}" if sign else self.name
+        if self.config is not None:
+            return {**self.config, "label": label}
+        return st.column_config.TextColumn(label, width=self.width, alignment="right" if self.right else "left")
+
+
+def grid(
+    key: str,
+    columns: Sequence[Column],
+    rows: Sequence[Mapping[str, Any]],
+    targets: Sequence[Place | None],
+    *,
+    view: address.View | None = None,
+    height: int | None = None,
+) -> None:
+    """Draw `rows`, cells by column name. A click on a row goes to its entry in `targets`, if it has one.
+
+    With `view`, a click on a header that sorts is a change of the address.
+    """
+    # What the person clicks on is what was drawn last, not what is read now: a new row may just have come in.
+    st.session_state[f"{key} targets"] = list(targets)
+    frame = pd.DataFrame(
+        [{c.name: row.get(c.name) for c in columns} for row in rows], columns=[c.name for c in columns]
+    )
+    st.dataframe(
+        frame,
+        key=key,
+        hide_index=True,
+        row_height=ROW_PX,
+        height=height or min(TALLEST_PX, (len(rows) + 1) * ROW_PX + 4),
+        column_config={c.name: c.configured(_sign(c, view)) for c in columns},
+        on_select=lambda: _clicked(key, columns, view),
+        selection_mode=["single-cell", "single-column"],
+        placeholder="",
+    )
+
+
+def cells_frame(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    names = [column.name for column in columns]
+    return pd.DataFrame([{name: row.get(name) for name in names} for row in rows], columns=names)
+
+
+def leave_if_clicked(key: str) -> None:
+    """Show the page that a click on the grid of this key has gone to. Call first in the fragment that draws it."""
+    if st.session_state.pop(f"{key} clicked", False):
+        st.rerun()
+
+
+def _clicked(key: str, columns: Sequence[Column], view: address.View | None) -> None:
+    selection = st.session_state[key]["selection"]
+    targets: list[Place | None] = st.session_state.get(f"{key} targets", [])
+    if selection["cells"]:
+        row = selection["cells"][0][0]
+        place = targets[row] if row < len(targets) else None
+        if place is not None:
+            places.go(place)
+            st.session_state[f"{key} clicked"] = True
+    elif selection["columns"] and view is not None:
+        column = next(each for each in columns if each.name == selection["columns"][0])
+        if column.sort is not None:
+            descending = not view.descending if column.sort == view.order_by else column.sort == "start_time"
+            address.change(sort=("-" if descending else "") + column.sort)
+    st.session_state[key] = {"selection": {"rows": [], "columns": [], "cells": []}}
+
+
+def _sign(column: Column, view: address.View | None) -> str:
+    if view is None or column.sort is None or column.sort != view.order_by:
+        return ""
+    return "↓" if view.descending else "↑"

@@ -1,0 +1,124 @@
+"""The three lists: applications, experiments, runs. The same wherever they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import tzinfo
+from typing import Any
+
+from afterglow_monitor import format as fmt
+from afterglow_monitor import places, status
+from afterglow_monitor.address import View
+from afterglow_monitor.data import Row
+from afterglow_monitor.grid import Column, grid
+
+STATUS_OF_APPLICATIONS = Column("Status", 112, "status", config=status.column(status.APPLICATION_STATUSES))
+STATUS_OF_RUNS = Column("Status", 112, "status", config=status.column(status.RUN_STATUSES))
+
+APPLICATIONS = (
+    Column("Name", 260, "name"),
+    STATUS_OF_APPLICATIONS,
+    Column("Start", 210, "start_time"),
+    Column("Duration", 104, right=True),
+    Column("User", 96, "user_name"),
+    Column("Runs", 120, "runs", right=True),
+    Column("Jobs", 120, "jobs", right=True),
+    Column("Core time", 108, "core_ms", right=True),
+    Column("Experiments", 96, right=True),
+    Column("Master", 110),
+    Column("App ID", 190),
+)
+EXPERIMENTS = (
+    Column("Name", 320),
+    Column("Last run", 210),
+    Column("Runs", 84, right=True),
+    Column("Failed", 84, right=True),
+    Column("Running", 84, right=True),
+    Column("Applications", 104, right=True),
+    Column("Users", 84, right=True),
+    Column("Core time", 108, right=True),
+    Column("Server", 220),
+)
+RUNS = (
+    Column("Name", 230, "name"),
+    STATUS_OF_RUNS,
+    Column("Start", 210, "start_time"),
+    Column("Duration", 104, right=True),
+    Column("Experiment", 180),
+    Column("Application", 180),
+    Column("User", 90, "user_name"),
+    Column("Metrics", 280),
+    Column("Source", 120, "source_name"),
+    Column("Registered version", 150),
+)
+
+
+def applications(key: str, rows: list[Row], view: View, zone: tzinfo, *, now: int) -> None:
+    def cells(row: Row) -> dict[str, Any]:
+        return {
+            "Name": fmt.named(row["name"]),
+            "Status": [status.label(row["status"])],
+            "Start": fmt.when(row["start_time"], zone, now=now),
+            "Duration": fmt.lasting(row, now=now),
+            "User": fmt.short(row["user_name"], 60),
+            "Runs": fmt.with_failed(row["runs"], row["failed_runs"]),
+            "Jobs": fmt.with_failed(row["jobs"], row["failed_jobs"]),
+            "Core time": fmt.core_time(row["core_seconds"]),
+            "Experiments": fmt.count(row["experiments"]),
+            "Master": fmt.short(row["master"], 60),
+            "App ID": fmt.short(row["app_id"], 80),
+        }
+
+    _draw(key, APPLICATIONS, rows, cells, places.application, view)
+
+
+def experiments(key: str, rows: list[Row], zone: tzinfo, *, now: int) -> None:
+    def cells(row: Row) -> dict[str, Any]:
+        return {
+            "Name": fmt.named(row["name"]),
+            "Last run": fmt.when(row["last_run_time"], zone, now=now),
+            "Runs": fmt.count(row["runs"]),
+            "Failed": fmt.count(row["failed_runs"]),
+            "Running": fmt.count(row["running_runs"]),
+            "Applications": fmt.count(row["applications"]),
+            "Users": fmt.count(row["users"]),
+            "Core time": fmt.core_time(row["core_seconds"]),
+            "Server": fmt.short(row["server"], 80),
+        }
+
+    def target(row: Row) -> places.Place:
+        return places.experiment(row["server"], row["experiment_id"])
+
+    _draw(key, EXPERIMENTS, rows, cells, target, None)
+
+
+def runs(key: str, rows: list[Row], view: View, zone: tzinfo, *, now: int, without: tuple[str, ...] = ()) -> None:
+    """`without`: columns that say the same in each row here."""
+    columns = tuple(column for column in RUNS if column.name not in without)
+    _draw(key, columns, rows, lambda row: run_cells(row, zone, now=now), lambda row: places.run(row["run_id"]), view)
+
+
+def run_cells(row: Row, zone: tzinfo, *, now: int) -> dict[str, Any]:
+    return {
+        "Name": fmt.named(row["name"]),
+        "Status": [status.label(row["effective_status"])],
+        "Start": fmt.when(row["start_time"], zone, now=now),
+        "Duration": fmt.lasting(row, now=now),
+        "Experiment": fmt.named(row["experiment"]),
+        "Application": ", ".join(fmt.named(each["name"]) for each in row["applications"]) or fmt.NOTHING,
+        "User": fmt.short(row["user_name"], 60),
+        "Metrics": fmt.metrics(row["metrics"]),
+        "Source": fmt.short(row["source_name"], 80),
+        "Registered version": fmt.versions(row["registered_versions"]),
+    }
+
+
+def _draw(
+    key: str,
+    columns: tuple[Column, ...],
+    rows: list[Row],
+    cells: Callable[[Row], dict[str, Any]],
+    target: Callable[[Row], places.Place],
+    view: View | None,
+) -> None:
+    grid(key, columns, [cells(row) for row in rows], [target(row) for row in rows], view=view)

@@ -1,0 +1,244 @@
+"""One Spark application: what it was, the items that it left behind, and what it did to make them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import tzinfo
+from typing import Any
+
+import streamlit as st
+
+from afterglow_monitor import address, data, details, lists, places, status
+from afterglow_monitor import format as fmt
+from afterglow_monitor.clock import now_ms
+from afterglow_monitor.data import Row
+from afterglow_monitor.grid import Column, grid, leave_if_clicked
+from afterglow_store.errors import NotFound
+
+TABS = {
+    "items": "Item snapshots",
+    "jobs": "Jobs",
+    "stages": "Stages",
+    "sql": "SQL",
+    "executors": "Executors",
+    "conf": "Configuration",
+}
+REFRESH_SECONDS = 2.0  # while it runs
+
+
+def show() -> None:
+    try:
+        row = _read()
+    except NotFound as exc:
+        places.not_found("Application", str(exc))
+        return
+    body = st.fragment(_body, run_every=REFRESH_SECONDS if row["status"] == "RUNNING" else None)
+    body()
+
+
+def _read() -> Row:
+    start = st.query_params.get("start", "")
+    return data.application(st.query_params.get("id", ""), int(start) if start.isdecimal() else None)
+
+
+def _body() -> None:
+    for key in TABS:
+        leave_if_clicked(key)
+    row, zone, now = _read(), fmt.zone(st.context.timezone), now_ms()
+    _header(row, zone, now=now)
+    tab = address.open_tab(TABS)
+    address.follow("application tab", TABS[tab])
+    panels = st.tabs(list(TABS.values()), key="application tab", on_change=_change_tab)
+    with panels[list(TABS).index(tab)]:
+        _DRAW[tab](row, zone, now)
+
+
+def _change_tab() -> None:
+    tab = next(key for key, label in TABS.items() if label == st.session_state["application tab"])
+    address.change(tab=None if tab == "items" else tab)
+
+
+def _header(row: Row, zone: tzinfo, *, now: int) -> None:
+    places.trail(("Monitor", places.monitor()), here=row["name"])
+    details.title(row["name"], row["status"])
+    details.reason(row["status"], row["status_reason"])
+    details.facts(
+        "header",
+        {
+            "Started": fmt.when(row["start_time"], zone, now=now),
+            "Ended": fmt.moment(row["end_time"], zone, now=now),
+            "Duration": fmt.lasting(row, now=now),
+            "User": row["user_name"],
+            "Master": row["master"],
+            "Spark": row["spark_version"],
+            "Attempt": row["attempt"],
+            "Runs": fmt.with_failed(row["runs"], row["failed_runs"]),
+            "Jobs": fmt.with_failed(row["jobs"], row["failed_jobs"]),
+            "Core time": fmt.core_time(row["core_seconds"]),
+            "Executors": _executors_in_short(data.executors_of(row["id"])),
+            "Events lost": fmt.count(row["lost_events"]) if row["lost_events"] else None,
+        },
+    )
+    details.copyable(row["app_id"])
+
+
+def _executors_in_short(executors: list[Row]) -> str:
+    working = [each for each in executors if each["executor_id"] != "driver"] or executors
+    return f"{len(working)}  ·  {sum(each['cores'] or 0 for each in working)} cores"
+
+
+ITEMS = (
+    Column("Item", 300),
+    lists.STATUS_OF_RUNS,
+    Column("Start", 210),
+    Column("Duration", 104, right=True),
+    Column("Metrics", 300),
+    Column("Parameters", 300),
+    Column("Tags", 200),
+    Column("Core time", 108, right=True),
+)
+
+
+def _items(row: Row, zone: tzinfo, now: int) -> None:
+    experiments = data.items_of(row["id"])
+    if not experiments:
+        details.nothing(
+            "No MLflow run in this application",
+            "Runs that its driver starts appear here, if the Python package afterglow is installed there.",
+        )
+        return
+    cells, targets = [], []
+    for experiment in experiments:
+        cells.append({"Item": f"{fmt.named(experiment['name'])}", "Parameters": "", "Status": None})
+        targets.append(places.experiment(experiment["server"], experiment["experiment_id"]))
+        for run, depth in _walk(experiment["items"], 1):
+            cells.append(_item_cells(run, depth, zone, now))
+            targets.append(places.run(run["run_id"]))
+    grid("items", ITEMS, cells, targets)
+
+
+def _walk(runs: list[Row], depth: int) -> list[tuple[Row, int]]:
+    return [each for run in runs for each in ((run, depth), *_walk(run["children"], depth + 1))]
+
+
+def _item_cells(run: Row, depth: int, zone: tzinfo, now: int) -> dict[str, Any]:
+    return {
+        "Item": "\u2003" * (2 * depth - 2) + "\u2003└ " + fmt.named(run["name"]),
+        "Status": [status.label(run["effective_status"])],
+        "Start": fmt.when(run["start_time"], zone, now=now),
+        "Duration": fmt.lasting(run, now=now),
+        "Metrics": fmt.metrics(run["metrics"]),
+        "Parameters": fmt.pairs(run["params"]),
+        "Tags": fmt.pairs(fmt.own_tags(run["tags"])),
+        "Core time": fmt.core_time(run["core_seconds"]),
+    }
+
+
+def _jobs(row: Row, zone: tzinfo, now: int) -> None:
+    details.jobs("jobs", data.jobs_of(row["id"]), zone, now=now, of_run=False)
+
+
+STAGES = (
+    Column("Stage", 70, right=True),
+    Column("Name", 300),
+    Column("Status", 112, config=status.column(("RUNNING", "COMPLETE", "FAILED"))),
+    Column("Start", 130),
+    Column("Duration", 104, right=True),
+    Column("Job", 60, right=True),
+    Column("Tasks", 150, right=True),
+    Column("Core time", 108, right=True),
+    Column("Input", 90, right=True),
+    Column("Shuffle read", 100, right=True),
+    Column("Shuffle write", 100, right=True),
+    Column("Spill", 90, right=True),
+    Column("Error", 300),
+)
+
+
+def _stages(row: Row, zone: tzinfo, now: int) -> None:
+    stages = data.stages_of(row["id"])
+    if not stages:
+        details.nothing("No stages", "This application has run no Spark job yet.")
+        return
+    details.plain_table(STAGES, [
+        {
+            "Stage": f"{each['stage_id']}" + (f".{each['attempt']}" if each["attempt"] else ""),
+            "Name": fmt.named(each["name"]),
+            "Status": [status.label(each["status"])],
+            "Start": fmt.moment(each["start_time"], zone, now=now),
+            "Duration": details.lasted(each, now=now),
+            "Job": fmt.count(each["job_id"]),
+            "Tasks": details.tasks(each),
+            "Core time": fmt.core_time((each["core_ms"] or 0) / 1000),
+            **details.data_cells(each),
+            "Error": fmt.short(each["error"], 300),
+        }
+        for each in stages
+    ])  # fmt: skip
+
+
+SQL = (
+    Column("Query", 70, right=True),
+    Column("Description", 420),
+    Column("Status", 112, config=status.column(("RUNNING", "COMPLETED", "FAILED"))),
+    Column("Start", 130),
+    Column("Duration", 104, right=True),
+    Column("Error", 300),
+)
+
+
+def _sql(row: Row, zone: tzinfo, now: int) -> None:
+    queries = data.sql_executions_of(row["id"])
+    if not queries:
+        details.nothing("No SQL queries", "Everything that goes through DataFrames or Spark SQL appears here.")
+        return
+    details.plain_table(SQL, [
+        {
+            "Query": str(each["execution_id"]),
+            "Description": fmt.named(each["description"]),
+            "Status": [status.label(each["status"])],
+            "Start": fmt.moment(each["start_time"], zone, now=now),
+            "Duration": details.lasted(each, now=now),
+            "Error": fmt.short(each["error"], 300),
+        }
+        for each in queries
+    ])  # fmt: skip
+
+
+EXECUTORS = (
+    Column("Executor", 90),
+    Column("Host", 220),
+    Column("Cores", 70, right=True),
+    Column("Added", 210),
+    Column("Removed", 210),
+    Column("Reason", 400),
+)
+
+
+def _executors(row: Row, zone: tzinfo, now: int) -> None:
+    details.plain_table(EXECUTORS, [
+        {
+            "Executor": each["executor_id"],
+            "Host": each["host"],
+            "Cores": fmt.count(each["cores"]),
+            "Added": fmt.when(each["added_time"], zone, now=now),
+            "Removed": fmt.when(each["removed_time"], zone, now=now),
+            "Reason": fmt.short(each["removed_reason"], 300),
+        }
+        for each in data.executors_of(row["id"])
+    ])  # fmt: skip
+
+
+def _configuration(row: Row, zone: tzinfo, now: int) -> None:
+    properties = {**(row["spark_properties"] or {}), **(row["jvm"] or {})}
+    details.name_values("configuration", properties, "Property", search="Search in names and values")
+
+
+_DRAW: dict[str, Callable[[Row, tzinfo, int], None]] = {
+    "items": _items,
+    "jobs": _jobs,
+    "stages": _stages,
+    "sql": _sql,
+    "executors": _executors,
+    "conf": _configuration,
+}

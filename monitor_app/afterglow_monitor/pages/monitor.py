@@ -1,0 +1,99 @@
+"""Monitor: the applications, experiments and runs of a window, newest first, as they come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from afterglow_monitor import address, data, grid, lists, status, toolbar
+from afterglow_monitor import format as fmt
+from afterglow_monitor.clock import now_ms
+from afterglow_store import Page
+from afterglow_store.windows import DEFAULT
+
+TABS = {"applications": "Applications", "experiments": "Experiments", "runs": "Runs"}
+HINTS = {
+    "applications": "Name or application id",
+    "experiments": "Experiment name or id",
+    "runs": "Run or experiment name, run id",
+}
+REFRESH_SECONDS = 1.0
+
+
+def show() -> None:
+    zone = fmt.zone(st.context.timezone)
+    tab = address.open_tab(TABS)
+    address.follow("monitor tab", TABS[tab])
+    panels = st.tabs(list(TABS.values()), key="monitor tab", on_change=_change_tab)
+    with panels[list(TABS).index(tab)]:
+        if not data.anything():
+            _nothing_yet()
+            return
+        statuses = status.APPLICATION_STATUSES if tab == "applications" else status.RUN_STATUSES
+        toolbar.filters(address.view(), statuses, zone, hint=HINTS[tab], default_window=DEFAULT)
+        _rows(tab)
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def _rows(tab: str) -> None:
+    grid.leave_if_clicked(tab)
+    view, zone, now = address.view(), fmt.zone(st.context.timezone), now_ms()
+    page = _READ[tab](view)
+    toolbar.counted(page, view, tab, zone, now=now)
+    if not page.rows:
+        _none_match(tab, view)
+        return
+    if tab == "applications":
+        lists.applications(tab, page.rows, view, zone, now=now)
+    elif tab == "experiments":
+        lists.experiments(tab, page.rows, zone, now=now)
+    else:
+        lists.runs(tab, page.rows, view, zone, now=now)
+
+
+_READ: dict[str, Callable[[address.View], Page]] = {
+    "applications": data.applications,
+    "experiments": data.experiments,
+    "runs": data.runs,
+}
+
+
+def _change_tab() -> None:
+    tab = next(key for key, label in TABS.items() if label == st.session_state["monitor tab"])
+    address.change(tab=tab, status=None, sort=None)
+
+
+def _none_match(what: str, view: address.View) -> None:
+    with st.container(border=True, key="empty"):
+        st.subheader(f"No {what} match", anchor=False)
+        window = address.WINDOWS[view.window].lower()
+        st.text(
+            f"None of the {what} here ({window}) has this name and status."
+            if view.text or view.statuses
+            else f"There are {what}, but none of them in this window: {window}."
+        )
+        with st.container(horizontal=True):
+            if view.text or view.statuses:
+                st.button("Clear search and statuses", on_click=lambda: address.change(q=None, status=None))
+            if view.window != address.ALL:
+                st.button("Look at all time", on_click=lambda: address.change(window=address.ALL))
+
+
+def _nothing_yet() -> None:
+    with st.container(border=True, key="empty"):
+        st.subheader("Nothing has run yet", anchor=False)
+        st.text(
+            "Run a Spark job with Afterglow's listener. It appears here, with its MLflow runs, while it still runs:"
+        )
+        st.code("spark-submit $(afterglow spark-conf) job.py", language="bash")
+        st.text("To see it work first, run the two example jobs:")
+        st.code("afterglow demo", language="bash")
+    _wait_for_the_first()
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def _wait_for_the_first() -> None:
+    if data.anything():
+        st.rerun()
+    st.caption("Waiting for the first application …")

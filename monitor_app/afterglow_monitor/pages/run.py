@@ -1,0 +1,212 @@
+"""One run: the eight things that MLflow knows of it, and what Spark did for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import tzinfo
+from urllib.parse import quote
+
+import streamlit as st
+
+from afterglow_monitor import address, data, details, lists, places
+from afterglow_monitor import format as fmt
+from afterglow_monitor.clock import now_ms
+from afterglow_monitor.data import Row
+from afterglow_monitor.grid import Column, leave_if_clicked
+from afterglow_store.errors import NotFound
+
+TABS = {
+    "overview": "Overview",
+    "outputs": "Output files",
+    "tags": "Tags",
+    "children": "Child runs",
+    "jobs": "Spark jobs",
+    "snapshots": "Snapshots",
+}
+REFRESH_SECONDS = 2.0  # while it runs
+HOW_LINKED = {
+    "tag": "made by this application",
+    "job-tag": "its Spark jobs carry this run",
+    "client": "made through MlflowClient here",
+    "resumed": "made elsewhere, resumed here",
+    "executor": "made on an executor of it",
+    "inferred": "inferred",
+}
+
+
+def show() -> None:
+    try:
+        row = _read()
+    except NotFound as exc:
+        places.not_found("Run", str(exc))
+        return
+    body = st.fragment(_body, run_every=REFRESH_SECONDS if row["status"] == "RUNNING" else None)
+    body()
+
+
+def _read() -> Row:
+    return data.run(st.query_params.get("id", ""))
+
+
+def _body() -> None:
+    leave_if_clicked("children")
+    row, zone, now = _read(), fmt.zone(st.context.timezone), now_ms()
+    _header(row, zone, now=now)
+    tab = address.open_tab(TABS)
+    address.follow("run tab", TABS[tab])
+    panels = st.tabs(list(TABS.values()), key="run tab", on_change=_change_tab)
+    with panels[list(TABS).index(tab)]:
+        _DRAW[tab](row, zone, now)
+
+
+def _change_tab() -> None:
+    tab = next(key for key, label in TABS.items() if label == st.session_state["run tab"])
+    address.change(tab=None if tab == "overview" else tab)
+
+
+def _header(row: Row, zone: tzinfo, *, now: int) -> None:
+    experiment = (row["experiment"], places.experiment(row["server"], row["experiment_id"]))
+    applications = [(each["name"], places.application(each)) for each in row["applications"][:1]]
+    places.trail(("Monitor", places.monitor()), *applications, experiment, here=row["name"])
+    details.title(row["name"], row["effective_status"])
+    details.reason(row["effective_status"], row["status_reason"])
+    details.facts(
+        "header",
+        {
+            "Start date": fmt.when(row["start_time"], zone, now=now),
+            "Ended": fmt.moment(row["end_time"], zone, now=now),
+            "Duration": fmt.lasting(row, now=now),
+            "User": row["user_name"],
+            "Source": row["source_name"] or "not known",
+            "Registered version": fmt.versions(row["registered_versions"]) if row["registered_versions"] else "none",
+        },
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        details.copyable(row["run_id"])
+        if url := mlflow_page(row):
+            st.link_button("Open in MLflow", url, icon=":material/open_in_new:", type="tertiary")
+
+
+def mlflow_page(row: Row) -> str | None:
+    """The run in MLflow's own UI, where its server has one."""
+    uri = row["tracking_uri"] or ""
+    if not uri.startswith(("http://", "https://")):
+        return None
+    return f"{uri.rstrip('/')}/#/experiments/{quote(row['experiment_id'])}/runs/{quote(row['run_id'])}"
+
+
+def _overview(row: Row, zone: tzinfo, now: int) -> None:
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        details.section("Metrics")
+        details.name_values("metrics", {k: fmt.metric(v) for k, v in (row["metrics"] or {}).items()}, "Metric")
+        details.section("Hyperparameters")
+        details.name_values("params", row["params"] or {}, "Parameter")
+    with right:
+        _applications(row)
+        _spark(row)
+        _family(row)
+
+
+def _applications(row: Row) -> None:
+    details.section("Spark application" if len(row["applications"]) < 2 else "Spark applications")
+    if not row["applications"]:
+        st.caption("None is known: it was made outside of Spark, or before Afterglow was there.")
+    for each in row["applications"]:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            places.link(each["name"], places.application(each), icon=":material/bolt:")
+            st.caption(f"{fmt.verbatim(each['app_id'])}  ·  {HOW_LINKED.get(each['source'], 'linked')}")
+
+
+def _spark(row: Row) -> None:
+    details.section("Spark")
+    of, parent = row, row["parent"]
+    if not row["jobs"] and parent is not None and parent["jobs"]:
+        st.caption("This run made no Spark jobs of its own. Its parent's, which did the work:")
+        of = parent
+    elif not row["jobs"]:
+        st.caption("No Spark job ran for this run.")
+        return
+    details.facts(
+        "spark",
+        {
+            "Jobs": fmt.with_failed(of["jobs"], of["failed_jobs"]),
+            "Core time": fmt.core_time(of["core_seconds"]),
+            "Tasks": details.run_tasks(of),
+            **details.data_cells(of),
+            "GC": fmt.duration(of["gc_ms"]) if of["gc_ms"] else None,
+        },
+    )
+
+
+def _family(row: Row) -> None:
+    if row["parent"] is not None:
+        details.section("Parent run")
+        places.link(row["parent"]["name"], places.run(row["parent"]["run_id"]), icon=":material/arrow_upward:")
+    if row["children"]:
+        details.section("Child runs")
+        for child in row["children"][:5]:
+            places.link(child["name"], places.run(child["run_id"]), icon=":material/subdirectory_arrow_right:")
+        if len(row["children"]) > 5:
+            st.caption(f"and {len(row['children']) - 5:,} more: see the tab Child runs")
+
+
+FILES = (Column("File", 560), Column("Size", 120, right=True))
+
+
+def _outputs(row: Row, zone: tzinfo, now: int) -> None:
+    files = row["outputs"] or []
+    if not files:
+        details.nothing("No output files", "Artifacts that the run logs are listed here once it has ended.")
+        return
+    total = sum(each["size"] or 0 for each in files)
+    more = "" if row["outputs_complete"] else "; there are more than were listed"
+    st.caption(f"{len(files):,} files, {fmt.size(total)}{more}")
+    details.plain_table(
+        FILES, [{"File": fmt.short(each["path"], 300), "Size": fmt.size(each["size"])} for each in files]
+    )
+    if row["artifact_uri"]:
+        details.copyable(row["artifact_uri"])
+
+
+def _tags(row: Row, zone: tzinfo, now: int) -> None:
+    details.name_values("tags", row["tags"] or {}, "Tag", search="Search in names and values")
+
+
+def _children(row: Row, zone: tzinfo, now: int) -> None:
+    if not row["children"]:
+        details.nothing("No child runs", "Nested runs, such as the folds of a cross-validation, are listed here.")
+        return
+    lists.runs(
+        "children", row["children"], address.View(order_by=""), zone, now=now, without=("Experiment", "Application")
+    )
+
+
+def _jobs(row: Row, zone: tzinfo, now: int) -> None:
+    jobs = data.jobs_of_run(row["run_id"])
+    if not jobs and row["parent"] is not None:
+        st.caption("This run made no Spark jobs of its own. Its parent's:")
+        jobs = data.jobs_of_run(row["parent"]["run_id"])
+    details.jobs("run jobs", jobs, zone, now=now, of_run=True)
+
+
+def _snapshots(row: Row, zone: tzinfo, now: int) -> None:
+    kept = data.snapshots_of(row["run_id"])
+    if not kept:
+        details.nothing(
+            "No snapshot yet", "One is kept when the run ends, when its application ends, and at later changes."
+        )
+        return
+    names = {each["id"]: f"{fmt.when(each['taken_time'], zone, now=now)}  ·  {each['cause']}" for each in kept}
+    chosen = st.selectbox("Snapshot", list(names), format_func=names.__getitem__, width=420)
+    st.json(data.snapshot(chosen), expanded=1)
+
+
+_DRAW: dict[str, Callable[[Row, tzinfo, int], None]] = {
+    "overview": _overview,
+    "outputs": _outputs,
+    "tags": _tags,
+    "children": _children,
+    "jobs": _jobs,
+    "snapshots": _snapshots,
+}

@@ -1,0 +1,105 @@
+"""The pages and their addresses: how one page leads to another.
+
+All pages have the path `/` and are told apart by `?page=`. Under a path of its own, a page that is opened by its
+address first asks for Streamlit's endpoints below that path: two 404s in the console and half a second lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import streamlit as st
+
+from afterglow_monitor.format import named, short, verbatim
+
+# The module of each page, imported when it is shown: pages link to each other.
+PAGES = {
+    "monitor": "afterglow_monitor.pages.monitor",
+    "application": "afterglow_monitor.pages.application",
+    "experiment": "afterglow_monitor.pages.experiment",
+    "run": "afterglow_monitor.pages.run",
+}
+HOME = "monitor"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A page and what it is of: what an address says."""
+
+    page: str
+    params: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(self.params) if self.page == HOME else {"page": self.page, **self.params}
+
+
+def only_page() -> st.Page:
+    """What Streamlit calls a page: the path `/`."""
+    return st.Page(_show, title="Afterglow", default=True)
+
+
+def keep_address() -> None:
+    """Let the browser show the address that this run is of: a link to another of our pages changes only ours.
+
+    One entry in its history; none where the browser itself came with the change.
+    """
+    asked = {name: st.query_params.get_all(name) for name in st.query_params}
+    if st.session_state.setdefault("address", asked) != asked:
+        st.query_params.from_dict(asked)
+        st.session_state["address"] = asked
+
+
+def _show() -> None:
+    page = st.query_params.get("page", HOME)
+    if page in PAGES:
+        import_module(PAGES[page]).show()
+    else:
+        not_found("Page", f"Monitor has no page {short(page, 60)}.")
+
+
+def monitor(tab: str = "applications") -> Place:
+    return Place("monitor", {"tab": tab})
+
+
+def application(row: Mapping[str, Any]) -> Place:
+    """Of a row with `app_id` and `start_time`: `local-…` ids repeat, so the start is in the address as well."""
+    return Place("application", {"id": row["app_id"], "start": str(row["start_time"])})
+
+
+def experiment(server: str, experiment_id: str) -> Place:
+    return Place("experiment", {"server": server, "id": experiment_id})
+
+
+def run(run_id: str) -> Place:
+    return Place("run", {"id": run_id})
+
+
+def go(place: Place) -> None:
+    """Leave for another page, as a click on a link does. The page is drawn by the run after this one."""
+    st.query_params.from_dict(place.query)
+
+
+def link(label: str | None, place: Place, *, icon: str | None = None, most: int = 60) -> None:
+    st.page_link(only_page(), label=verbatim(short(named(label), most)), icon=icon, query_params=place.query)
+
+
+def trail(*steps: tuple[str | None, Place], here: str | None) -> None:
+    """Breadcrumbs: the way back up, then where this is."""
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key="trail"):
+        for label, place in steps:
+            link(label, place, most=36)
+            st.text("/")
+        st.text(short(named(here), 60))
+
+
+def not_found(what: str, message: str) -> None:
+    """A page about something that is not there, with a way back."""
+    trail(("Monitor", monitor()), here=what)
+    st.header(f"No such {what.lower()}", anchor=False)
+    st.text(message)
+    st.text("It may have been removed by retention, or the address may be of another store.")
+    link("Back to Monitor", monitor(), icon=":material/arrow_back:")

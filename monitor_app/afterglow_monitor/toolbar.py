@@ -1,0 +1,105 @@
+"""What stands over a list: search, window, statuses, and how much of the result is shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import tzinfo
+
+import streamlit as st
+
+from afterglow_monitor import format as fmt
+from afterglow_monitor import status
+from afterglow_monitor.address import (
+    CUSTOM,
+    PAGE_ROWS,
+    SHORT_WINDOWS,
+    View,
+    address_time,
+    change,
+    follow,
+    local_time,
+)
+from afterglow_store import Page
+
+
+def filters(view: View, statuses: Sequence[str], zone: tzinfo, *, hint: str, default_window: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="toolbar"):
+        _search(view, hint)
+        _window(view, default_window)
+        _statuses(view, statuses)
+    if view.window == CUSTOM:
+        _span(view, zone)
+
+
+def counted(page: Page, view: View, what: str, zone: tzinfo, *, now: int) -> None:
+    """How many there are, which of them these are, and when that was read."""
+    pages = max(1, math.ceil(page.total / PAGE_ROWS))
+    first = (view.page - 1) * PAGE_ROWS + 1
+    with st.container(horizontal=True, vertical_alignment="center", key="counted"):
+        noun = what if page.total != 1 else what.removesuffix("s")
+        shown = f"{first:,}–{first + len(page.rows) - 1:,} of " if pages > 1 and page.rows else ""
+        st.caption(f"{shown}{page.total_text} {noun}  ·  as of {fmt.clock(now, zone)}", width="stretch")
+        if pages > 1:
+            follow("p", min(view.page, pages))
+            st.pagination(pages, key="p", on_change=lambda: change(p=str(st.session_state["p"])))
+
+
+def _search(view: View, hint: str) -> None:
+    follow("q", view.text)
+    st.text_input(
+        "Search",
+        key="q",
+        type="search",
+        icon=":material/search:",
+        placeholder=hint,
+        label_visibility="collapsed",
+        width=300,
+        on_change=lambda: change(q=st.session_state["q"].strip()),
+    )
+
+
+def _window(view: View, default_window: str) -> None:
+    follow("window", view.window)
+    st.segmented_control(
+        "Window",
+        list(SHORT_WINDOWS),
+        key="window",
+        required=True,
+        format_func=SHORT_WINDOWS.__getitem__,
+        label_visibility="collapsed",
+        on_change=lambda: _change_window(default_window),
+    )
+
+
+def _change_window(default_window: str) -> None:
+    chosen = st.session_state["window"]
+    nothing = {} if chosen == CUSTOM else {"from": None, "to": None}
+    change(window=None if chosen == default_window else chosen, **nothing)
+
+
+def _statuses(view: View, statuses: Sequence[str]) -> None:
+    follow("status", [each for each in statuses if each in view.statuses])
+    st.pills(
+        "Status",
+        list(statuses),
+        key="status",
+        selection_mode="multi",
+        format_func=status.with_icon,
+        label_visibility="collapsed",
+        on_change=lambda: change(status=sorted(st.session_state["status"])),
+    )
+
+
+def _span(view: View, zone: tzinfo) -> None:
+    follow("from", local_time(view.since, zone))
+    follow("to", local_time(view.until, zone))
+    with st.container(horizontal=True, vertical_alignment="bottom", key="span"):
+        for key, label in (("from", "From"), ("to", "To")):
+            st.datetime_input(
+                label,
+                value=None,
+                key=key,
+                width=200,
+                on_change=lambda key=key: change(**{key: address_time(st.session_state[key], zone)}),
+            )

@@ -12,7 +12,7 @@ from pathlib import Path
 LISTENER = "io.afterglow.AfterglowListener"
 JAR = Path(__file__).parent / "jars" / "afterglow-listener.jar"
 
-_SETTING = re.compile(r"\s*(?P<key>[^\s=:#][^\s=:]*)\s*[\s=:]\s*(?P<value>.*?)\s*")
+_SETTING = re.compile(r"\s*(?P<key>[^\s=:]+)(?:\s*[\s=:]\s*(?P<value>.*?))?\s*")
 
 
 class SparkConfError(Exception):
@@ -65,7 +65,7 @@ def parse_properties(text: str) -> dict[str, str]:
     """A Java properties file as Spark reads it: `key value`, `key=value` or `key: value` a line, # for comments."""
     lines = (line for line in text.splitlines() if line.strip() and line.strip()[0] not in "#!")
     found = (_SETTING.fullmatch(line) for line in lines)
-    return {match["key"]: match["value"] for match in found if match is not None}
+    return {match["key"]: match["value"] or "" for match in found if match is not None}
 
 
 def _conf_folders(environ: Mapping[str, str]) -> list[Path]:

@@ -1,0 +1,87 @@
+"""Settings: what the file says, what it may not say, and that conf/ says the same as the code."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from afterglow_monitor.errors import BadSettings
+from afterglow_monitor.settings import MlflowServer, Settings, demo_database, load_settings
+from tests.support.parts import ROOT
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {"AFTERGLOW_HOME": str(tmp_path)}
+
+
+def write(environ: dict[str, str], text: str) -> None:
+    Path(environ["AFTERGLOW_HOME"], "afterglow.toml").write_text(text)
+
+
+def test_the_shipped_file_has_every_setting_with_its_default() -> None:
+    shipped = tomllib.loads((ROOT / "conf" / "afterglow.toml").read_text())
+    defaults = Settings(home=Path("/nowhere")).model_dump(mode="json", exclude={"home", "mlflow"})
+    assert shipped == defaults
+
+
+def test_the_shipped_file_shows_every_setting_of_a_tracking_server() -> None:
+    text = (ROOT / "conf" / "afterglow.toml").read_text()
+    example = "\n".join(line.removeprefix("# ") for line in text[text.index("# [[mlflow]]") :].splitlines())
+    assert set(tomllib.loads(example)["mlflow"][0]) == set(MlflowServer.model_fields)
+
+
+def test_the_shipped_spark_defaults_are_those_of_the_listener() -> None:
+    shipped = (ROOT / "conf" / "spark-defaults.conf").read_text()
+    in_file = dict(re.findall(r"^#? ?(spark\.afterglow\.\S+) +(\S+)", shipped, re.MULTILINE))
+    in_code = (ROOT / "listener" / "java" / "io" / "afterglow" / "Settings.java").read_text()
+    assert set(in_file) == set(re.findall(r'"(spark\.afterglow\.[\w.]+)"', in_code))
+    for key in ("enabled", "flush.timeout", "queue.bytes", "heartbeat.interval"):
+        value = in_file[f"spark.afterglow.{key}"]
+        assert re.search(rf'"spark\.afterglow\.{re.escape(key)}"[^;]*"?{value}"?', in_code), key
+
+
+def test_without_a_file_everything_is_in_the_home_folder(environ: dict[str, str], tmp_path: Path) -> None:
+    settings = load_settings(environ)
+    assert settings.store.url == f"sqlite:///{tmp_path}/store.db"
+    assert settings.journal.folders == (f"{tmp_path}/journal",)
+    assert settings.mlflow == ()
+
+
+def test_the_file_wins_over_the_defaults_and_the_environment_over_the_file(environ: dict[str, str]) -> None:
+    write(environ, '[store]\nurl = "sqlite:///here.db"\n[monitor]\nport = 9000\n')
+    assert load_settings(environ).monitor.port == 9000
+    assert load_settings(environ).store.url == "sqlite:///here.db"
+    assert load_settings({**environ, "AFTERGLOW_STORE_URL": "sqlite:///there.db"}).store.url == "sqlite:///there.db"
+
+
+def test_without_configured_servers_those_of_this_environment_are_read(environ: dict[str, str], tmp_path: Path) -> None:
+    demo_database(tmp_path).parent.mkdir()
+    demo_database(tmp_path).touch()
+    found = load_settings({**environ, "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000"}).mlflow
+    assert [server.name for server in found] == ["default", "demo"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[store]\nurll = 'x'", r"there is no setting store\.urll"),
+        ("[monitor]\nport = 'eight'", r"monitor\.port = 'eight'"),
+        ("[sync]\ninterval_seconds = 0", r"sync\.interval_seconds = 0: .*greater than 0"),
+        ("[[mlflow]]\nname = 'a'", r"mlflow\.0\.uri"),
+        ("[store", "is no TOML"),
+    ],
+)
+def test_what_a_file_cannot_mean_is_refused_by_its_name_and_value(
+    environ: dict[str, str], text: str, message: str
+) -> None:
+    write(environ, text)
+    with pytest.raises(BadSettings, match=message) as raised:
+        load_settings(environ)
+    assert "afterglow.toml" in str(raised.value)
+
+
+def test_a_named_file_that_is_not_there_is_an_error_and_not_the_defaults(environ: dict[str, str]) -> None:
+    with pytest.raises(BadSettings, match="cannot be read"):
+        load_settings({**environ, "AFTERGLOW_CONFIG": "/nowhere/afterglow.toml"})

@@ -3,11 +3,13 @@
 import contextlib
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,11 @@ from pyspark.sql import SparkSession
 
 from afterglow import autolog
 from afterglow.hook import driver
+from afterglow.journal import FileJournal
+from afterglow.recorder import Recorder
+from afterglow.settings import Settings, read_settings
+from afterglow.spark import read_application
+from tests.support.tracking import running_mlflow
 
 # MLflow's and pyspark's use of what others deprecated is not ours to settle.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -246,38 +253,137 @@ def test_autolog_may_be_called_while_a_run_is_active(spark: SparkSession) -> Non
         assert mlflow.active_run() is run
 
 
+# -- what may go wrong -----------------------------------------------------------------------------------------
+
+
+def test_mlflow_down_at_the_end_of_a_run_costs_the_details_only(
+    sandbox: Sandbox, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with running_mlflow(tmp_path) as uri:
+        client = mlflow.MlflowClient(uri)
+        run_id = client.create_run("0").info.run_id
+        assert len(sandbox.events(run_id)) == 1
+    with pytest.raises(mlflow.MlflowException):
+        client.set_terminated(run_id, "FINISHED")
+    start, end = sandbox.events(run_id)
+    assert start["Run"]["tags"]["spark.app.id"] == spark.sparkContext.applicationId
+    assert (end["Event"], end["Status"], end["Tracking URI"]) == ("AfterglowRunEnd", "FINISHED", uri)
+    assert "Run" not in end
+
+
+def test_a_journal_folder_that_cannot_be_written_is_said_once(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    journal = FileJournal(tmp_path / "file" / "journal", read_application(spark.sparkContext))
+    assert not journal.record({"Event": "AfterglowHeartbeat"})
+    assert not journal.record({"Event": "AfterglowHeartbeat"})
+    assert not journal.flush(1)
+    assert len(caplog.records) == 1
+
+
+def test_what_does_not_fit_into_the_queue_is_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    recorder, go_on = Recorder(max_queued=2), threading.Event()
+    recorder.put(lambda may_read: print(go_on.wait(10)))
+    taken = [recorder.put(lambda may_read: None) for _ in range(10)]
+    go_on.set()
+    assert recorder.dropped == taken.count(False) >= 7
+    assert len(caplog.records) == 1
+
+
+def test_exit_does_not_wait_for_a_server_that_does_not_answer() -> None:
+    recorder, recorded = Recorder(), []
+
+    def stuck(may_read: bool) -> None:
+        if may_read:
+            time.sleep(30)
+        recorded.append("stuck")
+
+    recorder.put(stuck)
+    recorder.put(lambda may_read: recorded.append("waiting"))
+    time.sleep(0.2)
+    started = time.monotonic()
+    recorder.close(0.5)
+    assert time.monotonic() - started < 1
+    assert recorded == ["stuck", "waiting"]
+
+
+def test_a_step_that_fails_costs_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    recorder = Recorder()
+    recorder.put(lambda may_read: print(1 / 0))
+    assert recorder.wait_until_idle(10)
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("properties", "said"),
+    [
+        ({"spark.afterglow.enabled": "false"}, ""),
+        ({"spark.afterglow.enabled": "no"}, "spark.afterglow.enabled=no"),
+        ({"spark.afterglow.journal.dir": "s3a://bucket/journal"}, "s3a://bucket/journal"),
+        ({"spark.afterglow.heartbeat.interval": "soon"}, "spark.afterglow.heartbeat.interval=soon"),
+    ],
+)
+def test_a_setting_switches_afterglow_off(
+    properties: dict[str, str], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert not read_settings(properties.get).enabled
+    assert said in caplog.text
+
+
+def test_settings_read_as_the_listener_reads_them(afterglow_home: Path) -> None:
+    assert read_settings(lambda key: None) == Settings(True, afterglow_home / "journal", 10.0)
+    properties = {"spark.afterglow.journal.dir": "file:///data/j", "spark.afterglow.heartbeat.interval": "500ms"}
+    assert read_settings(properties.get) == Settings(True, Path("/data/j"), 0.5)
+    assert read_settings({"spark.afterglow.journal.dir": "~/j"}.get).journal_dir == Path.home() / "j"
+
+
 # -- whole processes -------------------------------------------------------------------------------------------
 
+START_SPARK = """
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+"""
 
-def run_script(folder: Path, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a Python program with its own AFTERGLOW_HOME and tracking store in `folder`."""
+
+def run_script(sandbox: Sandbox, folder: Path, *parts: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a Python program in `folder`, with a tracking store and an AFTERGLOW_HOME there."""
     file = folder / "script.py"
-    file.write_text(textwrap.dedent(script))
+    file.write_text("\n".join(textwrap.dedent(part) for part in parts))
+    shutil.copy(sandbox.folder / "mlflow.db", folder)  # making a new one takes seconds
     return subprocess.run(
         [sys.executable, "-W", "ignore", str(file)],
         cwd=folder,
         env={
-            **{key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")},
+            **{key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_EXPERIMENT")},
             "AFTERGLOW_HOME": str(folder / "afterglow"),
             "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
             **environment,
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=200,
         check=False,
     )
 
 
-def test_without_spark_nothing_is_tagged_started_or_written(tmp_path: Path) -> None:
+def journal_of(folder: Path) -> list[dict[str, Any]]:
+    [file] = (folder / "afterglow" / "journal").glob("*.jsonl")
+    events = [json.loads(line) for line in file.read_text().splitlines()]
+    return [event for event in events if event["Event"] != "AfterglowHeartbeat"]
+
+
+def test_without_spark_nothing_is_tagged_started_or_written(sandbox: Sandbox, tmp_path: Path) -> None:
     done = run_script(
+        sandbox,
         tmp_path,
         """
         import sys, threading, mlflow
         with mlflow.start_run() as run:
             pass
         assert "spark.app.id" not in mlflow.get_run(run.info.run_id).data.tags
-        assert not [t.name for t in threading.enumerate() if "afterglow" in t.name]
+        assert not [thread.name for thread in threading.enumerate() if "afterglow" in thread.name]
         # MLflow's default tags import pyspark where it is installed; the JVM would be ours.
         pyspark = sys.modules.get("pyspark")
         assert pyspark is None or pyspark.SparkContext._gateway is None
@@ -285,3 +391,93 @@ def test_without_spark_nothing_is_tagged_started_or_written(tmp_path: Path) -> N
     )
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "afterglow").exists()
+
+
+def test_the_kill_switch_leaves_mlflow_and_spark_untouched(sandbox: Sandbox, tmp_path: Path) -> None:
+    done = run_script(
+        sandbox,
+        tmp_path,
+        """
+        import sys
+        finders = list(sys.meta_path)
+        import afterglow, mlflow, pyspark
+        afterglow.autolog()
+        with mlflow.start_run():
+            assert type(mlflow.tracking.fluent._active_run_stack.get()) is list
+        client = mlflow.tracking.fluent.TrackingServiceClient
+        for function in (pyspark.SparkContext.__init__, client.create_run, sys.exit):
+            assert not hasattr(function, "_afterglow"), function
+        assert not [finder for finder in sys.meta_path if "afterglow" in type(finder).__module__]
+        """,
+        AFTERGLOW_DISABLED="1",
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_run_left_open_ends_before_the_driver_does(sandbox: Sandbox, tmp_path: Path) -> None:
+    done = run_script(sandbox, tmp_path, START_SPARK, "import mlflow; mlflow.start_run(); raise ValueError('boom')")
+    assert done.returncode == 1
+    *_, run_end, driver_end = events = journal_of(tmp_path)
+    assert [event["Event"] for event in events] == [
+        "AfterglowJournalStart",
+        "AfterglowRunStart",
+        "AfterglowRunEnd",
+        "AfterglowDriverEnd",
+    ]
+    assert run_end["Run"]["status"] == "FINISHED"  # so MLflow says; the next line knows better
+    assert (driver_end["Outcome"], driver_end["Error"]) == ("exception", "ValueError: boom")
+
+
+def test_a_dead_jvm_costs_neither_the_run_nor_its_record(sandbox: Sandbox, tmp_path: Path) -> None:
+    done = run_script(
+        sandbox,
+        tmp_path,
+        "import mlflow, os, signal, time",
+        START_SPARK,
+        """
+        lang = spark._jvm.java.lang
+        with mlflow.start_run():
+            os.kill(int(lang.management.ManagementFactory.getRuntimeMXBean().getName().split("@")[0]), signal.SIGKILL)
+            time.sleep(0.5)
+            mlflow.log_param("depth", 5)
+        """,
+        MLFLOW_REGISTRY_URI=sandbox.tracking_uri,  # else each MlflowClient() asks the dead JVM for it, and fails
+    )
+    assert done.returncode == 0, done.stderr
+    start, run_start, run_end, driver_end = journal_of(tmp_path)
+    assert start["Application"] == run_start["Application"] == driver_end["Application"]
+    assert run_end["Run"]["params"] == {"depth": "5"}
+    assert driver_end["Outcome"] == "clean"
+
+
+# -- how the interpreter ends ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("program", "outcome"),
+    [
+        ("pass", "clean None"),
+        ("sys.exit()", "clean None"),
+        ("sys.exit(0)", "clean None"),
+        ("sys.exit(3)", "exception SystemExit: 3"),
+        ("def main(): sys.exit('no data')\nmain()", "exception SystemExit: no data"),
+        ("1 / 0", "exception ZeroDivisionError: division by zero"),
+        ("raise KeyboardInterrupt", "exception KeyboardInterrupt: "),
+        ("try: sys.exit(1)\nexcept SystemExit: pass", "clean None"),
+        ("try: sys.exit(1)\nexcept ValueError: pass", "exception SystemExit: 1"),
+        ("try: sys.exit(1)\nfinally: print(end='')", "exception SystemExit: 1"),
+        ("with open('/dev/null'): sys.exit(1)", "exception SystemExit: 1"),
+        ("try: sys.exit(1)\nexcept SystemExit: sys.exit(0)", "clean None"),
+        ("def main():\n  try: sys.exit(1)\n  except SystemExit: return 0\nmain()", "clean None"),
+        ("try: 1 / 0\nexcept ZeroDivisionError: sys.exit(1)", "exception SystemExit: 1"),
+        ("import threading\nt = threading.Thread(target=sys.exit, args=(1,)); t.start(); t.join()", "clean None"),
+        ("sys.ps1 = '>>> '\n1 / 0", "clean None"),
+    ],
+)
+def test_the_end_of_the_interpreter_is_told_apart(program: str, outcome: str) -> None:
+    watch = "import atexit, sys\nfrom afterglow import interpreter_exit as it\nit.watch_sys_exit()\n"
+    tell = "atexit.register(lambda: print(*it.outcome()))\n"
+    done = subprocess.run(
+        [sys.executable, "-c", watch + tell + program], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout == outcome + "\n", done.stderr

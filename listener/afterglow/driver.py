@@ -21,7 +21,6 @@ from afterglow.settings import Settings
 
 logger = logging.getLogger("afterglow")
 
-HEARTBEAT_SECONDS = 10.0
 EXIT_SECONDS = 0.8  # to wait for the queue at exit; the rest of the second is for writing without MLflow
 MAX_RUNS = 10_000
 
@@ -52,9 +51,10 @@ class Session:
     context: Any
     application: spark.Application
     settings: Settings
-    tags_jobs: bool
+    job_tags: spark.JobTags | None  # None where a job cannot be told from those of other threads
     file_journal: FileJournal
     listener_journal: ListenerJournal | None = None
+    beats: bool = False
 
     def record(self, event: dict[str, Any]) -> bool:
         """Hand `event` to the listener, or else to the hook's own journal."""
@@ -91,7 +91,6 @@ class Driver:
         self._thread = threading.local()
         self._clients: dict[str, Any] = {}
         self._said_unpinned = False
-        self._beating = False
         self._forked = False
 
     def forget_parent(self) -> None:
@@ -101,9 +100,8 @@ class Driver:
         self.recorder = Recorder()
         self._lock = threading.RLock()
         self._clients = {}
-        self._beating = False
         for session in self._sessions.values():
-            session.tags_jobs = False
+            session.job_tags = None
             session.listener_journal = None
             session.file_journal = FileJournal(session.settings.journal_dir, session.application)
 
@@ -131,7 +129,7 @@ class Driver:
                 context=context,
                 application=application,
                 settings=settings,
-                tags_jobs=spark.pins_threads(context),
+                job_tags=spark.JobTags(context) if spark.pins_threads(context) else None,
                 file_journal=FileJournal(settings.journal_dir, application),
             )
             self._sessions[id(context)] = session
@@ -259,13 +257,18 @@ class Driver:
         self._record_start(run, session, source, run.run_id)
 
     def _tag_jobs(self, session: Session, run_id: str | None) -> str | None:
-        if not session.tags_jobs:
-            self._say_unpinned()
+        if session.job_tags is None:
+            self._say_unpinned(session)
             return None
-        return spark.swap_run_tag(session.context, run_id)
+        try:
+            return session.job_tags.swap(run_id)
+        except Exception as error:  # noqa: BLE001 - py4j's errors for a JVM that is gone are many
+            session.job_tags = None
+            logger.warning("Afterglow tags no more Spark jobs of this application: %r", error)
+            return None
 
-    def _say_unpinned(self) -> None:
-        if not self._said_unpinned and not self._forked:
+    def _say_unpinned(self, session: Session) -> None:
+        if not self._said_unpinned and not self._forked and not spark.pins_threads(session.context):
             self._said_unpinned = True
             logger.warning(
                 "Afterglow links runs to this application but no Spark jobs to runs: with PYSPARK_PIN_THREAD=false "
@@ -302,8 +305,9 @@ class Driver:
     def _record(self, session: Session, event: dict[str, Any]) -> None:
         if not session.record(event):
             self.recorder.count_drop(f"{event['Event']} was taken neither by the listener nor by a journal")
-        elif session.file_journal.is_open:
-            self._start_beating()
+        elif session.file_journal.is_open and not session.beats:
+            session.beats = True
+            threading.Thread(target=self._beat, args=(session,), name="afterglow-heartbeat", daemon=True).start()
 
     def _details(self, tracking_uri: str, run: Any, *, full: bool) -> RunDetails | None:
         try:
@@ -323,24 +327,21 @@ class Driver:
         if tracking_uri not in self._clients:
             from mlflow import MlflowClient  # noqa: PLC0415 - loaded already, or there would be no run
 
-            self._clients[tracking_uri] = MlflowClient(tracking_uri=tracking_uri)
+            try:
+                client = MlflowClient(tracking_uri)
+            except Exception:  # noqa: BLE001 - it asks Spark for the registry's URI, and the JVM may be gone
+                client = MlflowClient(tracking_uri, tracking_uri)
+            self._clients[tracking_uri] = client
         return self._clients[tracking_uri]
 
     # -- heartbeats and the end --------------------------------------------------------------------------
 
-    def _start_beating(self) -> None:
-        if not self._beating:
-            self._beating = True
-            threading.Thread(target=self._beat, name="afterglow-heartbeat", daemon=True).start()
-
-    def _beat(self) -> None:
-        """A beat speaks for the application, so it takes an answer of the JVM; a thread of its own, since
+    def _beat(self, session: Session) -> None:
+        """A beat speaks for the application, so it takes an answer of its JVM; on a thread of its own, since
         the recorder's may be waiting for MLflow."""
-        while True:
-            time.sleep(HEARTBEAT_SECONDS)
-            for session in list(self._sessions.values()):
-                if session.file_journal.is_open and not self._forked and spark.answers(session.context):
-                    session.file_journal.record(heartbeat(self.recorder.dropped))
+        while not self._forked and spark.answers(session.context):
+            session.file_journal.record(heartbeat(self.recorder.dropped))
+            time.sleep(session.settings.heartbeat_seconds)
 
     @never_raises
     def interpreter_exits(self, outcome: str, error: str | None) -> None:

@@ -1,38 +1,64 @@
 """How the Python interpreter ends: cleanly, or by an exception that nobody caught.
 
 Python tells no exit handler why it runs. An uncaught exception is left in `sys.last_value`. SystemExit is not,
-so `sys.exit` is wrapped to keep the last one that said failure; whether it really ended the program, rather
-than being caught on its way, is read off its traceback.
+so `sys.exit` is wrapped to keep the last failure that it was asked for; whether that really ended the program,
+rather than being caught on its way, is seen in the program's outermost frame, which then never returned.
 """
 
+import dis
 import functools
 import sys
 import threading
-from types import FrameType, TracebackType
+from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 MAX_ERROR_CHARACTERS = 500
 
-_last_exit: list[SystemExit] = []
+
+@dataclass(frozen=True)
+class FailureExit:
+    """A call of `sys.exit` in the main thread with a status other than success."""
+
+    error: str
+    program: FrameType  # the outermost frame: the main module's, or runpy's
+
+    def ended_the_program(self) -> bool:
+        """Whether nobody caught it. For use once the program is over: a frame that was left by an
+        exception stands somewhere else than at a return."""
+        instruction = dis.opname[self.program.f_code.co_code[self.program.f_lasti]]
+        return not instruction.startswith("RETURN")
+
+
+_last_failure: FailureExit | None = None
 
 
 def watch_sys_exit() -> None:
-    """Keep the latest SystemExit by which `sys.exit` was asked for a status other than success."""
+    """Keep the latest failure that `sys.exit` is asked for in the main thread. Repeatable."""
     if hasattr(sys.exit, "_afterglow"):
         return
     original = sys.exit
 
     @functools.wraps(original)
     def exit_(status: Any = None, /) -> Any:
-        try:
-            original(status)
-        except SystemExit as error:
-            if is_failure(error.code) and threading.current_thread() is threading.main_thread():
-                _last_exit[:] = [error]
-            raise
+        _remember(status)
+        return original(status)
 
     exit_._afterglow = True  # type: ignore[attr-defined]
     sys.exit = exit_
+
+
+def _remember(status: Any) -> None:
+    global _last_failure  # noqa: PLW0603 - like the function that it watches, once a process
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if status is None or status == 0:
+        _last_failure = None
+        return
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+    _last_failure = FailureExit(_shortened(f"SystemExit: {status}"), frame)
 
 
 def outcome() -> tuple[str, str | None]:
@@ -44,11 +70,11 @@ def outcome() -> tuple[str, str | None]:
     if is_interactive():
         return "clean", None
     error: BaseException | None = getattr(sys, "last_value", None)
-    if error is None and _last_exit and ended_the_program(_last_exit[0]):
-        error = _last_exit[0]
-    if error is None:
-        return "clean", None
-    return "exception", f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARACTERS]
+    if error is not None:
+        return "exception", _shortened(f"{type(error).__name__}: {error}")
+    if _last_failure is not None and _last_failure.ended_the_program():
+        return "exception", _last_failure.error
+    return "clean", None
 
 
 def is_interactive() -> bool:
@@ -58,15 +84,5 @@ def is_interactive() -> bool:
     return bool(hasattr(sys, "ps1") or sys.flags.interactive or (get_ipython is not None and get_ipython() is not None))
 
 
-def is_failure(code: object) -> bool:
-    """Whether an exit code means failure: None and 0 do not; a message does, as does any other number."""
-    return code is not None and code != 0
-
-
-def ended_the_program(error: BaseException) -> bool:
-    """Whether nobody caught `error`: it passed the outermost frame, which did nothing more after that."""
-    traceback: TracebackType | None = error.__traceback__
-    if traceback is None:
-        return False
-    frame: FrameType = traceback.tb_frame
-    return frame.f_back is None and frame.f_lasti == traceback.tb_lasti
+def _shortened(error: str) -> str:
+    return error if len(error) <= MAX_ERROR_CHARACTERS else error[: MAX_ERROR_CHARACTERS - 1] + "…"

@@ -10,6 +10,9 @@ from collections.abc import Callable
 logger = logging.getLogger("afterglow")
 
 MAX_QUEUED = 10_000
+# Before a step is begun: reading from MLflow takes Python's lock from the job's thread, which is most likely in
+# the middle of start_run just then. Added to each start_run, that was several milliseconds.
+LINGER_SECONDS = 0.05
 
 # A step does its own reading and recording. It is told whether there is time to read from MLflow: at exit
 # there is not. It may raise; that costs only itself.
@@ -32,6 +35,7 @@ class Recorder:
         self._starting = threading.Lock()
         self._handover = threading.Lock()
         self._closed = False
+        self._closing = threading.Event()
 
     def put(self, step: Step) -> bool:
         """Queue one step; False if it was dropped."""
@@ -53,6 +57,7 @@ class Recorder:
         """Finish what is queued within `seconds`; what is left then is recorded without asking MLflow."""
         deadline = time.monotonic() + seconds
         self._steps.put(None)
+        self._closing.set()
         if self._thread is not None:
             self._thread.join(seconds)
         with self._handover:
@@ -90,7 +95,11 @@ class Recorder:
             self._running = None
 
     def _next(self) -> Step | None:
-        step = self._steps.get()
+        if self._steps.empty():
+            step = self._steps.get()
+            self._closing.wait(LINGER_SECONDS)
+        else:
+            step = self._steps.get()
         with self._handover:
             if not self._closed:
                 self._running = step

@@ -1,7 +1,8 @@
-"""The driver side's settings: names and defaults are those of the Java listener."""
+"""The driver side's settings: names, defaults and meaning are those of the Java listener."""
 
 import logging
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,14 @@ from pathlib import Path
 logger = logging.getLogger("afterglow")
 
 _TRUE = {"1", "true", "yes", "on"}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "": 0.001}
+
+
+class BadSettingError(ValueError):
+    """A setting that cannot be understood."""
+
+    def __init__(self, key: str, value: str, wanted: str) -> None:
+        super().__init__(f"{key}={value} is not {wanted}")
 
 
 @dataclass(frozen=True)
@@ -17,16 +26,12 @@ class Settings:
 
     enabled: bool
     journal_dir: Path
+    heartbeat_seconds: float = 10.0
 
 
 def disabled_by_environment() -> bool:
     """Whether AFTERGLOW_DISABLED is set to 1 (or true, yes, on): the kill switch, read before all else."""
     return os.environ.get("AFTERGLOW_DISABLED", "").strip().lower() in _TRUE
-
-
-def home() -> Path:
-    """The folder of everything that Afterglow keeps: AFTERGLOW_HOME, by default ~/.afterglow."""
-    return Path(os.environ.get("AFTERGLOW_HOME") or Path.home() / ".afterglow")
 
 
 def read_settings(spark_property: Callable[[str], str | None]) -> Settings:
@@ -35,11 +40,44 @@ def read_settings(spark_property: Callable[[str], str | None]) -> Settings:
     A value that cannot be understood switches Afterglow off for that application, with one warning: a job
     must not fail, and must not be recorded into the wrong place, for a typing error.
     """
-    enabled = (spark_property("spark.afterglow.enabled") or "true").strip().lower()
-    if enabled not in ("true", "false"):
-        logger.warning("Afterglow is off: spark.afterglow.enabled=%s is neither true nor false", enabled)
-    journal_dir = spark_property("spark.afterglow.journal.dir")
-    return Settings(
-        enabled=enabled == "true" and not disabled_by_environment(),
-        journal_dir=Path(journal_dir) if journal_dir else home() / "journal",
-    )
+
+    def value(key: str, default: str) -> str:
+        return (spark_property(key) or "").strip() or default
+
+    try:
+        return Settings(
+            enabled=_enabled(value("spark.afterglow.enabled", "true")) and not disabled_by_environment(),
+            journal_dir=_journal_dir(value("spark.afterglow.journal.dir", "")),
+            heartbeat_seconds=_seconds(value("spark.afterglow.heartbeat.interval", "10s")),
+        )
+    except BadSettingError as error:
+        logger.warning("Afterglow is off for this application: %s", error)
+        return Settings(enabled=False, journal_dir=Path())
+
+
+def _enabled(value: str) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise BadSettingError("spark.afterglow.enabled", value, "true or false")
+    return value.lower() == "true"
+
+
+def _journal_dir(value: str) -> Path:
+    if value:
+        return _folder("spark.afterglow.journal.dir", value)
+    return _folder("AFTERGLOW_HOME", os.environ.get("AFTERGLOW_HOME", "").strip() or "~/.afterglow") / "journal"
+
+
+def _folder(key: str, value: str) -> Path:
+    if value.startswith("file:"):
+        value = re.sub("^/+", "/", value.removeprefix("file:"))
+    elif re.match("[A-Za-z][A-Za-z0-9+.-]+:", value):
+        raise BadSettingError(key, value, "a folder on the driver's own machine")
+    return Path(value).expanduser().absolute()
+
+
+def _seconds(value: str) -> float:
+    """Spark's own way to write a time: a number and a unit, milliseconds without one."""
+    match = re.fullmatch(r"(\d+)\s*([a-z]*)", value.lower())
+    if match is None or match[2] not in _SECONDS or (seconds := int(match[1]) * _SECONDS[match[2]]) < 0.1:
+        raise BadSettingError("spark.afterglow.heartbeat.interval", value, "a time of at least 100ms, such as 10s")
+    return seconds

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +11,7 @@ from afterglow.settings import Settings, read_settings
 logger = logging.getLogger("afterglow")
 
 JOB_TAG_PREFIX = "mlflow.run_id="
-# The same, as a local property: unlike a job tag it can be read inside Python workers (TaskContext).
-RUN_ID_PROPERTY = "mlflow.run_id"
-_JOB_TAGS_PROPERTY = "spark.job.tags"
+_JOB_TAGS_PROPERTY = "spark.job.tags"  # where Spark itself keeps a thread's tags
 
 
 @dataclass(frozen=True)
@@ -101,25 +100,40 @@ def pins_threads(context: Any) -> bool:
     return type(context._gateway).__name__ == "ClientServer"
 
 
-def swap_run_tag(context: Any, run_id: str | None) -> str | None:
-    """Tag the jobs that this thread submits from now on with `run_id`, and with no other run.
+class JobTags:
+    """The run whose id tags the Spark jobs of each thread, in one SparkContext.
 
-    Returns the run id that they were tagged with until now. What the thread carries is read from Spark
-    rather than remembered: it may have been inherited from the thread that started it, or cleared.
+    What a thread carries is asked of Spark once, since it may have inherited the tag of the thread that
+    started it, and remembered from then on: each call to the JVM takes 0.1 ms or more of the job's time.
     """
-    carried = _carried_run_ids(context)
-    for other in carried:
-        if other != run_id:
-            context.removeJobTag(JOB_TAG_PREFIX + other)
-    if run_id is not None and run_id not in carried:
-        context.addJobTag(JOB_TAG_PREFIX + run_id)
-    context.setLocalProperty(RUN_ID_PROPERTY, run_id)
-    return carried[-1] if carried else None
 
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self._thread = threading.local()
 
-def _carried_run_ids(context: Any) -> list[str]:
-    tags = context.getLocalProperty(_JOB_TAGS_PROPERTY) or ""
-    return [tag[len(JOB_TAG_PREFIX) :] for tag in tags.split(",") if tag.startswith(JOB_TAG_PREFIX)]
+    def swap(self, run_id: str | None) -> str | None:
+        """Tag the jobs that this thread submits from now on with `run_id`, and with no other run.
+
+        Returns the run id that they were tagged with until now.
+        """
+        before = self._carried()
+        if before != run_id:
+            if before is not None:
+                self._context.removeJobTag(JOB_TAG_PREFIX + before)
+            if run_id is not None:
+                self._context.addJobTag(JOB_TAG_PREFIX + run_id)
+            self._thread.run_id = run_id
+        return before
+
+    def _carried(self) -> str | None:
+        if not hasattr(self._thread, "run_id"):
+            tags = (self._context.getLocalProperty(_JOB_TAGS_PROPERTY) or "").split(",")
+            carried = [tag.removeprefix(JOB_TAG_PREFIX) for tag in tags if tag.startswith(JOB_TAG_PREFIX)]
+            for other in carried[1:]:
+                self._context.removeJobTag(JOB_TAG_PREFIX + other)
+            self._thread.run_id = carried[0] if carried else None
+        run_id: str | None = self._thread.run_id
+        return run_id
 
 
 def answers(context: Any) -> bool:

@@ -42,6 +42,11 @@ def alone(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return install(tmp_path_factory.mktemp("alone"), "--no-deps", str(wheel))
 
 
+@pytest.fixture(scope="module")
+def on_a_driver(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(tmp_path_factory.mktemp("driver"), str(wheel))
+
+
 def run(*command: str | Path) -> "subprocess.CompletedProcess[str]":
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -79,6 +84,21 @@ class TestInstalledAlone:
     def test_carries_the_jar_that_was_compiled_here(self, alone: Path) -> None:
         (jar,) = alone.parent.glob("lib/python*/site-packages/afterglow/jars/afterglow-listener.jar")
         assert jar.read_bytes() == require("jar").read_bytes()
+
+
+class TestInstalledOnADriver:
+    """There is no Monitor there: of the command line a driver gets what it can use, and help with the rest."""
+
+    def test_spark_conf_names_the_jar_of_the_wheel(self, on_a_driver: Path) -> None:
+        shown = run(on_a_driver / "afterglow", "spark-conf")
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert f"spark.jars={on_a_driver.parent.resolve()}" in shown.stdout
+
+    @pytest.mark.xfail(reason="the command line imports every command for its help, Monitor's too")
+    def test_help_reads_well(self, on_a_driver: Path) -> None:
+        shown = run(on_a_driver / "afterglow", "--help")
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert "spark-conf" in shown.stdout
 
 
 class TestABuildWithoutTheJar:

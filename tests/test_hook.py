@@ -16,7 +16,7 @@ from typing import Any
 
 import mlflow
 import pytest
-from pyspark import InheritableThread, SparkContext
+from pyspark import InheritableThread
 from pyspark.sql import SparkSession
 
 from afterglow import autolog
@@ -25,60 +25,17 @@ from afterglow.journal import FileJournal
 from afterglow.recorder import Recorder
 from afterglow.settings import Settings, read_settings
 from afterglow.spark import read_application
+from tests.support.sandbox import Sandbox
 from tests.support.tracking import running_mlflow
 
 # MLflow's and pyspark's use of what others deprecated is not ours to settle.
 pytestmark = pytest.mark.filterwarnings("default")
 
-FAST = {
-    "spark.ui.enabled": "false",
-    "spark.driver.host": "127.0.0.1",
-    "spark.sql.shuffle.partitions": "2",
-    "spark.eventLog.enabled": "true",
-    "spark.eventLog.compress": "false",
-    "spark.eventLog.rolling.enabled": "false",
-}
-
-
-class Sandbox:
-    """One Spark application without the listener, its event log, its journals, and a SQLite tracking store."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.journals = folder / "journal"
-        self.event_logs = folder / "events"
-        self.event_logs.mkdir()
-        self.tracking_uri = f"sqlite:///{folder}/mlflow.db"
-
-    def start_spark(self, name: str = "hook-test") -> SparkSession:
-        if SparkContext._active_spark_context is not None:
-            SparkContext._active_spark_context.stop()
-        builder = SparkSession.builder.master("local[2]").appName(name)
-        for key, value in FAST.items():
-            builder = builder.config(key, value)
-        builder = builder.config("spark.eventLog.dir", self.event_logs.as_uri())
-        return builder.config("spark.afterglow.journal.dir", str(self.journals)).getOrCreate()
-
-    def events(self, run_id: str | None = None) -> list[dict[str, Any]]:
-        """The journals' lines, of one run or all, once all that happened is written."""
-        assert driver.recorder.wait_until_idle(20)
-        lines = [line for file in sorted(self.journals.glob("*.jsonl")) for line in file.read_text().splitlines()]
-        events = [json.loads(line) for line in lines]
-        return [event for event in events if run_id is None or event.get("Run ID") == run_id]
-
-    def job_runs(self, spark: SparkSession) -> list[set[str]]:
-        """The runs that each Spark job was tagged with, by Spark's own event log."""
-        context = spark.sparkContext
-        context._jsc.sc().listenerBus().waitUntilEmpty()
-        [log] = self.event_logs.glob(f"{context.applicationId}*")
-        starts = [json.loads(line) for line in log.read_text().splitlines() if "SparkListenerJobStart" in line]
-        tags = [start["Properties"].get("spark.job.tags", "").split(",") for start in starts]
-        return [{tag.removeprefix("mlflow.run_id=") for tag in each if "mlflow.run_id=" in tag} for each in tags]
-
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    sandbox = Sandbox(tmp_path_factory.mktemp("hook"))
+    folder = tmp_path_factory.mktemp("hook")
+    sandbox = Sandbox(folder, f"sqlite:///{folder}/mlflow.db")
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(sandbox.tracking_uri)
     mlflow.create_experiment("hook", artifact_location=(sandbox.folder / "artifacts").as_uri())
@@ -89,7 +46,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def spark(sandbox: Sandbox) -> Iterator[SparkSession]:
-    session = sandbox.start_spark()
+    session = sandbox.start_spark("hook-test")
     yield session
     session.stop()
 

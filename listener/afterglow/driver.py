@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -179,7 +179,7 @@ class Driver:
         """MLflow made a run, by whatever API. `source` is `tag` or `client`."""
         if self._on_recorder_thread():
             return
-        known = self._remember(run, tracking_uri, source)
+        known = self._remember(run.info.run_id, tracking_uri, source, tags=run.data.tags)
         session = self.session()
         if session is not None:
             known.linked.add(id(session.context))
@@ -188,7 +188,9 @@ class Driver:
     @never_raises
     def run_activated(self, run: Any, tracking_uri: str) -> None:
         """A run became this thread's innermost active one: new, resumed, implicit or by autologging."""
-        known = self._runs.get(run.info.run_id) or self._remember(run, tracking_uri, "resumed")
+        known = self._runs.get(run.info.run_id)
+        if known is None:
+            known = self._remember(run.info.run_id, tracking_uri, "resumed", tags=run.data.tags)
         if known.source == "client" and not known.linked:
             known.source = "tag"  # made by start_run, before there was a Spark application
         session = self.session()
@@ -231,10 +233,18 @@ class Driver:
             event = RunEvent("AfterglowRunEnd", run_id, tracking_uri, source, status)
             self.recorder.put(lambda may_read: self._record_end(event, sessions, may_read))
 
-    def _remember(self, run: Any, tracking_uri: str, source: str) -> OpenRun:
-        has_application = "spark.app.id" in run.data.tags
-        known = OpenRun(run.info.run_id, tracking_uri, source, has_application)
-        self._runs[known.run_id] = known
+    @never_raises
+    def run_logged_to(self, run_id: str, tracking_uri: str) -> None:
+        """Somebody in this process logged to a run by its id; it may have been made elsewhere."""
+        if run_id in self._runs or self._on_recorder_thread():
+            return
+        session = self.session()
+        if session is not None:
+            self._link(self._remember(run_id, tracking_uri, "client", tags={}), session)
+
+    def _remember(self, run_id: str, tracking_uri: str, source: str, *, tags: Mapping[str, str]) -> OpenRun:
+        known = OpenRun(run_id, tracking_uri, source, has_application="spark.app.id" in tags)
+        self._runs[run_id] = known
         if len(self._runs) > MAX_RUNS:
             self._runs.popitem(last=False)
         return known
@@ -320,8 +330,10 @@ class Driver:
     def _tag_run(self, run: OpenRun, session: Session) -> None:
         from mlflow.entities import RunTag  # noqa: PLC0415 - loaded already, or there would be no run
 
-        tags = [RunTag(key, value) for key, value in session.application.run_tags().items()]
-        self._client(run.tracking_uri).log_batch(run.run_id, tags=tags)
+        client = self._client(run.tracking_uri)
+        if "spark.app.id" not in client.get_run(run.run_id).data.tags:  # the first application keeps the tags
+            tags = [RunTag(key, value) for key, value in session.application.run_tags().items()]
+            client.log_batch(run.run_id, tags=tags)
 
     def _client(self, tracking_uri: str) -> Any:
         if tracking_uri not in self._clients:

@@ -7,6 +7,8 @@
   MlflowClient are not linked.
 - `TrackingServiceClient.set_terminated` and `.update_run`: the end of any run. Without them run ends are not
   recorded; the server's sync still finds them.
+- `TrackingServiceClient.log_metric`, `.log_param` and `.log_batch`: logging by id to a run that was made
+  elsewhere. Without them such a run is not linked.
 - `mlflow.tracking.fluent._safe_end_run`: MLflow's exit handler, to come after it. Without it a run that is
   left open ends after the driver's end.
 
@@ -51,6 +53,8 @@ def install(driver: Driver, *, replace_stack: bool) -> bool:
     _patch_method(client_class, "create_run", driver, _create_run)
     _patch_method(client_class, "set_terminated", driver, _set_terminated)
     _patch_method(client_class, "update_run", driver, _update_run)
+    for name in ("log_metric", "log_param", "log_batch"):
+        _patch_method(client_class, name, driver, _log)
     return True
 
 
@@ -171,3 +175,12 @@ def _update_run(original: Any, driver: Driver) -> Any:
         return result
 
     return update_run
+
+
+def _log(original: Any, driver: Driver) -> Any:
+    def log(self: Any, run_id: str, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, run_id, *args, **kwargs)
+        driver.run_logged_to(run_id, self.tracking_uri)
+        return result
+
+    return log

@@ -1,0 +1,284 @@
+"""Every way to make a run in a Spark application, with real Spark and an MLflow server over HTTP: is it linked?"""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from pyspark.ml.evaluation import RegressionEvaluator
+from pyspark.ml.linalg import Vectors
+from pyspark.ml.regression import LinearRegression
+from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
+from pyspark.sql import SparkSession
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+
+from tests.support.sandbox import Sandbox
+from tests.support.spark import spark_submit
+
+# MLflow's and pyspark's use of what others deprecated is not ours to settle.
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory, mlflow_server: str) -> Iterator[Sandbox]:
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(mlflow_server)
+    mlflow.set_experiment("links")
+    yield Sandbox(tmp_path_factory.mktemp("links"), mlflow_server)
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture(scope="module")
+def _shared(sandbox: Sandbox) -> Iterator[list[SparkSession]]:
+    sessions: list[SparkSession] = []
+    yield sessions
+    for session in sessions:
+        session.stop()
+
+
+@pytest.fixture
+def spark(sandbox: Sandbox, _shared: list[SparkSession]) -> SparkSession:
+    """The module's application; a new one if a test before had its own."""
+    if not _shared or _shared[-1].sparkContext._jsc is None:
+        _shared.append(sandbox.start_spark("links"))
+    return _shared[-1]
+
+
+@pytest.fixture(autouse=True)
+def no_run_left_open() -> Iterator[None]:
+    yield
+    while mlflow.active_run():
+        mlflow.end_run()
+
+
+def app_id(session: SparkSession) -> str:
+    return str(session.sparkContext.applicationId)
+
+
+def tagged_app(run_id: str) -> str | None:
+    """The application that MLflow's tags name."""
+    return mlflow.get_run(run_id).data.tags.get("spark.app.id")
+
+
+def links(sandbox: Sandbox, run_id: str) -> list[tuple[str, str]]:
+    """(application, source) of each link that the hook recorded of a run."""
+    starts = [event for event in sandbox.events(run_id) if event["Event"] == "AfterglowRunStart"]
+    return [(start["Application"]["App ID"], start["Source"]) for start in starts]
+
+
+def count(session: SparkSession) -> None:
+    session.sparkContext.parallelize(range(2), 2).count()
+
+
+def test_threads_each_have_their_own_run(sandbox: Sandbox, spark: SparkSession) -> None:
+    seen, jobs, barrier = len(sandbox.job_runs(spark)), {}, threading.Barrier(3)
+
+    def work(index: int) -> None:
+        with mlflow.start_run() as run:
+            barrier.wait()
+            for _ in range(index):
+                count(spark)
+            jobs[run.info.run_id] = index
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in (1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = [next(iter(job)) for job in sandbox.job_runs(spark)[seen:]]
+    assert {run_id: found.count(run_id) for run_id in found} == jobs
+    assert all(links(sandbox, run_id) == [(app_id(spark), "tag")] for run_id in jobs)
+
+
+def test_a_run_made_by_mlflow_client(sandbox: Sandbox, spark: SparkSession) -> None:
+    client = mlflow.MlflowClient()
+    run_id = client.create_run("0").info.run_id
+    client.log_metric(run_id, "rmse", 0.7)
+    assert tagged_app(run_id) == app_id(spark)
+    assert links(sandbox, run_id) == [(app_id(spark), "client")]
+
+
+def test_a_run_of_an_earlier_process_that_is_logged_to_by_id(sandbox: Sandbox, spark: SparkSession) -> None:
+    client = mlflow.MlflowClient()
+    run_id = client._tracking_client.store.create_run("0", "someone", 0, [], None).info.run_id  # made elsewhere
+    client.log_metric(run_id, "rmse", 0.7)
+    assert links(sandbox, run_id) == [(app_id(spark), "client")]
+    assert tagged_app(run_id) == app_id(spark)
+
+
+def test_a_session_that_starts_after_its_run(sandbox: Sandbox, spark: SparkSession) -> None:
+    spark.stop()
+    with mlflow.start_run() as run:
+        assert tagged_app(run.info.run_id) is None
+        late = sandbox.start_spark("late")
+        count(late)
+    assert links(sandbox, run.info.run_id) == [(app_id(late), "tag")]
+    assert tagged_app(run.info.run_id) == app_id(late)
+    assert sandbox.job_runs(late) == [{run.info.run_id}]
+    late.stop()
+
+
+def test_a_session_that_is_stopped_and_another_one(sandbox: Sandbox) -> None:
+    first = sandbox.start_spark("first")
+    with mlflow.start_run() as run:
+        count(first)
+    first_id = app_id(first)
+    second = sandbox.start_spark("second")
+    with mlflow.start_run() as other:
+        count(second)
+    assert links(sandbox, run.info.run_id) == [(first_id, "tag")]
+    assert links(sandbox, other.info.run_id) == [(app_id(second), "tag")]
+    assert (tagged_app(run.info.run_id), tagged_app(other.info.run_id)) == (first_id, app_id(second))
+    assert sandbox.job_runs(second) == [{other.info.run_id}]
+    second.stop()
+
+
+def test_a_run_that_is_resumed_in_a_second_application(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = sandbox.start_spark("first")
+    first_id = app_id(first)
+    with mlflow.start_run() as run:
+        pass
+    second = sandbox.start_spark("second")
+    monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)
+    with mlflow.start_run():
+        count(second)
+    assert links(sandbox, run.info.run_id) == [(first_id, "tag"), (app_id(second), "resumed")]
+    assert tagged_app(run.info.run_id) == first_id
+    assert sandbox.job_runs(second) == [{run.info.run_id}]
+    second.stop()
+
+
+def test_a_run_that_stays_active_while_the_session_changes(sandbox: Sandbox) -> None:
+    first = sandbox.start_spark("first")
+    first_id = app_id(first)
+    with mlflow.start_run() as run:
+        second = sandbox.start_spark("second")
+        count(second)
+    assert links(sandbox, run.info.run_id) == [(first_id, "tag"), (app_id(second), "resumed")]
+    assert sandbox.job_runs(second) == [{run.info.run_id}]
+    second.stop()
+
+
+def children_of(run_id: str) -> list[Any]:
+    [experiment] = mlflow.search_experiments(filter_string="name = 'links'")
+    tag = f"tags.mlflow.parentRunId = '{run_id}'"
+    return list(mlflow.MlflowClient().search_runs([experiment.experiment_id], tag))
+
+
+def test_children_that_autologging_makes_of_a_grid_search(sandbox: Sandbox, spark: SparkSession) -> None:
+
+    features, target = load_iris(return_X_y=True)
+    mlflow.sklearn.autolog(log_models=False, log_datasets=False, silent=True)
+    try:
+        with mlflow.start_run() as run:
+            GridSearchCV(LogisticRegression(max_iter=500), {"C": [0.1, 1.0]}, cv=2).fit(features, target)
+    finally:
+        mlflow.sklearn.autolog(disable=True)
+    children = [child.info.run_id for child in children_of(run.info.run_id)]
+    assert len(children) == 2
+    for run_id in (run.info.run_id, *children):
+        assert tagged_app(run_id) == app_id(spark)
+        assert links(sandbox, run_id) == [(app_id(spark), "tag")]
+
+
+def test_children_that_autologging_makes_of_a_cross_validation(sandbox: Sandbox, spark: SparkSession) -> None:
+
+    rows = [(float(i), Vectors.dense(float(i), float(i % 3))) for i in range(20)]
+    frame = spark.createDataFrame(rows, ["label", "features"])
+    model = LinearRegression(maxIter=1)
+    grid = ParamGridBuilder().addGrid(model.regParam, [0.1, 1.0]).build()
+    validator = CrossValidator(
+        estimator=model, estimatorParamMaps=grid, evaluator=RegressionEvaluator(), numFolds=2, parallelism=2
+    )
+    seen = len(sandbox.job_runs(spark))
+    mlflow.pyspark.ml.autolog(log_models=False, log_datasets=False, silent=True)
+    try:
+        with mlflow.start_run() as run:
+            validator.fit(frame)
+    finally:
+        mlflow.pyspark.ml.autolog(disable=True)
+    children = [child.info.run_id for child in children_of(run.info.run_id)]
+    assert len(children) == 2
+    assert all(links(sandbox, run_id) == [(app_id(spark), "tag")] for run_id in children)
+    jobs = sandbox.job_runs(spark)[seen:]
+    assert len(jobs) > 4
+    assert all(job == {run.info.run_id} for job in jobs)
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import mlflow, pyspark",
+        "import pyspark, mlflow",
+        "from mlflow import start_run; from pyspark.sql import SparkSession",
+        "from mlflow import start_run; import afterglow; afterglow.autolog(); import pyspark",
+        "import afterglow; afterglow.autolog(); import pyspark; from mlflow import start_run",
+    ],
+)
+def test_the_hook_is_on_in_whatever_order_things_are_imported(imports: str) -> None:
+    program = (
+        f"{imports}\n"
+        "import mlflow, pyspark, sys\n"
+        "assert type(mlflow.tracking.fluent._active_run_stack.get()).__name__ == 'RunStack'\n"
+        "assert hasattr(mlflow.tracking._tracking_service.client.TrackingServiceClient.create_run, '_afterglow')\n"
+        "assert hasattr(pyspark.SparkContext.__init__, '_afterglow')\n"
+        "assert not [each for each in sys.meta_path if type(each).__name__ == 'ImportWatch'], 'still watching'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_with_unpinned_threads_runs_are_linked_and_no_job_is_given_to_the_wrong_one(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    job = spark_submit(
+        """
+        import threading, mlflow
+        from pyspark.sql import SparkSession
+        context = SparkSession.builder.getOrCreate().sparkContext
+        for _ in range(2):
+            with mlflow.start_run() as run:
+                assert not context.getJobTags()
+                assert mlflow.get_run(run.info.run_id).data.tags["spark.app.id"] == context.applicationId
+        """,
+        home=tmp_path,
+        environment={"PYSPARK_PIN_THREAD": "false", "MLFLOW_TRACKING_URI": sandbox.tracking_uri},
+        listener=False,
+    ).succeeded()
+    assert (job.stdout + job.stderr).count("PYSPARK_PIN_THREAD=false") == 1
+
+
+def test_with_the_listener_there_is_one_journal_and_it_works_on_after_stop(sandbox: Sandbox, tmp_path: Path) -> None:
+    job = spark_submit(
+        """
+        import mlflow, sys
+        from pyspark.sql import SparkSession
+        spark = SparkSession.builder.getOrCreate()
+        mlflow.start_run()
+        spark.sparkContext.parallelize(range(2), 2).count()
+        spark.stop()
+        mlflow.end_run()
+        sys.exit(3)
+        """,
+        home=tmp_path,
+        environment={"MLFLOW_TRACKING_URI": sandbox.tracking_uri},
+    )
+    assert job.returncode == 3
+    [journal] = job.journals
+    events = [json.loads(line) for line in journal.read_text().splitlines()]
+    by_name = {event["Event"]: event for event in events}
+    run_id = by_name["AfterglowRunStart"]["Run ID"]
+    assert by_name["AfterglowJournalStart"]["Writer"] == "listener"
+    assert by_name["SparkListenerJobStart"]["Properties"]["spark.job.tags"] == f"mlflow.run_id={run_id}"
+    assert by_name["AfterglowRunEnd"]["Run"]["status"] == "FINISHED"
+    assert by_name["AfterglowDriverEnd"]["Error"] == "SystemExit: 3"
+    assert [event["Seq"] for event in events] == list(range(len(events)))

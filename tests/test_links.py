@@ -212,6 +212,58 @@ def test_children_that_autologging_makes_of_a_cross_validation(sandbox: Sandbox,
     assert all(job == {run.info.run_id} for job in jobs)
 
 
+def test_runs_that_are_made_inside_executors(sandbox: Sandbox, spark: SparkSession) -> None:
+    uri = sandbox.tracking_uri
+
+    def in_pandas(frames: Any) -> Any:
+        import mlflow  # noqa: PLC0415
+
+        mlflow.set_tracking_uri(uri)
+        for frame in frames:
+            with mlflow.start_run() as run:
+                yield frame.assign(run_id=run.info.run_id)
+
+    def by_client(rows: Any) -> None:
+        import mlflow  # noqa: PLC0415
+
+        client = mlflow.MlflowClient(uri)
+        for _ in rows:
+            client.create_run("0", tags={"made": "by foreachPartition"})
+
+    with mlflow.start_run():
+        made = [row.run_id for row in spark.range(1).mapInPandas(in_pandas, "id long, run_id string").collect()]
+        spark.sparkContext.parallelize([1], 1).foreachPartition(by_client)
+    found = mlflow.MlflowClient().search_runs(["0"], "tags.made = 'by foreachPartition'")
+    made += [run.info.run_id for run in found]
+    assert len(made) == 2
+    for run_id in made:
+        tags = mlflow.get_run(run_id).data.tags
+        assert tags["spark.app.id"] == app_id(spark)
+        assert tags["spark.task.attempt.id"].isdigit()
+    assert links(sandbox, made[0]) == []  # no driver saw it: the server makes the link of the tags
+
+
+def test_runs_that_a_streaming_query_logs(sandbox: Sandbox, spark: SparkSession, tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def train(batch: Any, number: int) -> None:
+        with mlflow.start_run(run_name=f"batch {number}") as run:
+            batch.count()
+            made.append(run.info.run_id)
+
+    stream = spark.readStream.format("rate-micro-batch").option("rowsPerBatch", 2).load()
+    query = stream.writeStream.foreachBatch(train).option("checkpointLocation", str(tmp_path))
+    running = query.trigger(processingTime="0 seconds").start()
+    while len(made) < 2 and running.isActive:
+        running.awaitTermination(1)
+    running.stop()
+    assert len(made) >= 2
+    jobs = sandbox.job_runs(spark)
+    for run_id in made[:2]:
+        assert links(sandbox, run_id) == [(app_id(spark), "tag")]
+        assert {run_id} in jobs
+
+
 @pytest.mark.parametrize(
     "imports",
     [

@@ -134,6 +134,7 @@ class Driver:
             )
             self._sessions[id(context)] = session
         if settings.enabled:
+            spark.tell_workers(context, application)
             self.recorder.put(lambda may_read: self._find_listener(session))
         return session
 
@@ -172,7 +173,7 @@ class Driver:
     def tags_for_new_run(self) -> dict[str, str] | None:
         """The tags that tie a run made now to the running application, or None."""
         session = self.session()
-        return None if session is None else session.application.run_tags()
+        return spark.worker_tags() if session is None else session.application.run_tags()
 
     @never_raises
     def run_created(self, run: Any, tracking_uri: str, source: str) -> None:

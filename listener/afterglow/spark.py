@@ -1,8 +1,11 @@
 """The Spark application of this driver: finding it, naming it, tagging its jobs. Never creates one."""
 
+import json
 import logging
+import os
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +13,8 @@ from afterglow.settings import Settings, read_settings
 
 logger = logging.getLogger("afterglow")
 
+# By which an application names itself to its Python workers, where there is no SparkContext to ask.
+APPLICATION_VARIABLE = "AFTERGLOW_APPLICATION"
 JOB_TAG_PREFIX = "mlflow.run_id="
 _JOB_TAGS_PROPERTY = "spark.job.tags"  # where Spark itself keeps a thread's tags
 
@@ -39,6 +44,20 @@ class Application:
             "Driver Host": self.driver_host,
             "Spark Version": self.spark_version,
         }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "Application":
+        """The application of an `Application` object."""
+        return cls(
+            app_id=found["App ID"],
+            attempt=found["App Attempt"],
+            name=found["App Name"],
+            start_time=found["Start Time"],
+            user=found["User"],
+            master=found["Master"],
+            driver_host=found["Driver Host"],
+            spark_version=found["Spark Version"],
+        )
 
     def run_tags(self) -> dict[str, str]:
         """The MLflow tags that name this application on a run; what is not known is left out."""
@@ -88,6 +107,25 @@ def read_application(context: Any) -> Application:
 def read_context_settings(context: Any) -> Settings:
     """Afterglow's settings in the properties of `context`."""
     return read_settings(lambda key: context._conf.get(key, None))
+
+
+def tell_workers(context: Any, application: Application) -> None:
+    """Name the application to the Python workers of all functions that are sent to them from now on."""
+    context.environment[APPLICATION_VARIABLE] = json.dumps(application.to_json())
+
+
+def worker_tags() -> dict[str, str] | None:
+    """The tags of a run that is made inside a Spark task, or None outside of one.
+
+    Beside those of the application they name the task; that is how such a run is told from the driver's.
+    """
+    told = os.environ.get(APPLICATION_VARIABLE)
+    task_module = sys.modules.get("pyspark.taskcontext")
+    task = task_module.TaskContext.get() if told and task_module is not None else None
+    if not told or task is None:
+        return None
+    task_tags = {"spark.stage.id": str(task.stageId()), "spark.task.attempt.id": str(task.taskAttemptId())}
+    return Application.from_json(json.loads(told)).run_tags() | task_tags
 
 
 def pins_threads(context: Any) -> bool:

@@ -185,7 +185,9 @@ def _page(
 
 
 def _count(conn: sa.Connection, select: sa.Select[Any]) -> int:
-    some = select.with_only_columns(sa.literal(1)).order_by(None).limit(COUNT_LIMIT + 1).subquery()
+    # Without a condition nothing but the columns names the table: it must stay when they go.
+    one_each = select.with_only_columns(sa.literal(1), maintain_column_froms=True)
+    some = one_each.order_by(None).limit(COUNT_LIMIT + 1).subquery()
     return int(conn.scalar(sa.select(sa.func.count()).select_from(some)) or 0)
 
 

@@ -86,6 +86,7 @@ class Worker:
         while self._process is not None:
             began = time.monotonic()
             code = self._process.wait()
+            _close_pipe(self._process)
             if self._stopping.is_set():
                 return
             pause = RESTART_S[0] if time.monotonic() - began > STEADY_S else pause
@@ -94,6 +95,11 @@ class Worker:
                 return
             pause = min(pause * 2, RESTART_S[1])
             self._process = _start_worker()
+
+
+def _close_pipe(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def _start_worker() -> subprocess.Popen[bytes]:

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 
-from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.schedulers.background import BackgroundScheduler
 
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.journals import Tail
@@ -25,21 +25,24 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if "--follow-parent" in sys.argv:
+        threading.Thread(target=_stop_with_parent, args=(stop,), daemon=True).start()
     settings = load_settings()
     store = open_store(settings.store.url)
     scheduler = schedule(store, settings)
-    signal.signal(signal.SIGTERM, lambda *_: _stop_soon(scheduler))
-    signal.signal(signal.SIGINT, lambda *_: _stop_soon(scheduler))
-    if "--follow-parent" in sys.argv:
-        threading.Thread(target=_stop_with_parent, args=(scheduler,), daemon=True).start()
     logger.info("worker %s: store %s, journals %s", os.getpid(), store.url, ", ".join(settings.journal.folders))
     scheduler.start()
+    stop.wait()
+    scheduler.shutdown()
     store.close()
 
 
-def schedule(store: Store, settings: Settings) -> BlockingScheduler:
+def schedule(store: Store, settings: Settings) -> BackgroundScheduler:
     """A scheduler, not yet started, with one job for the journals and one for each tracking server."""
-    scheduler = BlockingScheduler(
+    scheduler = BackgroundScheduler(
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": LATE_S},
         timezone="UTC",
     )
@@ -58,15 +61,12 @@ def schedule(store: Store, settings: Settings) -> BlockingScheduler:
     return scheduler
 
 
-def _stop_soon(scheduler: BlockingScheduler) -> None:
-    # In a thread of its own: shutdown waits for the running passes, which a signal handler must not.
-    threading.Thread(target=scheduler.shutdown, daemon=True).start()
-
-
-def _stop_with_parent(scheduler: BlockingScheduler) -> None:
-    sys.stdin.buffer.read()
+def _stop_with_parent(stop: threading.Event) -> None:
+    # Not through sys.stdin: the lock of its buffer would be held by this thread while the interpreter ends.
+    while os.read(sys.stdin.fileno(), 1):
+        pass
     logger.info("the server is gone: the worker stops")
-    scheduler.shutdown()
+    stop.set()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import streamlit as st
 from afterglow_monitor import format as fmt
 from afterglow_monitor import places, status
 from afterglow_monitor.data import Row
-from afterglow_monitor.grid import ROW_PX, Column, cells_frame, grid
+from afterglow_monitor.grid import ROW_PX, Column, cells_frame, grid, table_px
 
 JOB_STATUSES = ("RUNNING", "SUCCEEDED", "FAILED")
 TALLEST_TABLE_PX = 640
@@ -20,7 +20,8 @@ TALLEST_TABLE_PX = 640
 def title(name: str | None, of_status: str | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="title"):
         st.header(fmt.verbatim(fmt.named(name)), anchor=False, width="content")
-        status.badge(of_status)
+        if of_status is not None:
+            status.badge(of_status)
 
 
 def reason(of_status: str | None, text: str | None) -> None:
@@ -36,7 +37,7 @@ def facts(key: str, values: Mapping[str, str | None]) -> None:
     with st.container(horizontal=True, gap="medium", key=f"facts-{key}"):
         for label, value in values.items():
             if value and value != fmt.NOTHING:
-                st.metric(label, fmt.short(value, 80), width="content")
+                st.metric(label, fmt.verbatim(fmt.short(value, 80)), width="content")
 
 
 def copyable(text: str) -> None:
@@ -59,13 +60,15 @@ def plain_table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) ->
         cells_frame(columns, rows),
         hide_index=True,
         row_height=ROW_PX,
-        height=min(TALLEST_TABLE_PX, (len(rows) + 1) * ROW_PX + 4),
+        height=min(TALLEST_TABLE_PX, table_px(len(rows))),
         column_config={c.name: c.configured("") for c in columns},
         placeholder="",
     )
 
 
-def name_values(key: str, values: Mapping[str, Any], noun: str, *, search: str | None = None) -> None:
+def name_values(
+    key: str, values: Mapping[str, Any], noun: str, *, search: str | None = None, numbers: bool = False
+) -> None:
     """A two-column table, by name; with `search`, a field to narrow it."""
     wanted = ""
     if search is not None:
@@ -87,7 +90,7 @@ def name_values(key: str, values: Mapping[str, Any], noun: str, *, search: str |
     if not rows:
         st.caption(f"No {noun.lower()} here." if not wanted else f"No {noun.lower()} matches.")
         return
-    plain_table((Column(noun, 320), Column("Value", 480)), rows)
+    plain_table((Column(noun, 200), Column("Value", 150, right=numbers)), rows)
 
 
 JOBS = (

@@ -13,6 +13,8 @@ NOTHING = "–"
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$&:^=\"'])")
+# Addresses become links and `:names:` icons wherever they stand; an invisible joiner after these keeps them text.
+_MADE_INTO_SOMETHING = re.compile(r"(:(?=//|[A-Za-z_+\-]|100:|1234:)|@|\bwww(?=\.))")
 _NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -111,6 +113,11 @@ def count(number: int | None) -> str:
     return NOTHING if number is None else f"{number:,}"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def with_failed(number: int | None, failed: int | None) -> str:
     """`12`, or `12 · 3 failed`."""
     return f"{number or 0:,}" + (f"  ·  {failed:,} failed" if failed else "")
@@ -160,4 +167,4 @@ def named(text: str | None) -> str:
 
 def verbatim(text: str) -> str:
     """`text` for a place that reads Markdown, so that it shows as it is: names come from anyone."""
-    return _MARKDOWN.sub(r"\\\1", text)
+    return _MARKDOWN.sub(r"\\\1", _MADE_INTO_SOMETHING.sub("\\1\u2060", text))

@@ -54,10 +54,10 @@ def grid(
     )
     st.dataframe(
         frame,
-        key=key,
+        key=f"list-{key}",
         hide_index=True,
         row_height=ROW_PX,
-        height=height or min(TALLEST_PX, (len(rows) + 1) * ROW_PX + 4),
+        height=height or min(TALLEST_PX, table_px(len(rows))),
         column_config={c.name: c.configured(_sign(c, view)) for c in columns},
         on_select=lambda: _clicked(key, columns, view),
         selection_mode=["single-cell", "single-column"],
@@ -70,6 +70,10 @@ def cells_frame(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) ->
     return pd.DataFrame([{name: row.get(name) for name in names} for row in rows], columns=names)
 
 
+def table_px(rows: int) -> int:
+    return (rows + 1) * ROW_PX + 2  # its header, and its border
+
+
 def leave_if_clicked(key: str) -> None:
     """Show the page that a click on the grid of this key has gone to. Call first in the fragment that draws it."""
     if st.session_state.pop(f"{key} clicked", False):
@@ -77,7 +81,7 @@ def leave_if_clicked(key: str) -> None:
 
 
 def _clicked(key: str, columns: Sequence[Column], view: address.View | None) -> None:
-    selection = st.session_state[key]["selection"]
+    selection = st.session_state[f"list-{key}"]["selection"]
     targets: list[Place | None] = st.session_state.get(f"{key} targets", [])
     if selection["cells"]:
         row = selection["cells"][0][0]
@@ -90,7 +94,7 @@ def _clicked(key: str, columns: Sequence[Column], view: address.View | None) -> 
         if column.sort is not None:
             descending = not view.descending if column.sort == view.order_by else column.sort == "start_time"
             address.change(sort=("-" if descending else "") + column.sort)
-    st.session_state[key] = {"selection": {"rows": [], "columns": [], "cells": []}}
+    st.session_state[f"list-{key}"] = {"selection": {"rows": [], "columns": [], "cells": []}}
 
 
 def _sign(column: Column, view: address.View | None) -> str:

@@ -55,10 +55,11 @@ def keep_address() -> None:
 
 def _show() -> None:
     page = st.query_params.get("page", HOME)
-    if page in PAGES:
-        import_module(PAGES[page]).show()
-    else:
-        not_found("Page", f"Monitor has no page {short(page, 60)}.")
+    with st.container(key=f"page-{page}" if page in PAGES else "page-unknown"):
+        if page in PAGES:
+            import_module(PAGES[page]).show()
+        else:
+            not_found("Page", f"Monitor has no page {short(page, 60)}.")
 
 
 def monitor(tab: str = "applications") -> Place:
@@ -74,8 +75,8 @@ def experiment(server: str, experiment_id: str) -> Place:
     return Place("experiment", {"server": server, "id": experiment_id})
 
 
-def run(run_id: str) -> Place:
-    return Place("run", {"id": run_id})
+def run(run_id: str, *, snapshot: int | None = None) -> Place:
+    return Place("run", {"id": run_id} | ({"tab": "snapshots", "snapshot": str(snapshot)} if snapshot else {}))
 
 
 def go(place: Place) -> None:

@@ -47,7 +47,7 @@ def label(status: str | None) -> str:
 
 def with_icon(status: str) -> str:
     """For a filter."""
-    return f"{look(status).icon} {look(status).word}"
+    return f":{look(status).colour}[{look(status).icon}] {look(status).word}"
 
 
 def badge(status: str | None) -> None:

@@ -37,7 +37,7 @@ def counted(page: Page, view: View, what: str, zone: tzinfo, *, now: int) -> Non
     pages = max(1, math.ceil(page.total / PAGE_ROWS))
     first = (view.page - 1) * PAGE_ROWS + 1
     with st.container(horizontal=True, vertical_alignment="center", key="counted"):
-        noun = what if page.total != 1 else what.removesuffix("s")
+        noun = what.removesuffix("s") if page.total == 1 else what
         shown = f"{first:,}–{first + len(page.rows) - 1:,} of " if pages > 1 and page.rows else ""
         st.caption(f"{shown}{page.total_text} {noun}  ·  as of {fmt.clock(now, zone)}", width="stretch")
         if pages > 1:
@@ -68,6 +68,7 @@ def _window(view: View, default_window: str) -> None:
         required=True,
         format_func=SHORT_WINDOWS.__getitem__,
         label_visibility="collapsed",
+        wrap=True,
         on_change=lambda: _change_window(default_window),
     )
 
@@ -87,6 +88,7 @@ def _statuses(view: View, statuses: Sequence[str]) -> None:
         selection_mode="multi",
         format_func=status.with_icon,
         label_visibility="collapsed",
+        wrap=True,
         on_change=lambda: change(status=sorted(st.session_state["status"])),
     )
 

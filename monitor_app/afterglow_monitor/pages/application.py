@@ -109,12 +109,23 @@ def _items(row: Row, zone: tzinfo, now: int) -> None:
         return
     cells, targets = [], []
     for experiment in experiments:
-        cells.append({"Item": f"{fmt.named(experiment['name'])}", "Parameters": "", "Status": None})
+        cells.append(_experiment_cells(experiment))
         targets.append(places.experiment(experiment["server"], experiment["experiment_id"]))
         for run, depth in _walk(experiment["items"], 1):
             cells.append(_item_cells(run, depth, zone, now))
             targets.append(places.run(run["run_id"]))
     grid("items", ITEMS, cells, targets)
+
+
+def _experiment_cells(experiment: Row) -> dict[str, Any]:
+    """What of this application is in it."""
+    runs = [run for run, _depth in _walk(experiment["items"], 1)]
+    failed = sum(run["effective_status"] == "FAILED" for run in runs)
+    return {
+        "Item": f"◆  {fmt.named(experiment['name'])}",
+        "Metrics": fmt.counted(len(runs), "run") + (f"  ·  {failed:,} failed" if failed else ""),
+        "Core time": fmt.core_time(sum(run["core_seconds"] for run in runs)),
+    }
 
 
 def _walk(runs: list[Row], depth: int) -> list[tuple[Row, int]]:
@@ -123,7 +134,7 @@ def _walk(runs: list[Row], depth: int) -> list[tuple[Row, int]]:
 
 def _item_cells(run: Row, depth: int, zone: tzinfo, now: int) -> dict[str, Any]:
     return {
-        "Item": "\u2003" * (2 * depth - 2) + "\u2003└ " + fmt.named(run["name"]),
+        "Item": "\u2003" * (2 * depth - 1) + "└ " + fmt.named(run["name"]),
         "Status": [status.label(run["effective_status"])],
         "Start": fmt.when(run["start_time"], zone, now=now),
         "Duration": fmt.lasting(run, now=now),

@@ -12,7 +12,7 @@ from afterglow_monitor import address, data, details, lists, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
-from afterglow_monitor.grid import Column, leave_if_clicked
+from afterglow_monitor.grid import Column, grid, leave_if_clicked
 from afterglow_store.errors import NotFound
 
 TABS = {
@@ -49,7 +49,8 @@ def _read() -> Row:
 
 
 def _body() -> None:
-    leave_if_clicked("children")
+    for key in ("children", "snapshots"):
+        leave_if_clicked(key)
     row, zone, now = _read(), fmt.zone(st.context.timezone), now_ms()
     _header(row, zone, now=now)
     tab = address.open_tab(TABS)
@@ -99,7 +100,9 @@ def _overview(row: Row, zone: tzinfo, now: int) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         details.section("Metrics")
-        details.name_values("metrics", {k: fmt.metric(v) for k, v in (row["metrics"] or {}).items()}, "Metric")
+        details.name_values(
+            "metrics", {k: fmt.metric(v) for k, v in (row["metrics"] or {}).items()}, "Metric", numbers=True
+        )
         details.section("Hyperparameters")
         details.name_values("params", row["params"] or {}, "Parameter")
     with right:
@@ -163,7 +166,7 @@ def _outputs(row: Row, zone: tzinfo, now: int) -> None:
     more = "" if row["outputs_complete"] else "; there are more than were listed"
     st.caption(f"{len(files):,} files, {fmt.size(total)}{more}")
     details.plain_table(
-        FILES, [{"File": fmt.short(each["path"], 300), "Size": fmt.size(each["size"])} for each in files]
+        FILES, [{"File": fmt.short(each["path"], 2_000), "Size": fmt.size(each["size"])} for each in files]
     )
     if row["artifact_uri"]:
         details.copyable(row["artifact_uri"])
@@ -190,6 +193,9 @@ def _jobs(row: Row, zone: tzinfo, now: int) -> None:
     details.jobs("run jobs", jobs, zone, now=now, of_run=True)
 
 
+SNAPSHOTS = (Column("Taken", 230), Column("Cause", 160), Column("Application", 260))
+
+
 def _snapshots(row: Row, zone: tzinfo, now: int) -> None:
     kept = data.snapshots_of(row["run_id"])
     if not kept:
@@ -197,9 +203,20 @@ def _snapshots(row: Row, zone: tzinfo, now: int) -> None:
             "No snapshot yet", "One is kept when the run ends, when its application ends, and at later changes."
         )
         return
-    names = {each["id"]: f"{fmt.when(each['taken_time'], zone, now=now)}  ·  {each['cause']}" for each in kept}
-    chosen = st.selectbox("Snapshot", list(names), format_func=names.__getitem__, width=420)
-    st.json(data.snapshot(chosen), expanded=1)
+    names = {each["id"]: each["name"] for each in row["applications"]}
+    cells = [
+        {
+            "Taken": fmt.when(each["taken_time"], zone, now=now),
+            "Cause": each["cause"],
+            "Application": fmt.named(names[each["application_id"]]) if each["application_id"] in names else fmt.NOTHING,
+        }
+        for each in kept
+    ]
+    grid("snapshots", SNAPSHOTS, cells, [places.run(row["run_id"], snapshot=each["id"]) for each in kept])
+    asked = st.query_params.get("snapshot", "")
+    chosen = next((each for each in kept if str(each["id"]) == asked), kept[0])
+    details.section(f"As it was on {fmt.moment(chosen['taken_time'], zone, now=now)}, at {chosen['cause']}")
+    st.json(data.snapshot(chosen["id"]), expanded=2)
 
 
 _DRAW: dict[str, Callable[[Row, tzinfo, int], None]] = {

@@ -1,0 +1,369 @@
+"""Monitor as a person uses it, in a real Chromium, on a store that the real ingest filled."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from afterglow_store import Store, ingest_file, open_store
+from tests.support import world
+from tests.support.journals import TRACKING_URI, Journal, run_id_of
+from tests.support.monitor import Grid, heading, running_monitor, settled, streamlit_run, title_of
+from tests.support.tracking import free_port
+
+expect.set_options(timeout=15_000)  # for a machine that does other things as well; what must be quick says so itself
+
+CV = f"/?page=application&id={world.CV_APP}"
+EXPERIMENT = f"/?page=experiment&server={quote(TRACKING_URI, safe='')}&id=3"
+
+
+@pytest.fixture(scope="module")
+def a_month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Monitor over a month of a team's work. Tests only read it."""
+    folder = tmp_path_factory.mktemp("month")
+    with closing(open_store(f"sqlite:///{folder / 'store.db'}")) as store:
+        world.fill(store, folder / "journal", now=int(time.time() * 1000))
+    with running_monitor(store.url, folder) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def nothing_yet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Store, Path]]:
+    """The address of a Monitor over an empty store, the store, and a folder for journals."""
+    folder = tmp_path_factory.mktemp("empty")
+    with (
+        closing(open_store(f"sqlite:///{folder / 'store.db'}")) as store,
+        running_monitor(store.url, folder) as address,
+    ):
+        yield address, store, folder / "journal"
+
+
+def asks(page: Page, **params: list[str] | None) -> None:
+    """The address says this; None: it does not say it. The browser may be a moment behind what is drawn."""
+
+    def does(url: str) -> bool:
+        said = parse_qs(urlsplit(url).query)
+        return all(said.get(name) == values for name, values in params.items())
+
+    page.wait_for_url(does)
+
+
+def counted(page: Page, text: str | re.Pattern[str]) -> None:
+    """The line over a list begins like this."""
+    begins = text if isinstance(text, re.Pattern) else re.compile("^" + re.escape(text))
+    expect(page.locator(".st-key-counted")).to_contain_text(begins)
+
+
+def search(page: Page, text: str) -> None:
+    field = page.get_by_role("searchbox").first
+    field.fill(text)
+    field.press("Enter")
+
+
+class TestTheWayThrough:
+    def test_goes_from_monitor_to_application_to_run_and_back(self, a_month: str, page: Page) -> None:
+        page.goto(a_month)
+        Grid(page).open("wine-quality-cv")
+        expect(heading(page, "wine-quality-cv")).to_be_visible()
+        asks(page, id=[world.CV_APP])
+        expect(page.get_by_role("tab", name="Item snapshots")).to_have_attribute("aria-selected", "true")
+
+        Grid(page, "list-items").open("cross-validator")
+        expect(heading(page, "cross-validator")).to_be_visible()
+        asks(page, id=[world.CV_PARENT])
+
+        page.locator(".st-key-trail").get_by_role("link", name="wine-quality-cv").click()
+        expect(heading(page, "wine-quality-cv")).to_be_visible()
+        expect(page).to_have_url(re.compile("page=application"))
+        for where in ("page=run", "page=application"):
+            page.go_back()
+            expect(page).to_have_url(re.compile(where))
+        page.go_back()
+        expect(page.get_by_role("tab", name="Applications")).to_be_visible()
+        counted(page, "13 applications")
+
+    def test_shows_items_as_a_tree_of_experiment_run_and_child(self, a_month: str, page: Page) -> None:
+        page.goto(a_month + CV)
+        rows = [row.split(" | ")[0] for row in Grid(page, "list-items").texts()]
+        indents = {row.strip(" \u2003└◆"): len(row) - len(row.lstrip("\u2003")) for row in rows}
+        assert rows[0] == "◆  wine-quality"
+        assert indents["cross-validator"] < indents["regParam=0.03"]
+        assert len(rows) == 9
+
+    def test_leads_from_a_job_to_the_run_that_it_served(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}{CV}&tab=jobs")
+        Grid(page, "list-jobs").open("WeightedLeastSquares")
+        expect(heading(page, "linear-baseline")).to_be_visible()
+
+    def test_leads_from_a_run_to_its_experiment_and_its_other_runs(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?page=run&id={run_id_of('search-0')}")
+        page.locator(".st-key-trail").get_by_role("link", name="churn-forest").click()
+        expect(heading(page, "churn-forest")).to_be_visible()
+        counted(page, "1–100 of 300 runs")
+        Grid(page).open("trial-297")
+        expect(heading(page, "trial-297")).to_be_visible()
+
+
+class TestAList:
+    def test_shows_the_last_thirty_days_and_another_window_when_asked(self, a_month: str, page: Page) -> None:
+        page.goto(a_month)
+        counted(page, "13 applications")
+        page.get_by_role("radio", name="24 h").click()
+        counted(page, "3 applications")
+        asks(page, window=["24h"])
+        page.get_by_role("radio", name="All", exact=True).click()
+        counted(page, "14 applications")
+        page.go_back()
+        counted(page, "3 applications")
+        expect(page.get_by_role("radio", name="24 h")).to_be_checked()
+        page.go_back()
+        counted(page, "13 applications")
+
+    def test_takes_a_window_from_one_day_to_another(self, a_month: str, page: Page) -> None:
+        now = time.time()
+        since, until = (time.strftime("%Y-%m-%dT00:00Z", time.gmtime(now - days * 86_400)) for days in (12, 4))
+        page.goto(f"{a_month}/?window=custom&from={since}&to={until}")
+        counted(page, re.compile(r"^[234] applications"))
+        expect(page.get_by_text("From", exact=True)).to_be_visible()
+
+    def test_finds_by_name_in_the_whole_result(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?tab=runs")
+        counted(page, "1–100 of 322 runs")
+        search(page, "TRIAL-007")  # far beyond the rows that were loaded
+        counted(page, "1 run")
+        Grid(page).row("trial-007")
+        asks(page, tab=["runs"], q=["TRIAL-007"])
+
+    def test_shows_only_the_statuses_that_were_chosen(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?tab=runs")
+        page.get_by_role("button", name="Failed").click()
+        counted(page, "8 runs")
+        expect(Grid(page).cells.filter(has_not_text="✕ Failed")).to_have_count(0)
+        page.get_by_role("button", name="Running").click()
+        counted(page, "9 runs")
+        asks(page, status=["FAILED", "RUNNING"])
+
+    def test_has_pages_and_each_is_an_address(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?tab=runs")
+        counted(page, "1–100 of 322 runs")
+        page.get_by_role("button", name="Next").click()
+        counted(page, "101–200 of 322 runs")
+        page.reload()
+        counted(page, "101–200 of 322 runs")
+        page.get_by_role("button", name="Failed").click()  # another list: it begins at its beginning
+        counted(page, "8 runs")
+        asks(page, p=None)
+
+    def test_sorts_the_whole_result_by_a_click_on_a_header(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?tab=runs")
+        Grid(page).row("als-rank-64")
+        Grid(page).click_header(100)
+        expect(Grid(page).cells.first).to_contain_text("<img src=x")
+        asks(page, sort=["name"])
+        Grid(page).click_header(100)
+        expect(Grid(page).cells.first).to_contain_text("trial-299")
+
+    def test_says_what_to_do_when_nothing_matches(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?q=no-such-thing&window=7d")
+        expect(page.get_by_role("heading", name="No applications match")).to_be_visible()
+        page.get_by_role("button", name="Clear search and statuses").click()
+        counted(page, "10 applications")
+
+    def test_reads_again_without_disturbing_what_is_being_typed(self, a_month: str, page: Page) -> None:
+        page.goto(a_month)
+        line = page.locator(".st-key-counted")
+        expect(line).to_contain_text("as of")
+        before = line.inner_text()
+        page.get_by_role("searchbox").fill("half a na")
+        expect(line).not_to_have_text(before)
+        page.wait_for_timeout(1_500)
+        assert page.get_by_role("searchbox").input_value() == "half a na"
+        expect(page.get_by_role("searchbox")).to_be_focused()
+
+
+class TestARun:
+    def test_shows_all_that_mlflow_knows_of_it(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?page=run&id={world.CV_PARENT}")
+        facts = page.locator(".st-key-facts-header")
+        for text in ("Source", "train.py", "Registered version", "wine-quality v3", "Start date"):
+            expect(facts).to_contain_text(text)
+        expect(page.locator(".st-key-title")).to_contain_text("Finished")
+        expect(page.locator("canvas table td", has_text="best_rmse")).to_be_attached()
+        expect(page.locator("canvas table td", has_text="∞")).to_be_attached()
+        expect(page.locator("canvas table td", has_text="numFolds")).to_be_attached()
+        for tab, text in (("Output files", "model/MLmodel"), ("Tags", "cellar"), ("Child runs", "regParam=0.27")):
+            page.get_by_role("tab", name=tab).click()
+            expect(page.locator("canvas table td", has_text=text).first).to_be_attached()
+        link = page.get_by_role("link", name="Open in MLflow")
+        assert link.get_attribute("href") == f"{TRACKING_URI}/#/experiments/1/runs/{world.CV_PARENT}"
+
+    def test_keeps_snapshots_and_shows_what_it_was_then(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?page=run&id={world.CV_PARENT}&tab=snapshots")
+        Grid(page, "list-snapshots").open("application end")
+        expect(page).to_have_url(re.compile(r"snapshot=\d+"))
+        expect(page.locator("[data-testid='stJson']")).to_contain_text("best_rmse")
+
+    def test_without_jobs_of_its_own_shows_its_parents(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?page=run&id={run_id_of('cv-2')}")
+        expect(page.get_by_text("no Spark jobs of its own")).to_be_visible()
+        expect(page.locator(".st-key-facts-spark")).to_contain_text("Jobs")
+        page.get_by_role("link", name="cross-validator").click()
+        expect(heading(page, "cross-validator")).to_be_visible()
+        expect(page).to_have_url(re.compile(world.CV_PARENT))
+
+    def test_that_failed_says_so_and_its_application_says_why(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?page=run&id={world.FAILED_RUN}")
+        expect(page.locator(".st-key-title")).to_contain_text("Failed")
+        page.get_by_role("link", name="diabetes-sklearn").first.click()
+        expect(page.locator(".st-key-reason-bad")).to_contain_text("learning_rate")
+
+
+ADDRESSES = (
+    (f"{CV}&tab=jobs", "count at CrossValidator"),
+    (f"{CV}&tab=stages", "collect at train.py:57"),
+    (f"{CV}&tab=sql", "count at CrossValidator"),
+    (f"{CV}&tab=executors", "10.0.0.12"),
+    (f"{CV}&tab=conf", "spark.sql.adaptive.enabled"),
+    (f"/?page=run&id={world.CV_PARENT}&tab=jobs", "count at CrossValidator"),
+    (EXPERIMENT, "trial-299"),
+    ("/?tab=experiments&q=wine", "wine-quality"),
+)
+NOWHERE = (
+    ("/?page=application&id=app-0", "No such application"),
+    ("/?page=experiment&server=x&id=0", "No such experiment"),
+    ("/?page=run&id=0", "No such run"),
+    ("/?page=nowhere", "No such page"),
+)
+
+
+class TestAnAddress:
+    def test_opens_what_it_names(self, a_month: str, page: Page) -> None:
+        for number, (address, shows) in enumerate(ADDRESSES, 1):
+            page.goto(a_month + address)
+            expect(page.locator("canvas table td", has_text=shows).first).to_be_attached()
+            assert page.evaluate("history.length") == number + 1, f"opening {address} has changed it"
+
+    def test_of_nothing_says_so_and_leads_back(self, a_month: str, page: Page) -> None:
+        for address, says in NOWHERE:
+            page.goto(a_month + address)
+            expect(heading(page, says)).to_be_visible()
+        page.get_by_role("link", name="Back to Monitor").click()
+        counted(page, "13 applications")
+
+    def test_may_be_nonsense(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?tab=x&window=y&p=-3&sort=drop&status=z&from=never")
+        counted(page, "0 applications")  # of status z; all else is as if it were not there
+
+
+class TestNames:
+    def test_that_look_like_html_or_markdown_stay_text(self, a_month: str, page: Page) -> None:
+        page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+        page.goto(f"{a_month}/?page=run&id={run_id_of('hostile')}")
+        expect(page.locator(".st-key-title h2")).to_have_text(title_of(world.HOSTILE))
+        assert page.locator("[data-testid='stMain'] img").count() == 0
+        assert page.locator(".st-key-title a").count() == 0
+        page.locator(".st-key-trail a").nth(1).click()
+        expect(page.locator(".st-key-reason-bad")).to_contain_text("<img src=x")
+        assert page.locator("[data-testid='stMain'] img").count() == 0
+
+    def test_may_be_three_hundred_characters_long(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?page=run&id={run_id_of('long')}&tab=outputs")
+        expect(heading(page, re.compile("nightly-feature-pipeline-partition000"))).to_be_visible()
+        expect(page.locator("canvas table td", has_text="10.parquet")).to_be_attached()
+        assert_no_sideways_scroll(page)
+
+
+class TestTheLook:
+    def test_fits_a_phone(self, a_month: str, page: Page) -> None:
+        page.set_viewport_size({"width": 390, "height": 844})
+        for address in ("/", CV, f"/?page=run&id={world.CV_PARENT}"):
+            page.goto(a_month + address)
+            expect(page.locator("canvas table td").first).to_be_attached()
+            assert_no_sideways_scroll(page)
+
+    def test_is_dark_where_the_person_likes_it_dark(self, a_month: str, page: Page) -> None:
+        page.emulate_media(color_scheme="dark")
+        page.goto(a_month + CV)
+        settled(page)
+        assert brightness(page, "background-color") < 60
+        assert brightness(page, "color") > 200
+        page.emulate_media(color_scheme="light")
+        page.reload()
+        settled(page)
+        assert brightness(page, "background-color") > 240
+
+    def test_has_none_of_streamlits_own_chrome(self, a_month: str, page: Page) -> None:
+        page.goto(a_month)
+        Grid(page).row("wine-quality-cv")
+        for own in ("stAppDeployButton", "stMainMenu", "stStatusWidget"):
+            expect(page.get_by_test_id(own)).not_to_be_visible()
+
+
+class TestSomethingNew:
+    def test_is_there_within_three_seconds_while_the_page_is_open(
+        self, nothing_yet: tuple[str, Store, Path], page: Page
+    ) -> None:
+        address, store, folder = nothing_yet
+        page.goto(address)
+        expect(page.get_by_text("spark-submit $(afterglow spark-conf) job.py")).to_be_visible()
+
+        began = int(time.time() * 1000)
+        journal = Journal(folder, "local-1", name="first-job", start=began)
+        ingest_file(store, journal.path, now=began)
+        expect(page.locator("canvas table td", has_text="first-job")).to_be_attached(timeout=3_000)
+
+        page.get_by_role("tab", name="Runs").click()
+        expect(page.get_by_role("heading", name="No runs match")).to_be_visible()
+        journal.run_start(run_id_of("first"), "first-run")
+        ingest_file(store, journal.path, now=began)
+        expect(page.locator("canvas table td", has_text="first-run")).to_be_attached(timeout=3_000)
+
+        Grid(page).open("first-run")
+        expect(heading(page, "first-run")).to_be_visible()
+        expect(page.locator(".st-key-title")).to_contain_text("Running")
+        run = journal.run_start(run_id_of("first"), "first-run")
+        journal.run_end(run, metrics={"rmse": 0.5})
+        ingest_file(store, journal.path, now=began)
+        expect(page.locator(".st-key-title")).to_contain_text("Finished", timeout=5_000)
+
+
+def test_monitor_shows_what_postgresql_holds(postgres_url: str, tmp_path: Path, page: Page) -> None:
+    with closing(open_store(postgres_url)) as store:
+        ingest_file(store, world.cross_validation(tmp_path / "journal", int(time.time() * 1000) - 60_000), now=0)
+    with running_monitor(postgres_url, tmp_path) as address:
+        page.goto(address)
+        Grid(page).open("wine-quality-cv")
+        Grid(page, "list-items").open("cross-validator")
+        expect(heading(page, "cross-validator")).to_be_visible()
+
+
+def test_streamlit_run_serves_it_too_on_this_machine_only(sqlite_url: str, tmp_path: Path, page: Page) -> None:
+    open_store(sqlite_url).close()
+    port = free_port()
+    with running_monitor(sqlite_url, tmp_path, command=streamlit_run(port), port=port) as address:
+        page.goto(address)
+        expect(page.get_by_role("heading", name="Nothing has run yet")).to_be_visible()
+        assert page.evaluate("getComputedStyle(document.documentElement).fontSize") == "14px"  # our theme's
+        with pytest.raises(ConnectionRefusedError):  # listening on all addresses, it would be on this one too
+            socket.create_connection(("127.0.0.2", port), 2)
+    said = (tmp_path / "monitor.log").read_text()
+    assert "External URL" not in said
+    assert "Network URL" not in said
+
+
+def assert_no_sideways_scroll(page: Page) -> None:
+    wide, window = page.evaluate("[document.querySelector('[data-testid=stMain]').scrollWidth, window.innerWidth]")
+    assert wide <= window
+
+
+def brightness(page: Page, which: str) -> int:
+    colour = page.locator(".stApp").evaluate("(app, which) => getComputedStyle(app).getPropertyValue(which)", which)
+    return max(int(number) for number in re.findall(r"\d+", colour)[:3])

@@ -1,0 +1,111 @@
+"""A running Monitor, and how a person reads and clicks its lists."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+import afterglow_monitor
+from tests.support.tracking import free_port
+
+STARTUP_SECONDS = 60.0
+ROW_PX = 32
+APP = Path(afterglow_monitor.__file__).with_name("app.py")
+
+
+def uvicorn(port: int) -> list[str]:
+    host = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
+    return [sys.executable, "-m", "uvicorn", "afterglow_monitor.app:app", *host]
+
+
+def streamlit_run(port: int) -> list[str]:
+    return [sys.executable, "-m", "streamlit", "run", str(APP), f"--server.port={port}"]
+
+
+@contextmanager
+def running_monitor(store_url: str, folder: Path, *, command: Sequence[str] = (), port: int = 0) -> Iterator[str]:
+    """Monitor's web process on this store; gives its address."""
+    port = port or free_port()
+    log = folder / "monitor.log"
+    # Nothing that the tests set for Streamlit: what counts is the configuration that comes with the app.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIT_")}
+    environment["AFTERGLOW_STORE_URL"] = store_url
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command or uvicorn(port), cwd=folder, env=environment, stdout=output, stderr=output) as server,
+    ):
+        try:
+            address = f"http://127.0.0.1:{port}"
+            _await(address, server, log)
+            yield address
+        finally:
+            server.terminate()
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+def _await(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + STARTUP_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5):
+                return
+        except OSError as error:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"Monitor did not start: {log.read_text()}") from error
+            time.sleep(0.1)
+
+
+class Grid:
+    """A list on the page. It is painted on a canvas; the table inside it that screen readers use says what is there."""
+
+    def __init__(self, page: Page, key: str = "list-") -> None:
+        self.page = page
+        self.frame: Locator = page.locator(f"[class*='st-key-{key}'] [data-testid='stDataFrame']").first
+        self.cells = self.frame.locator("canvas table tbody tr")
+
+    def row(self, text: str) -> Locator:
+        """The first row with this text in it, once it is there."""
+        row = self.cells.filter(has_text=text).first
+        expect(row).to_be_attached()
+        return row
+
+    def texts(self) -> list[str]:
+        """The painted rows, each with its cells apart."""
+        expect(self.cells.first).to_be_attached()
+        return [" | ".join(row.locator("td").all_inner_texts()) for row in self.cells.all()]
+
+    def open(self, text: str) -> None:
+        """Click on the first cell of the row with this text."""
+        index = int(self.row(text).get_attribute("aria-rowindex") or 0)  # the header is row 1
+        self.frame.click(position={"x": 40, "y": (index - 1) * ROW_PX + ROW_PX / 2})
+
+    def click_header(self, column: int) -> None:
+        self.frame.click(position={"x": column, "y": ROW_PX / 2})
+
+
+def heading(page: Page, name: str | re.Pattern[str]) -> Locator:
+    """The title of the page that it is on now."""
+    return page.get_by_role("heading", level=2, name=name, exact=isinstance(name, str) or None)
+
+
+def settled(page: Page) -> None:
+    """Wait until the page has drawn what it is about."""
+    page.locator("h2, [data-testid='stTabs']").first.wait_for()
+
+
+def title_of(text: str) -> re.Pattern[str]:
+    """A heading shows names with invisible joiners in them, so that no address in a name becomes a link."""
+    return re.compile("\u2060?".join(re.escape(character) for character in text))

@@ -10,7 +10,7 @@ import sys
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -243,39 +243,61 @@ def test_ids_and_times_are_those_of_spark_s_own_event_log(
     assert [picked(event, *keys) for event in ours] == [picked(event, *keys) for event in theirs]
 
 
-def test_stages_and_their_metrics_are_those_of_spark_s_own_event_log(
+METRICS: dict[str, Callable[[Event], int]] = {
+    "executorRunTime": lambda task: task["Executor Run Time"],
+    "executorCpuTime": lambda task: task["Executor CPU Time"],
+    "jvmGCTime": lambda task: task["JVM GC Time"],
+    "memoryBytesSpilled": lambda task: task["Memory Bytes Spilled"],
+    "diskBytesSpilled": lambda task: task["Disk Bytes Spilled"],
+    "input.bytesRead": lambda task: task["Input Metrics"]["Bytes Read"],
+    "input.recordsRead": lambda task: task["Input Metrics"]["Records Read"],
+    "output.bytesWritten": lambda task: task["Output Metrics"]["Bytes Written"],
+    "output.recordsWritten": lambda task: task["Output Metrics"]["Records Written"],
+    "shuffle.read.remoteBytesRead": lambda task: task["Shuffle Read Metrics"]["Remote Bytes Read"],
+    "shuffle.read.localBytesRead": lambda task: task["Shuffle Read Metrics"]["Local Bytes Read"],
+    "shuffle.read.recordsRead": lambda task: task["Shuffle Read Metrics"]["Total Records Read"],
+    "shuffle.write.bytesWritten": lambda task: task["Shuffle Write Metrics"]["Shuffle Bytes Written"],
+    "shuffle.write.recordsWritten": lambda task: task["Shuffle Write Metrics"]["Shuffle Records Written"],
+}
+
+
+def test_stages_are_those_of_spark_s_own_event_log(events: list[Event], spark_events: list[Event]) -> None:
+    keys = ("Stage ID", "Stage Attempt ID", "Stage Name", "Number of Tasks", "Submission Time", "Completion Time")
+    ours = [picked(event["Stage Info"], *keys) for event in named(events, "SparkListenerStageCompleted")]
+    assert ours == [picked(event["Stage Info"], *keys) for event in named(spark_events, "SparkListenerStageCompleted")]
+
+
+def test_what_the_tasks_of_a_stage_add_up_to_is_what_spark_s_own_event_log_does(
     events: list[Event], spark_events: list[Event]
 ) -> None:
-    def summary(event: Event) -> tuple[Event, dict[str, int]]:
-        info = event["Stage Info"]
-        keys = ("Stage ID", "Stage Attempt ID", "Stage Name", "Number of Tasks", "Submission Time", "Completion Time")
-        metrics = {a["Name"]: a["Value"] for a in info["Accumulables"] if a["Name"].startswith("internal.metrics.")}
-        return picked(info, *keys), metrics
+    expected: dict[int, Counter[str]] = {}
+    for event in named(spark_events, "SparkListenerTaskEnd"):
+        sums = expected.setdefault(event["Stage ID"], Counter())
+        sums[OUTCOMES.get(event["Task End Reason"]["Reason"], "Failed")] += 1
+        for name, metric in METRICS.items():
+            sums[name] += metric(event["Task Metrics"]) if event.get("Task Metrics") else 0
+    ours = {event["Stage ID"]: event for event in named(events, "AfterglowStageTasks")}  # a stage's last line counts
+    assert set(ours) == set(expected)
+    for stage, sums in expected.items():
+        assert Counter(ours[stage]["Metrics"]) + picked_counts(ours[stage]) == +sums, stage
+    assert sum(sums["executorRunTime"] for sums in expected.values()) > 0
 
-    ours = [summary(event) for event in named(events, "SparkListenerStageCompleted")]
-    assert ours == [summary(event) for event in named(spark_events, "SparkListenerStageCompleted")]
-    assert sum(metrics["internal.metrics.executorRunTime"] for _, metrics in ours) > 0
+
+OUTCOMES = {"Success": "Succeeded", "TaskKilled": "Killed", "TaskCommitDenied": "Killed"}
 
 
-def test_a_stage_s_tasks_are_counted_just_before_its_end(events: list[Event], spark_events: list[Event]) -> None:
-    counted = {}
+def picked_counts(event: Event) -> Counter[str]:
+    return Counter({name: event[name] for name in ("Succeeded", "Failed", "Killed")})
+
+
+def test_a_stage_s_sums_come_just_before_its_end(events: list[Event]) -> None:
+    ended: set[int] = set()
     for event, following in itertools.pairwise(events):
-        if event["Event"] == "AfterglowStageTasks":
+        if event["Event"] == "AfterglowStageTasks" and event["Stage ID"] not in ended:
             assert following["Event"] == "SparkListenerStageCompleted"
             assert following["Stage Info"]["Stage ID"] == event["Stage ID"]
-            counted[event["Stage ID"]] = (event["Succeeded"], event["Failed"], event["Killed"])
-    ends: dict[int, Counter[str]] = {}
-    for event in named(spark_events, "SparkListenerTaskEnd"):
-        ends.setdefault(event["Stage ID"], Counter())[event["Task End Reason"]["Reason"]] += 1
-    assert len(counted) == len(named(events, "SparkListenerStageCompleted"))
-    # A task may end after its stage has failed, and is not counted then; of the good stages all are.
-    good = {
-        e["Stage Info"]["Stage ID"]
-        for e in named(events, "SparkListenerStageCompleted")
-        if "Failure Reason" not in e["Stage Info"]
-    }
-    assert {stage: counted[stage] for stage in good} == {stage: (ends[stage]["Success"], 0, 0) for stage in good}
-    assert sum(failed for _, failed, _ in counted.values()) >= 1
+            ended.add(event["Stage ID"])
+    assert len(ended) == len(named(events, "SparkListenerStageCompleted"))
 
 
 def test_jobs_carry_the_run_s_tag_and_nothing_private(events: list[Event]) -> None:

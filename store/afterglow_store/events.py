@@ -117,7 +117,8 @@ def stage_submitted(batch: Batch, event: Event) -> None:
 def stage_completed(batch: Batch, event: Event) -> None:
     info = event["Stage Info"]
     error = info.get("Failure Reason")
-    figures = _figures(info.get("Accumulables") or [])
+    # Only an event log has them here; our listener sums all tasks instead, those that end late too.
+    figures = _figures({each.get("Name"): each.get("Value") for each in info.get("Accumulables") or ()})
     batch.put(
         stage,
         info["Stage ID"],
@@ -128,8 +129,7 @@ def stage_completed(batch: Batch, event: Event) -> None:
         end_time=info.get("Completion Time"),
         tasks=info.get("Number of Tasks"),
         error=error and error[:_MAX_ERROR],
-        core_ms=figures["executor_run_ms"] * batch.task_cpus,
-        **figures,
+        **(_weighed(batch, figures) if "Accumulables" in info else {}),
     )
     batch.seen(info.get("Completion Time"))
 
@@ -142,6 +142,7 @@ def stage_tasks(batch: Batch, event: Event) -> None:
         succeeded_tasks=event.get("Succeeded"),
         failed_tasks=event.get("Failed"),
         killed_tasks=event.get("Killed"),
+        **_weighed(batch, _figures({f"internal.metrics.{name}": sum_ for name, sum_ in event["Metrics"].items()})),
     )
 
 
@@ -233,13 +234,17 @@ def _running_job(batch: Batch, stage_id: int) -> int | None:
     return min((job_id for job_id, stages in batch.open_jobs.items() if stage_id in stages), default=None)
 
 
-def _figures(accumulables: list[dict[str, Any]]) -> dict[str, int]:
+def _figures(metrics: dict[str, Any]) -> dict[str, int]:
     figures = dict.fromkeys(FIGURES, 0)
-    for each in accumulables:
-        column = _COLUMNS.get(each.get("Name") or "")
+    for name, value in metrics.items():
+        column = _COLUMNS.get(name)
         if column is not None:
-            figures[column] += _whole(each.get("Value")) or 0
+            figures[column] += _whole(value) or 0
     return figures
+
+
+def _weighed(batch: Batch, figures: dict[str, int]) -> dict[str, int]:
+    return {**figures, "core_ms": figures["executor_run_ms"] * batch.task_cpus}
 
 
 def _whole(value: Any) -> int | None:

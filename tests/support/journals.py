@@ -154,10 +154,9 @@ class Journal:
         }  # fmt: skip
         failed = 4 if error else 0
         self._write("AfterglowStageTasks", Succeeded=tasks - failed, Failed=failed, Killed=0, **{
-            "Stage ID": stage, "Stage Attempt ID": 0,
+            "Stage ID": stage, "Stage Attempt ID": 0, "Metrics": figures,
         })  # fmt: skip
         done = info | {"Completion Time": self.clock}
-        done["Accumulables"] = [{"Name": f"internal.metrics.{name}", "Value": n} for name, n in figures.items()]
         self._write("SparkListenerStageCompleted", **{
             "Stage Info": done | ({"Failure Reason": error} if error else {}),
         })  # fmt: skip

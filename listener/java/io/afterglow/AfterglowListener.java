@@ -154,11 +154,14 @@ public final class AfterglowListener extends SparkListener {
     offer(event, 4_000);
   }
 
-  /** The most frequent event by far: it is counted and goes no further. */
+  /** The most frequent event by far: it is added up and goes no further. */
   @Override
   public void onTaskEnd(SparkListenerTaskEnd event) {
     try {
-      stageTasks.add(event);
+      TaskSums late = stageTasks.add(event);
+      if (late != null) {
+        offer(late);
+      }
     } catch (Throwable t) {
       health.error(t);
     }
@@ -167,11 +170,7 @@ public final class AfterglowListener extends SparkListener {
   @Override
   public void onStageCompleted(SparkListenerStageCompleted event) {
     try {
-      Journal open = open();
-      Line tasks = stageTasks.end(event.stageInfo());
-      if (open != null && tasks != null) {
-        open.offer(Rank.FACT, tasks);
-      }
+      offer(stageTasks.end(event.stageInfo()));
     } catch (Throwable t) {
       health.error(t);
     }
@@ -198,6 +197,13 @@ public final class AfterglowListener extends SparkListener {
       }
     } catch (Throwable t) {
       health.error(t);
+    }
+  }
+
+  private void offer(TaskSums sums) {
+    Journal open = open();
+    if (open != null && sums.waiting.compareAndSet(false, true) && !open.offer(Rank.FACT, new StageTasksLine(sums))) {
+      sums.waiting.set(false);
     }
   }
 

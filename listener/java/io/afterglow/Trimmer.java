@@ -105,7 +105,6 @@ final class Trimmer {
     Map<String, Shape> info = stage();
     info.put("Completion Time", Shape.AS_IS);
     info.put("Failure Reason", text(MESSAGE));
-    info.put("Accumulables", new TaskMetrics());
     keep("SparkListenerStageCompleted").put("Stage Info", Shape.object(info));
   }
 

@@ -1,0 +1,21 @@
+package io.afterglow;
+
+/** The line of a stage's task sums, with the values of the moment in which it is written. */
+final class StageTasksLine implements Line {
+  private final TaskSums sums;
+
+  StageTasksLine(TaskSums sums) {
+    this.sums = sums;
+  }
+
+  @Override
+  public int weight() {
+    return 400;
+  }
+
+  @Override
+  public void appendTo(StringBuilder line, Trimmer trimmer) {
+    sums.waiting.set(false); // before they are read: what comes after that is for the next line
+    sums.put(new JsonFields(line, "AfterglowStageTasks"));
+  }
+}

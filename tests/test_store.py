@@ -9,8 +9,9 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
-from afterglow_store import Store, open_store
+from afterglow_store import Store, migrate, open_store
 from afterglow_store.engine import connect, upsert
 from afterglow_store.errors import StoreTooNew, StoreUnreachable
 from afterglow_store.schema import metadata, run, source
@@ -64,6 +65,12 @@ def test_no_compare_and_set_is_lost_among_four_threads_and_two_processes(store: 
 def test_the_migrations_make_the_tables_that_the_code_knows(store: Store) -> None:
     with store.read() as conn:
         assert compare_metadata(MigrationContext.configure(conn), metadata) == []
+
+
+def test_the_newest_migration_is_the_one_that_the_code_takes_for_it(store: Store) -> None:
+    with store.read() as conn:
+        assert migrate.revision(conn) == migrate.HEAD
+        assert ScriptDirectory.from_config(migrate._config(conn)).get_current_head() == migrate.HEAD
 
 
 def test_opening_a_store_again_changes_nothing(store: Store, store_url: str) -> None:

@@ -94,7 +94,6 @@ class TestInstalledOnADriver:
         assert (shown.returncode, shown.stderr) == (0, "")
         assert f"spark.jars={on_a_driver.parent.resolve()}" in shown.stdout
 
-    @pytest.mark.xfail(reason="the command line imports every command for its help, Monitor's too")
     def test_help_reads_well(self, on_a_driver: Path) -> None:
         shown = run(on_a_driver / "afterglow", "--help")
         assert (shown.returncode, shown.stderr) == (0, "")

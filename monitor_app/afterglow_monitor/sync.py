@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
-from afterglow.run_details import list_outputs, run_details, version_order
+from afterglow.run_details import RegisteredVersion, list_outputs, run_details, version_order
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, SyncSettings
 from afterglow_store import Store, snapshots, tracking
@@ -45,7 +45,7 @@ class ServerSync:
             self._recent(int(settings.recent_days * 86_400_000)): _Due(settings.recent_interval_seconds),
         }
         self._experiments: dict[str, Any] = {}
-        self._versions: dict[str, list[dict[str, str]]] = {}
+        self._versions: dict[str, list[RegisteredVersion]] = {}
         self._newest = 0
         with store.write() as conn:
             tracking.know_server(conn, server.name, server.uri, list(server.aliases))
@@ -95,7 +95,7 @@ class ServerSync:
                     take_in_experiment(conn, each, server=self.server.name)
         self._experiments = found
 
-    def _take_in(self, filter_string: str, view: str = ViewType.ACTIVE_ONLY) -> int:
+    def _take_in(self, filter_string: str, view: int = ViewType.ACTIVE_ONLY) -> int:
         changed, token = 0, None
         while self._experiments:
             as_of = now_ms()
@@ -152,12 +152,12 @@ class ServerSync:
             details["registered_versions"] = versions
         return details
 
-    def _registered_versions(self) -> dict[str, list[dict[str, str]]]:
+    def _registered_versions(self) -> dict[str, list[RegisteredVersion]]:
         """All registered versions by the run that they were made of."""
-        found: dict[str, list[dict[str, str]]] = {}
+        found: dict[str, list[RegisteredVersion]] = {}
         for each in _pages(lambda token: self._client.search_model_versions(page_token=token)):
             if each.run_id:
-                found.setdefault(each.run_id, []).append({"name": each.name, "version": str(each.version)})
+                found.setdefault(each.run_id, []).append(RegisteredVersion(name=each.name, version=str(each.version)))
         return {run_id: sorted(versions, key=version_order) for run_id, versions in found.items()}
 
 

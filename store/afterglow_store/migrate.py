@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from afterglow_store.engine import Store, connect
 from afterglow_store.errors import StoreTooNew
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0001"  # the newest migration's revision
 _LOCK = 0x4146_5447  # PostgreSQL advisory lock: two servers that start at once migrate one after the other
 
 
@@ -23,28 +24,49 @@ def open_store(url: str) -> Store:
     """
     store = connect(url)
     try:
-        with store.write() as conn:
-            if conn.dialect.name == "postgresql":
-                conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-            _refuse_newer(conn, store)
-            command.upgrade(_config(conn), "head")
+        with store.read() as conn:  # most often there is nothing to do, and nobody need wait for a writer
+            current = revision(conn) == HEAD
+        if not current:
+            _migrate(store)
     except BaseException:
         store.close()
         raise
     return store
 
 
-def _refuse_newer(conn: sa.Connection, store: Store) -> None:
-    at = MigrationContext.configure(conn).get_current_revision()
-    known = {revision.revision for revision in ScriptDirectory.from_config(_config(conn)).walk_revisions()}
+def revision(conn: sa.Connection) -> str | None:
+    """The revision of the store's schema; None where it has none yet."""
+    if not sa.inspect(conn).has_table("alembic_version"):
+        return None
+    found = conn.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return None if found is None else str(found)
+
+
+def _migrate(store: Store) -> None:
+    from alembic import command  # noqa: PLC0415 - a quarter of a second that a store of today does not need
+
+    with store.write() as conn:
+        if conn.dialect.name == "postgresql":
+            conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        config = _config(conn)
+        _refuse_newer(config, revision(conn), store.url)
+        command.upgrade(config, "head")
+
+
+def _refuse_newer(config: Config, at: str | None, url: str) -> None:
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    known = {each.revision for each in ScriptDirectory.from_config(config).walk_revisions()}
     if at is not None and at not in known:
         raise StoreTooNew(
-            f"the store {store.url} is at schema {at}, which this Afterglow does not know: a newer one has written it. "
+            f"the store {url} is at schema {at}, which this Afterglow does not know: a newer one has written it. "
             "Upgrade this installation, or use another store.url"
         )
 
 
 def _config(conn: sa.Connection) -> Config:
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = conn

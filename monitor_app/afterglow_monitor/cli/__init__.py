@@ -14,16 +14,16 @@ import click
 
 import afterglow
 
-COMMANDS = {
-    "demo": "demo",
-    "up": "server",
-    "ingest": "server",
-    "sync": "server",
-    "spark-conf": "spark",
-    "submit": "spark",
-    "apps": "lists",
-    "experiments": "lists",
-    "runs": "lists",
+COMMANDS = {  # name: module, what --help says of it
+    "demo": ("demo", "Run two real Spark jobs with the listener, then serve Monitor with what they left."),
+    "up": ("server", "Serve Monitor, and keep the store up to date in the background."),
+    "ingest": ("server", "Take journals into the store."),
+    "sync": ("server", "Read the configured MLflow servers into the store once."),
+    "spark-conf": ("spark", "Print the arguments for spark-submit that load the listener."),
+    "submit": ("spark", "Run spark-submit with the listener loaded."),
+    "apps": ("lists", "List Spark applications, newest first."),
+    "experiments": ("lists", "List MLflow experiments by their newest run."),
+    "runs": ("lists", "List MLflow runs, newest first, each with its Spark applications."),
 }
 
 
@@ -34,11 +34,16 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # click would import every command for its first line, and with it what a driver has not installed.
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
         try:
-            module: Any = importlib.import_module(f"afterglow_monitor.cli.{COMMANDS[cmd_name]}")
+            module: Any = importlib.import_module(f"afterglow_monitor.cli.{COMMANDS[cmd_name][0]}")
         except ModuleNotFoundError as exc:
             raise click.ClickException(
                 f"`afterglow {cmd_name}` needs {exc.name}, which is not installed: pip install 'afterglow[monitor]'"

@@ -20,9 +20,11 @@ from pyspark import InheritableThread
 from pyspark.sql import SparkSession
 
 from afterglow import autolog
+from afterglow.events import public_tracking_uri
 from afterglow.hook import driver
 from afterglow.journal import FileJournal
 from afterglow.recorder import Recorder
+from afterglow.run_details import json_number, list_outputs, run_details
 from afterglow.settings import Settings, read_settings
 from afterglow.spark import read_application
 from tests.support.sandbox import Sandbox
@@ -208,6 +210,51 @@ def test_autolog_may_be_called_while_a_run_is_active(spark: SparkSession) -> Non
         autolog()
         autolog()
         assert mlflow.active_run() is run
+
+
+def test_run_details_list_outputs_by_path_up_to_their_limits(sandbox: Sandbox, spark: SparkSession) -> None:
+    client = mlflow.MlflowClient()
+    with mlflow.start_run() as run:
+        for name in ("b/2.txt", "a.txt", "b/1.txt"):
+            mlflow.log_text("x", name)
+    run_id = run.info.run_id
+    details = run_details(client, run_id)
+    assert [output["path"] for output in details["outputs"]] == ["a.txt", "b/1.txt", "b/2.txt"]
+    assert details["outputs_complete"] is True
+    assert list_outputs(client, run_id, max_outputs=2)[1] is False
+    assert len(list_outputs(client, run_id, max_outputs=2)[0]) == 2
+    assert list_outputs(client, run_id, max_seconds=-1) == ([], False)
+    assert "outputs" not in run_details(client, client.get_run(run_id), outputs=False)
+
+
+def test_run_details_name_the_registered_versions(sandbox: Sandbox, spark: SparkSession) -> None:
+    client = mlflow.MlflowClient()
+    with mlflow.start_run() as run:
+        pass
+    client.create_registered_model("wine")
+    client.create_model_version("wine", f"{run.info.artifact_uri}/model", run.info.run_id)
+    assert run_details(client, run.info.run_id)["registered_versions"] == [{"name": "wine", "version": "1"}]
+
+
+def test_infinite_metrics_are_written_as_words() -> None:
+    assert [json_number(value) for value in (1.5, float("inf"), float("-inf"))] == [1.5, "Infinity", "-Infinity"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "public"),
+    [
+        ("http://user:secret@mlflow:5000/a", "http://mlflow:5000/a"),
+        ("postgresql://user:secret@db/mlflow", "postgresql://db/mlflow"),
+        ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
+        ("sqlite:///mlflow.db", f"sqlite:///{Path.cwd()}/mlflow.db"),
+        ("./mlruns", f"file://{Path.cwd()}/mlruns"),
+        ("file:///data/mlruns", "file:///data/mlruns"),
+        ("databricks", "databricks"),
+        ("databricks://profile", "databricks://profile"),
+    ],
+)
+def test_a_tracking_uri_is_recorded_without_secrets_and_means_the_same_elsewhere(uri: str, public: str) -> None:
+    assert public_tracking_uri(uri) == public
 
 
 # -- what may go wrong -----------------------------------------------------------------------------------------

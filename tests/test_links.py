@@ -3,12 +3,15 @@
 import json
 import subprocess
 import sys
+import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import mlflow
+import pyspark
 import pytest
 from pyspark.ml.evaluation import RegressionEvaluator
 from pyspark.ml.linalg import Vectors
@@ -20,7 +23,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
 from tests.support.sandbox import Sandbox
-from tests.support.spark import spark_submit
+from tests.support.spark import spark_command, spark_environment, spark_submit
+from tests.support.tracking import free_port
 
 # MLflow's and pyspark's use of what others deprecated is not ours to settle.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -138,6 +142,8 @@ def test_a_session_that_is_stopped_and_another_one(sandbox: Sandbox) -> None:
     assert (tagged_app(run.info.run_id), tagged_app(other.info.run_id)) == (first_id, app_id(second))
     assert sandbox.job_runs(second) == [{other.info.run_id}]
     second.stop()
+    ends = [event for event in sandbox.events() if event["Event"] == "SparkListenerApplicationEnd"]
+    assert len(ends) >= 2  # no listener says so here
 
 
 def test_a_run_that_is_resumed_in_a_second_application(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,6 +270,70 @@ def test_runs_that_a_streaming_query_logs(sandbox: Sandbox, spark: SparkSession,
         assert {run_id} in jobs
 
 
+CONNECT_SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
+
+
+@pytest.fixture
+def connect_server(tmp_path: Path) -> Iterator[str]:
+    """A Connect server with the listener, its AFTERGLOW_HOME in `tmp_path / "server"`; gives its URI."""
+    pytest.importorskip("grpc", reason="Spark Connect needs grpcio: install pyspark[connect]")
+    [jar] = Path(pyspark.__file__).parent.glob("jars/spark-connect_*.jar")
+    port = free_port()
+    command = spark_command(jar, conf={"spark.connect.grpc.binding.port": str(port)})
+    command[-1:] = ["--class", CONNECT_SERVER, str(jar)]
+    log = tmp_path / "server.log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, env=spark_environment(tmp_path / "server"), stdout=output, stderr=output) as server,
+    ):
+        deadline = time.monotonic() + 90
+        while "Connect server started" not in log.read_text():
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        yield f"sc://127.0.0.1:{port}"
+        server.terminate()
+
+
+def test_runs_of_a_connect_client(sandbox: Sandbox, connect_server: str, tmp_path: Path) -> None:
+    program = """
+        import mlflow, sys
+        from pyspark.sql import SparkSession
+        with mlflow.start_run():
+            spark = SparkSession.builder.remote(sys.argv[1]).getOrCreate()
+            spark.range(10).count()
+            with mlflow.start_run(nested=True):
+                spark.range(11).count()
+        assert not spark.getTags()
+        print(spark.session_id)
+        """
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program), connect_server],
+        env=spark_environment(tmp_path / "client", {"MLFLOW_TRACKING_URI": sandbox.tracking_uri}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    client, server = (journal_events(tmp_path / side / "journal") for side in ("client", "server"))
+    application = next(event for event in server if event["Event"] == "SparkListenerApplicationStart")
+    jobs = [event for event in server if event["Event"] == "SparkListenerJobStart"]
+    starts = [event for event in client if event["Event"] == "AfterglowRunStart"]
+    assert client[0]["Connect Session"] == done.stdout.split()[-1]
+    assert [start["Application"]["App ID"] for start in starts] == [application["App ID"]] * 2
+    assert [tagged_app(start["Run ID"]) for start in starts] == [application["App ID"]] * 2
+    tags = [tag for job in jobs for tag in job["Properties"]["spark.job.tags"].split(",")]
+    served = [tag.split("_Tag_mlflow.run_id=")[1] for tag in tags if "_Tag_mlflow.run_id=" in tag]
+    assert list(dict.fromkeys(served)) == [start["Run ID"] for start in starts]
+    assert len(served) == len(jobs)
+
+
+def journal_events(folder: Path) -> list[dict[str, Any]]:
+    [journal] = folder.glob("*.jsonl")
+    return [json.loads(line) for line in journal.read_text().splitlines()]
+
+
 @pytest.mark.parametrize(
     "imports",
     [
@@ -325,8 +395,7 @@ def test_with_the_listener_there_is_one_journal_and_it_works_on_after_stop(sandb
         environment={"MLFLOW_TRACKING_URI": sandbox.tracking_uri},
     )
     assert job.returncode == 3
-    [journal] = job.journals
-    events = [json.loads(line) for line in journal.read_text().splitlines()]
+    events = journal_events(tmp_path / "journal")
     by_name = {event["Event"]: event for event in events}
     run_id = by_name["AfterglowRunStart"]["Run ID"]
     assert by_name["AfterglowJournalStart"]["Writer"] == "listener"

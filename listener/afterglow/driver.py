@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from afterglow import spark
+from afterglow import connect, spark
 from afterglow.events import RunEvent, application_end, driver_end, heartbeat
 from afterglow.journal import FileJournal, Journal, ListenerJournal, find_listener
 from afterglow.recorder import Recorder
@@ -46,15 +46,25 @@ def never_raises(method: _Method) -> _Method:
 
 @dataclass
 class Session:
-    """One SparkContext of this process, kept after it stopped: its runs may end later."""
+    """One SparkContext of this process, or one session of a Connect client; kept after it stopped, since its
+    runs may end later."""
 
     context: Any
     application: spark.Application
     settings: Settings
-    job_tags: spark.JobTags | None  # None where a job cannot be told from those of other threads
+    job_tags: spark.JobTags | connect.SessionTags | None  # None where a job cannot be told from those of other threads
     file_journal: FileJournal
     listener_journal: ListenerJournal | None = None
     beats: bool = False
+
+    @property
+    def is_connect(self) -> bool:
+        """Whether the application runs elsewhere, for others too."""
+        return connect.is_session(self.context)
+
+    def is_alive(self) -> bool:
+        """Whether the application, or the Connect session, still runs."""
+        return connect.answers(self.context) if self.is_connect else spark.answers(self.context)
 
     def record(self, event: dict[str, Any]) -> bool:
         """Hand `event` to the listener, or else to the hook's own journal."""
@@ -65,6 +75,18 @@ class Session:
         """Wait for at most `seconds` until all events are on disk."""
         journal: Journal = self.listener_journal or self.file_journal
         return journal.flush(seconds)
+
+
+def _classic_session(context: Any) -> Session:
+    settings, application = spark.read_context_settings(context), spark.read_application(context)
+    tags = spark.JobTags(context) if spark.pins_threads(context) else None
+    return Session(context, application, settings, tags, FileJournal(settings.journal_dir, application))
+
+
+def _connect_session(context: Any) -> Session:
+    settings, application = connect.client_settings(), connect.read_application(context)
+    journal = FileJournal(settings.journal_dir, application, connect_session=context.session_id)
+    return Session(context, application, settings, connect.SessionTags(context), journal)
 
 
 @dataclass
@@ -108,8 +130,8 @@ class Driver:
     # -- Spark -------------------------------------------------------------------------------------------
 
     def session(self) -> Session | None:
-        """The session of the running SparkContext, or None: no Spark, or switched off for it."""
-        context = spark.active_context()
+        """The running SparkContext or Connect session; None without Spark, or switched off for it."""
+        context = spark.active_context() or connect.active_session()
         if context is None:
             return None
         session = self._sessions.get(id(context))
@@ -119,22 +141,18 @@ class Driver:
             session = self._meet(context)
         return session if session.settings.enabled else None
 
+    def knows(self, context: Any) -> bool:
+        """Whether a SparkContext or Connect session was met before."""
+        return id(context) in self._sessions
+
     def _meet(self, context: Any) -> Session:
         with self._lock:
             if id(context) in self._sessions:
                 return self._sessions[id(context)]
-            settings = spark.read_context_settings(context)
-            application = spark.read_application(context)
-            session = Session(
-                context=context,
-                application=application,
-                settings=settings,
-                job_tags=spark.JobTags(context) if spark.pins_threads(context) else None,
-                file_journal=FileJournal(settings.journal_dir, application),
-            )
-            self._sessions[id(context)] = session
-        if settings.enabled:
-            spark.tell_workers(context, application)
+            make = _connect_session if connect.is_session(context) else _classic_session
+            session = self._sessions[id(context)] = make(context)
+        if session.settings.enabled and not session.is_connect:
+            spark.tell_workers(context, session.application)
             self.recorder.put(lambda may_read: self._find_listener(session))
         return session
 
@@ -159,7 +177,7 @@ class Driver:
     def context_stopping(self, context: Any) -> None:
         """A SparkContext is about to stop. The listener sees that itself; the hook's own journal has to be told."""
         session = self._sessions.get(id(context))
-        if session is not None and session.file_journal.is_open:
+        if session is not None and session.file_journal.is_open and not session.is_connect:
             event = application_end()
             self.recorder.put(lambda may_read: self._record_in_file(session, event))
 
@@ -279,7 +297,12 @@ class Driver:
             return None
 
     def _say_unpinned(self, session: Session) -> None:
-        if not self._said_unpinned and not self._forked and not spark.pins_threads(session.context):
+        if (
+            not self._said_unpinned
+            and not self._forked
+            and not session.is_connect
+            and not spark.pins_threads(session.context)
+        ):
             self._said_unpinned = True
             logger.warning(
                 "Afterglow links runs to this application but no Spark jobs to runs: with PYSPARK_PIN_THREAD=false "
@@ -352,7 +375,7 @@ class Driver:
     def _beat(self, session: Session) -> None:
         """A beat speaks for the application, so it takes an answer of its JVM; on a thread of its own, since
         the recorder's may be waiting for MLflow."""
-        while not self._forked and spark.answers(session.context):
+        while not self._forked and session.is_alive():
             session.file_journal.record(heartbeat(self.recorder.dropped))
             time.sleep(session.settings.heartbeat_seconds)
 

@@ -75,6 +75,6 @@ def public_tracking_uri(uri: str) -> str:
     if parts.scheme == "sqlite" and uri.startswith("sqlite:///"):
         path = uri.removeprefix("sqlite:///")
         return f"sqlite:///{Path(path).absolute()}" if path else uri
-    if parts.scheme in ("", "file"):
+    if uri != "databricks" and parts.scheme in ("", "file"):
         return Path(parts.path or uri).absolute().as_uri()
     return uri

@@ -64,10 +64,11 @@ class FileJournal:
     on nothing is taken.
     """
 
-    def __init__(self, folder: Path, application: Application) -> None:
+    def __init__(self, folder: Path, application: Application, *, connect_session: str | None = None) -> None:
         self.instance = str(uuid.uuid4())
         self.path = folder / f"{self.instance}.jsonl"
         self._application = application
+        self._connect_session = connect_session
         self._file: int | None = None
         self._seq = 0
         self._broken = False
@@ -97,17 +98,18 @@ class FileJournal:
             self._broken = True
             logger.warning("Afterglow records nothing of this application: %s: %s", self.path.parent, error)
             return
-        self._append(
-            {
-                "Event": "AfterglowJournalStart",
-                "Version": JOURNAL_VERSION,
-                "Instance": self.instance,
-                "Writer": "hook",
-                "Timestamp": now_ms(),
-                "Host": socket.gethostname(),
-                "Application": self._application.to_json(),
-            }
-        )
+        start = {
+            "Event": "AfterglowJournalStart",
+            "Version": JOURNAL_VERSION,
+            "Instance": self.instance,
+            "Writer": "hook",
+            "Timestamp": now_ms(),
+            "Host": socket.gethostname(),
+            "Application": self._application.to_json(),
+        }
+        if self._connect_session is not None:
+            start["Connect Session"] = self._connect_session
+        self._append(start)
 
     def _append(self, event: dict[str, Any]) -> bool:
         assert self._file is not None  # noqa: S101 - for the type checker

@@ -110,15 +110,20 @@ JOBS = (
 )
 
 
-def jobs(key: str, rows: Sequence[Row], zone: tzinfo, *, now: int, of_run: bool) -> None:
-    """Spark jobs. In an application's list a row opens the run that it served."""
+def jobs(
+    key: str, rows: Sequence[Row], names: Mapping[int, Mapping[int, str]], zone: tzinfo, *, now: int, of_run: bool
+) -> None:
+    """Spark jobs, `names` by application and job for those without a description. In an application's list a row opens
+    the run that it served."""
     if not rows:
         nothing("No Spark jobs", "Nothing here has made Spark compute anything yet.")
         return
     cells = [
         {
             "Job": str(each["job_id"]),
-            "Description": fmt.named(each["description"] or each["job_group"] or "–"),
+            "Description": fmt.named(
+                each["description"] or names[each["application_id"]].get(each["job_id"]) or fmt.NOTHING
+            ),
             "Status": [status.label(each["status"])],
             "Run": fmt.named(each["run_name"] or each["run_id"]) if each["run_id"] else fmt.NOTHING,
             "Start": fmt.moment(each["start_time"], zone, now=now),

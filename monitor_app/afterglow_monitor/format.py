@@ -48,7 +48,7 @@ def ago(millis: int | None, *, now: int) -> str:
     if seconds < 10:
         return "just now"
     if seconds < 60:
-        return "under a minute ago"
+        return "< 1 min ago"
     for size, unit in _STEPS:
         if seconds >= size:
             return f"{int(seconds // size)} {unit} ago"
@@ -88,14 +88,19 @@ def lasting(row: Mapping[str, Any], *, now: int) -> str:
 
 
 def core_time(seconds: float | None) -> str:
-    """Core-seconds, in hours once there are some: `4.2 core h`."""
+    """Core-seconds, in minutes or hours once there are some: `4.2 h`."""
     if not seconds:
         return NOTHING
+    if seconds < 1:
+        return f"{max(1, round(seconds * 1000))} ms"
     if seconds < 60:
-        return f"{seconds:.1f} core s"
-    if seconds < 3_600:
-        return f"{seconds / 60:.1f} core min"
-    return f"{seconds / 3_600:,.1f} core h"
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3_600 else f"{seconds / 3_600:,.1f} h"
+
+
+def source(name: str | None) -> str:
+    """The file or notebook without its folders: all of it is among the tags."""
+    return short(re.split(r"[/\\]", (name or "").rstrip("/\\"))[-1], 80)
 
 
 def size(bytes_: float | None) -> str:

@@ -12,21 +12,21 @@ from afterglow_monitor.address import View
 from afterglow_monitor.data import Row
 from afterglow_monitor.grid import Column, grid
 
-STATUS_OF_APPLICATIONS = Column("Status", 112, "status", config=status.column(status.APPLICATION_STATUSES))
-STATUS_OF_RUNS = Column("Status", 112, "status", config=status.column(status.RUN_STATUSES))
+STATUS_OF_APPLICATIONS = Column("Status", 108, "status", config=status.column(status.APPLICATION_STATUSES))
+STATUS_OF_RUNS = Column("Status", 108, "status", config=status.column(status.RUN_STATUSES))
 
 APPLICATIONS = (
-    Column("Name", 260, "name"),
+    Column("Name", 222, "name"),
     STATUS_OF_APPLICATIONS,
-    Column("Start", 210, "start_time"),
-    Column("Duration", 104, right=True),
-    Column("User", 96, "user_name"),
-    Column("Runs", 120, "runs", right=True),
-    Column("Jobs", 120, "jobs", right=True),
-    Column("Core time", 108, "core_ms", right=True),
-    Column("Experiments", 96, right=True),
-    Column("Master", 110),
-    Column("App ID", 190),
+    Column("Start", 196, "start_time"),
+    Column("Duration", 96, right=True),
+    Column("User", 84, "user_name"),
+    Column("Runs", 108, "runs", right=True),
+    Column("Jobs", 116, "jobs", right=True),
+    Column("Core time", 88, "core_ms", right=True),
+    Column("Experiments", 92, right=True),
+    Column("Master", 92),
+    Column("App ID", 176),
 )
 EXPERIMENTS = (
     Column("Name", 320),
@@ -42,10 +42,10 @@ EXPERIMENTS = (
 RUNS = (
     Column("Name", 230, "name"),
     STATUS_OF_RUNS,
-    Column("Start", 210, "start_time"),
-    Column("Duration", 104, right=True),
-    Column("Experiment", 180),
-    Column("Application", 180),
+    Column("Start", 196, "start_time"),
+    Column("Duration", 96, right=True),
+    Column("Experiment", 160),
+    Column("Application", 160),
     Column("User", 90, "user_name"),
     Column("Metrics", 280),
     Column("Source", 120, "source_name"),
@@ -108,7 +108,7 @@ def run_cells(row: Row, zone: tzinfo, *, now: int) -> dict[str, Any]:
         "Application": ", ".join(fmt.named(each["name"]) for each in row["applications"]) or fmt.NOTHING,
         "User": fmt.short(row["user_name"], 60),
         "Metrics": fmt.metrics(row["metrics"]),
-        "Source": fmt.short(row["source_name"], 80),
+        "Source": fmt.source(row["source_name"]),
         "Registered version": fmt.versions(row["registered_versions"]),
     }
 

@@ -14,6 +14,7 @@ from typing import Any
 import streamlit as st
 
 from afterglow_monitor.format import named, short, verbatim
+from afterglow_store.errors import StoreTooNew, StoreUnreachable
 
 # The module of each page, imported when it is shown: pages link to each other.
 PAGES = {
@@ -56,10 +57,14 @@ def keep_address() -> None:
 def _show() -> None:
     page = st.query_params.get("page", HOME)
     with st.container(key=f"page-{page}" if page in PAGES else "page-unknown"):
-        if page in PAGES:
-            import_module(PAGES[page]).show()
-        else:
+        if page not in PAGES:
             not_found("Page", f"Monitor has no page {short(page, 60)}.")
+            return
+        try:
+            import_module(PAGES[page]).show()
+        except (StoreUnreachable, StoreTooNew) as exc:
+            st.header("The store cannot be read", anchor=False)
+            st.text(str(exc))
 
 
 def monitor(tab: str = "applications") -> Place:

@@ -90,16 +90,18 @@ class TestTheWayThrough:
         expect(page.get_by_role("tab", name="Applications")).to_be_visible()
         counted(page, "13 applications")
 
-    def test_shows_items_as_a_tree_of_experiment_run_and_child(self, a_month: str, page: Page) -> None:
+    def test_shows_an_applications_items_as_a_tree_and_leads_from_its_jobs_to_their_runs(
+        self, a_month: str, page: Page
+    ) -> None:
         page.goto(a_month + CV)
         rows = [row.split(" | ")[0] for row in Grid(page, "list-items").texts()]
         indents = {row.strip(" \u2003└◆"): len(row) - len(row.lstrip("\u2003")) for row in rows}
         assert rows[0] == "◆  wine-quality"
         assert indents["cross-validator"] < indents["regParam=0.03"]
         assert len(rows) == 9
-
-    def test_leads_from_a_job_to_the_run_that_it_served(self, a_month: str, page: Page) -> None:
-        page.goto(f"{a_month}{CV}&tab=jobs")
+        for tab, text in (("SQL", "count at CrossValidator"), ("Executors", "10.0.0.12"), ("Jobs", "treeAggregate")):
+            page.get_by_role("tab", name=tab).click()
+            expect(page.locator("canvas table td", has_text=text).first).to_be_attached()
         Grid(page, "list-jobs").open("WeightedLeastSquares")
         expect(heading(page, "linear-baseline")).to_be_visible()
 
@@ -202,14 +204,12 @@ class TestARun:
         for tab, text in (("Output files", "model/MLmodel"), ("Tags", "cellar"), ("Child runs", "regParam=0.27")):
             page.get_by_role("tab", name=tab).click()
             expect(page.locator("canvas table td", has_text=text).first).to_be_attached()
+        page.get_by_role("tab", name="Snapshots").click()
+        Grid(page, "list-snapshots").open("application end")
+        asks(page, tab=["snapshots"], id=[world.CV_PARENT])
+        expect(page.locator("[data-testid='stJson']")).to_contain_text("best_rmse")
         link = page.get_by_role("link", name="Open in MLflow")
         assert link.get_attribute("href") == f"{TRACKING_URI}/#/experiments/1/runs/{world.CV_PARENT}"
-
-    def test_keeps_snapshots_and_shows_what_it_was_then(self, a_month: str, page: Page) -> None:
-        page.goto(f"{a_month}/?page=run&id={world.CV_PARENT}&tab=snapshots")
-        Grid(page, "list-snapshots").open("application end")
-        expect(page).to_have_url(re.compile(r"snapshot=\d+"))
-        expect(page.locator("[data-testid='stJson']")).to_contain_text("best_rmse")
 
     def test_without_jobs_of_its_own_shows_its_parents(self, a_month: str, page: Page) -> None:
         page.goto(f"{a_month}/?page=run&id={run_id_of('cv-2')}")
@@ -229,8 +229,6 @@ class TestARun:
 ADDRESSES = (
     (f"{CV}&tab=jobs", "count at CrossValidator"),
     (f"{CV}&tab=stages", "collect at train.py:57"),
-    (f"{CV}&tab=sql", "count at CrossValidator"),
-    (f"{CV}&tab=executors", "10.0.0.12"),
     (f"{CV}&tab=conf", "spark.sql.adaptive.enabled"),
     (f"/?page=run&id={world.CV_PARENT}&tab=jobs", "count at CrossValidator"),
     (EXPERIMENT, "trial-299"),
@@ -257,8 +255,6 @@ class TestAnAddress:
             expect(heading(page, says)).to_be_visible()
         page.get_by_role("link", name="Back to Monitor").click()
         counted(page, "13 applications")
-
-    def test_may_be_nonsense(self, a_month: str, page: Page) -> None:
         page.goto(f"{a_month}/?tab=x&window=y&p=-3&sort=drop&status=z&from=never")
         counted(page, "0 applications")  # of status z; all else is as if it were not there
 
@@ -289,7 +285,7 @@ class TestTheLook:
             expect(page.locator("canvas table td").first).to_be_attached()
             assert_no_sideways_scroll(page)
 
-    def test_is_dark_where_the_person_likes_it_dark(self, a_month: str, page: Page) -> None:
+    def test_is_our_own_and_dark_where_the_person_likes_it_dark(self, a_month: str, page: Page) -> None:
         page.emulate_media(color_scheme="dark")
         page.goto(a_month + CV)
         settled(page)
@@ -299,12 +295,8 @@ class TestTheLook:
         page.reload()
         settled(page)
         assert brightness(page, "background-color") > 240
-
-    def test_has_none_of_streamlits_own_chrome(self, a_month: str, page: Page) -> None:
-        page.goto(a_month)
-        Grid(page).row("wine-quality-cv")
-        for own in ("stAppDeployButton", "stMainMenu", "stStatusWidget"):
-            expect(page.get_by_test_id(own)).not_to_be_visible()
+        for streamlits in ("stAppDeployButton", "stMainMenu", "stStatusWidget"):
+            expect(page.get_by_test_id(streamlits)).not_to_be_visible()
 
 
 class TestSomethingNew:
@@ -335,25 +327,21 @@ class TestSomethingNew:
         expect(page.locator(".st-key-title")).to_contain_text("Finished", timeout=5_000)
 
 
-def test_monitor_shows_what_postgresql_holds(postgres_url: str, tmp_path: Path, page: Page) -> None:
+def test_streamlit_run_shows_what_postgresql_holds_on_this_machine_only(
+    postgres_url: str, tmp_path: Path, page: Page
+) -> None:
     with closing(open_store(postgres_url)) as store:
         ingest_file(store, world.cross_validation(tmp_path / "journal", int(time.time() * 1000) - 60_000), now=0)
-    with running_monitor(postgres_url, tmp_path) as address:
+    port = free_port()
+    with running_monitor(postgres_url, tmp_path, command=streamlit_run(port), port=port) as address:
         page.goto(address)
         Grid(page).open("wine-quality-cv")
         Grid(page, "list-items").open("cross-validator")
         expect(heading(page, "cross-validator")).to_be_visible()
-
-
-def test_streamlit_run_serves_it_too_on_this_machine_only(sqlite_url: str, tmp_path: Path, page: Page) -> None:
-    open_store(sqlite_url).close()
-    port = free_port()
-    with running_monitor(sqlite_url, tmp_path, command=streamlit_run(port), port=port) as address:
-        page.goto(address)
-        expect(page.get_by_role("heading", name="Nothing has run yet")).to_be_visible()
         assert page.evaluate("getComputedStyle(document.documentElement).fontSize") == "14px"  # our theme's
         with pytest.raises(ConnectionRefusedError):  # listening on all addresses, it would be on this one too
             socket.create_connection(("127.0.0.2", port), 2)
+        page.goto("about:blank")  # before the server goes: a page without one complains
     said = (tmp_path / "monitor.log").read_text()
     assert "External URL" not in said
     assert "Network URL" not in said

@@ -88,14 +88,14 @@ def _executors_in_short(executors: list[Row]) -> str:
 
 
 ITEMS = (
-    Column("Item", 300),
+    Column("Item", 260),
     lists.STATUS_OF_RUNS,
-    Column("Start", 210),
-    Column("Duration", 104, right=True),
-    Column("Metrics", 300),
-    Column("Parameters", 300),
-    Column("Tags", 200),
-    Column("Core time", 108, right=True),
+    Column("Start", 196),
+    Column("Duration", 96, right=True),
+    Column("Metrics", 270),
+    Column("Parameters", 270),
+    Column("Tags", 150),
+    Column("Core time", 88, right=True),
 )
 
 
@@ -146,7 +146,8 @@ def _item_cells(run: Row, depth: int, zone: tzinfo, now: int) -> dict[str, Any]:
 
 
 def _jobs(row: Row, zone: tzinfo, now: int) -> None:
-    details.jobs("jobs", data.jobs_of(row["id"]), zone, now=now, of_run=False)
+    names = {row["id"]: data.job_names(row["id"])}
+    details.jobs("jobs", data.jobs_of(row["id"]), names, zone, now=now, of_run=False)
 
 
 STAGES = (

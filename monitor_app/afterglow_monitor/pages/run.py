@@ -78,7 +78,7 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
             "Ended": fmt.moment(row["end_time"], zone, now=now),
             "Duration": fmt.lasting(row, now=now),
             "User": row["user_name"],
-            "Source": row["source_name"] or "not known",
+            "Source": fmt.source(row["source_name"]) or "not known",
             "Registered version": fmt.versions(row["registered_versions"]) if row["registered_versions"] else "none",
         },
     )
@@ -164,7 +164,7 @@ def _outputs(row: Row, zone: tzinfo, now: int) -> None:
         return
     total = sum(each["size"] or 0 for each in files)
     more = "" if row["outputs_complete"] else "; there are more than were listed"
-    st.caption(f"{len(files):,} files, {fmt.size(total)}{more}")
+    st.caption(f"{fmt.counted(len(files), 'file')}, {fmt.size(total)}{more}")
     details.plain_table(
         FILES, [{"File": fmt.short(each["path"], 2_000), "Size": fmt.size(each["size"])} for each in files]
     )
@@ -190,7 +190,8 @@ def _jobs(row: Row, zone: tzinfo, now: int) -> None:
     if not jobs and row["parent"] is not None:
         st.caption("This run made no Spark jobs of its own. Its parent's:")
         jobs = data.jobs_of_run(row["parent"]["run_id"])
-    details.jobs("run jobs", jobs, zone, now=now, of_run=True)
+    names = {each: data.job_names(each) for each in {job["application_id"] for job in jobs}}
+    details.jobs("run jobs", jobs, names, zone, now=now, of_run=True)
 
 
 SNAPSHOTS = (Column("Taken", 230), Column("Cause", 160), Column("Application", 260))

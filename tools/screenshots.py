@@ -1,0 +1,103 @@
+"""Pictures of a running Monitor for the README and the docs: docs/images/*.png.
+
+    python tools/screenshots.py [ADDRESS]    default: http://127.0.0.1:8501, as `make demo` serves it
+
+Every picture is the real app in a real Chromium, on whatever its store holds.
+"""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+ROW_PX = 32
+WIDE, PHONE = {"width": 1440, "height": 810}, {"width": 390, "height": 844}
+
+
+def home(page: Page) -> None:
+    _await_rows(page)
+
+
+def runs(page: Page) -> None:
+    _await_rows(page)
+    page.get_by_role("tab", name="Runs").click()
+    page.wait_for_url("**tab=runs**")
+    _await_rows(page)
+
+
+def application(page: Page) -> None:
+    """The application with the most runs of those that are shown."""
+    _await_rows(page)
+    rows = page.locator("canvas table tbody tr").all()
+    counts = [int((row.locator("td").nth(5).text_content() or "0").split()[0].replace(",", "")) for row in rows]
+    _open(page, counts.index(max(counts)) + 1)
+    page.get_by_role("tab", name="Item snapshots").wait_for()
+    _await_rows(page)
+
+
+def run(page: Page) -> None:
+    """Its first run with child runs, or else its first run."""
+    application(page)
+    names = [row.locator("td").first.text_content() or "" for row in page.locator("canvas table tbody tr").all()]
+    depths = [len(name) - len(name.lstrip("\u2003")) for name in names]
+    parents = [at for at in range(1, len(depths) - 1) if depths[at + 1] > depths[at]]
+    _open(page, (parents or [1])[0] + 1)
+    page.get_by_role("tab", name="Overview").wait_for()
+    _await_rows(page)
+
+
+# File: what to show, how large, light or dark.
+PICTURES: dict[str, tuple[Callable[[Page], None], dict[str, int], str]] = {
+    "monitor.png": (home, WIDE, "light"),
+    "monitor-dark.png": (home, WIDE, "dark"),
+    "monitor-phone.png": (home, PHONE, "light"),
+    "runs.png": (runs, WIDE, "light"),
+    "application.png": (application, WIDE, "light"),
+    "application-dark.png": (application, WIDE, "dark"),
+    "run.png": (run, WIDE, "light"),
+    "run-dark.png": (run, WIDE, "dark"),
+}
+
+
+def main(address: str = "http://127.0.0.1:8501") -> None:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        for name in PICTURES:
+            _take(browser, address, name)
+        browser.close()
+
+
+def _take(browser: Browser, address: str, name: str) -> None:
+    show, size, scheme = PICTURES[name]
+    context = browser.new_context(
+        viewport={"width": size["width"], "height": size["height"]},
+        device_scale_factor=1.5,
+        color_scheme="dark" if scheme == "dark" else "light",
+        locale="en-GB",
+    )
+    page = context.new_page()
+    page.goto(address)
+    show(page)
+    page.mouse.move(size["width"] - 5, size["height"] - 5)  # what appears under the mouse is not part of it
+    page.wait_for_timeout(700)  # the last fonts and icons
+    page.screenshot(path=IMAGES / name)
+    context.close()
+    print(IMAGES / name)  # noqa: T201 - it is a script
+
+
+def _await_rows(page: Page) -> None:
+    page.locator("canvas table tbody tr").first.wait_for(state="attached")
+
+
+def _open(page: Page, row: int) -> None:
+    """Click on a row of the list; 1 is the first."""
+    page.locator("[data-testid='stDataFrame']").first.click(position={"x": 40, "y": row * ROW_PX + ROW_PX // 2})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -45,10 +45,6 @@ class View:
     order_by: str = "start_time"
     descending: bool = True
 
-    @property
-    def filtered(self) -> bool:
-        return bool(self.statuses or self.text or self.window != ALL)
-
     def span(self, *, now: int) -> Window:
         """The window in ms; an unreadable one in a hand-written address is the default one."""
         since, until = (self.since, self.until) if self.window == CUSTOM else (self.window, None)

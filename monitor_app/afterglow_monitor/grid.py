@@ -41,7 +41,6 @@ def grid(
     targets: Sequence[Place | None],
     *,
     view: address.View | None = None,
-    height: int | None = None,
 ) -> None:
     """Draw `rows`, cells by column name. A click on a row goes to its entry in `targets`, if it has one.
 
@@ -49,15 +48,12 @@ def grid(
     """
     # What the person clicks on is what was drawn last, not what is read now: a new row may just have come in.
     st.session_state[f"{key} targets"] = list(targets)
-    frame = pd.DataFrame(
-        [{c.name: row.get(c.name) for c in columns} for row in rows], columns=[c.name for c in columns]
-    )
     st.dataframe(
-        frame,
+        cells_frame(columns, rows),
         key=f"list-{key}",
         hide_index=True,
         row_height=ROW_PX,
-        height=height or min(TALLEST_PX, table_px(len(rows))),
+        height=min(TALLEST_PX, table_px(len(rows))),
         column_config={c.name: c.configured(_sign(c, view)) for c in columns},
         on_select=lambda: _clicked(key, columns, view),
         selection_mode=["single-cell", "single-column"],

@@ -92,7 +92,9 @@ def experiments(key: str, rows: list[Row], zone: tzinfo, *, now: int) -> None:
     _draw(key, EXPERIMENTS, rows, cells, target, None)
 
 
-def runs(key: str, rows: list[Row], view: View, zone: tzinfo, *, now: int, without: tuple[str, ...] = ()) -> None:
+def runs(
+    key: str, rows: list[Row], view: View | None, zone: tzinfo, *, now: int, without: tuple[str, ...] = ()
+) -> None:
     """`without`: columns that say the same in each row here."""
     columns = tuple(column for column in RUNS if column.name not in without)
     _draw(key, columns, rows, lambda row: run_cells(row, zone, now=now), lambda row: places.run(row["run_id"]), view)

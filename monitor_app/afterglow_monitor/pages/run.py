@@ -180,9 +180,7 @@ def _children(row: Row, zone: tzinfo, now: int) -> None:
     if not row["children"]:
         details.nothing("No child runs", "Nested runs, such as the folds of a cross-validation, are listed here.")
         return
-    lists.runs(
-        "children", row["children"], address.View(order_by=""), zone, now=now, without=("Experiment", "Application")
-    )
+    lists.runs("children", row["children"], None, zone, now=now, without=("Experiment", "Application"))
 
 
 def _jobs(row: Row, zone: tzinfo, now: int) -> None:

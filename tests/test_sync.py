@@ -14,6 +14,7 @@ from afterglow_monitor.settings import MlflowServer, SyncSettings
 from afterglow_monitor.sync import ServerSync
 from afterglow_store import Query, Store, open_store, search_experiments, search_runs, snapshots, tracking
 from afterglow_store.items import run_by_id
+from afterglow_store.runs import take_in_run
 from tests.support.tracking import free_port
 
 ALWAYS = SyncSettings(recent_interval_seconds=0.001, sweep_interval_seconds=0.001)
@@ -190,9 +191,20 @@ def test_a_run_told_by_a_journal_and_read_from_its_server_is_one_run(
     with store.read() as conn:
         assert tracking.server_of(conn, run_id, "http://another-name:5000") == "team"
         assert tracking.server_of(conn, "unheard of", mlflow_server) == "team"
-        assert tracking.server_of(conn, "unheard of", "http://me:secret@elsewhere:5000") == (
-            "http://*********(redacted)@elsewhere:5000"
-        )
+        assert tracking.server_of(conn, "unheard of", "http://me:secret@elsewhere:5000/") == "http://elsewhere:5000"
+
+
+def test_an_experiment_that_a_journal_told_of_first_is_listed_once(
+    store: Store, client: MlflowClient, experiment: str, poll: Callable[[], int]
+) -> None:
+    run_id = client.create_run(experiment).info.run_id
+    details = {"run_id": run_id, "experiment_id": experiment, "status": "RUNNING", "tags": {}}
+    with store.write() as conn:
+        take_in_run(conn, details, server="http://a-name-of-its-own", tracking_uri="http://a-name-of-its-own", as_of=1)
+    poll()
+    with store.read() as conn:
+        rows = search_experiments(conn, Query(experiment=experiment)).rows
+    assert [(row["server"], row["runs"]) for row in rows] == [("team", 1)]
 
 
 def test_sync_leaves_the_tracking_uri_of_its_process_alone(poll: Callable[[], int]) -> None:

@@ -37,6 +37,7 @@ class Batch:
     application_id: int
     task_cpus: int
     open_jobs: dict[int, set[int]]  # running jobs and their stages, to tell which job runs a stage
+    of_client: bool = False  # the journal of a Connect client, whose end is not the application's
     application: dict[str, Any] = field(default_factory=dict)
     runs: list[RunEvent] = field(default_factory=list)
     job_tag_runs: dict[str, int] = field(default_factory=dict)  # run id: time of its first job here
@@ -51,13 +52,13 @@ class Batch:
             self.application["last_event_time"] = max(time, self.application.get("last_event_time") or 0)
 
 
-def open_batch(conn: sa.Connection, application_id: int) -> Batch:
+def open_batch(conn: sa.Connection, application_id: int, *, of_client: bool = False) -> Batch:
     task_cpus = conn.scalar(sa.select(application.c.task_cpus).where(application.c.id == application_id))
     running = sa.select(job.c.job_id, job.c.stage_ids).where(
         job.c.application_id == application_id, job.c.end_time.is_(None)
     )
     open_jobs = {job_id: set(stage_ids or ()) for job_id, stage_ids in conn.execute(running)}
-    return Batch(application_id, task_cpus or 1, open_jobs)
+    return Batch(application_id, task_cpus or 1, open_jobs, of_client)
 
 
 def write_rows(conn: sa.Connection, batch: Batch) -> None:

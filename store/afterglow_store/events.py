@@ -191,10 +191,10 @@ def run_event(batch: Batch, event: Event) -> None:
 
 
 def driver_end(batch: Batch, event: Event) -> None:
-    batch.application["driver_outcome"] = event.get("Outcome")
-    batch.application["driver_error"] = (event.get("Error") or None) and event["Error"][:_MAX_ERROR]
-    batch.ended_time = batch.ended_time or event.get("Timestamp")
     batch.seen(event.get("Timestamp"))
+    if not batch.of_client:
+        batch.application["driver_outcome"] = event.get("Outcome")
+        batch.application["driver_error"] = (event.get("Error") or None) and event["Error"][:_MAX_ERROR]
 
 
 HANDLERS: dict[str, Callable[[Batch, Event], None]] = {

@@ -128,12 +128,12 @@ def _ingest_chunk(store: Store, path: Path, position: int, data: bytes, now: int
         if not _advance(conn, path, position, position + len(data), len(events), bad, now):
             return None
         application_id = conn.scalar(sa.select(source.c.application_id).where(source.c.path == str(path)))
-        if application_id is None:
-            application_id = _identify(conn, path, events)
-            if application_id is None:  # it has not said its name yet: take nothing, and come back
-                conn.rollback()
-                return None
-        _apply(conn, application_id, events, now)
+        application_id = application_id or _identify(conn, path, events)
+        if application_id is None:  # it has not said its name yet: take nothing, and come back
+            conn.rollback()
+            return None
+        session = conn.scalar(sa.select(source.c.connect_session).where(source.c.path == str(path)))
+        _apply(conn, open_batch(conn, application_id, of_client=session is not None), events)
     return Ingested(len(events), bad, len(data))
 
 
@@ -196,6 +196,7 @@ def _identify(conn: sa.Connection, path: Path, events: list[Event]) -> int | Non
         .values(
             application_id=application_id,
             instance=head.get("Instance"),
+            connect_session=head.get("Connect Session"),
             writer=head.get("Writer") or "spark",
         )
     )
@@ -220,8 +221,8 @@ def _application_of(by_name: dict[str, Event]) -> dict[str, Any] | None:
     }
 
 
-def _apply(conn: sa.Connection, application_id: int, events: list[Event], now: int) -> None:
-    batch = open_batch(conn, application_id)
+def _apply(conn: sa.Connection, batch: Batch, events: list[Event]) -> None:
+    application_id = batch.application_id
     for event in events:
         handler = HANDLERS.get(event["Event"])
         if handler is None:

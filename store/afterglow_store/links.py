@@ -10,9 +10,10 @@ from afterglow_store.engine import upsert
 from afterglow_store.schema import application, link, run
 
 # The stronger the evidence, the later: a link keeps the strongest that it was given.
-SOURCES = ("inferred", "executor", "job-tag", "tag", "client", "resumed")
+SOURCES = ("inferred", "job-tag", "tag", "executor", "client", "resumed")
 APP_ID_TAG = "spark.app.id"
 APP_START_TAG = "spark.app.startTime"
+TASK_TAG = "spark.task.attempt.id"
 
 
 def add_links(conn: sa.Connection, application_id: int, runs: Mapping[str, tuple[str, int]]) -> None:
@@ -37,17 +38,19 @@ def add_links(conn: sa.Connection, application_id: int, runs: Mapping[str, tuple
     upsert(conn, link, stronger)
 
 
-def link_by_tag(conn: sa.Connection, run_id: str, app_id: str, app_start: int | None, time: int) -> list[int]:
-    """Tie a run to the application that its tags name, if the store has it. Returns the applications tied."""
+def link_by_tags(conn: sa.Connection, run_id: str, tags: Mapping[str, str], time: int) -> None:
+    """Tie a run to the application that its tags name, if the store has it. `time` (ms): when the run started."""
+    app_id, start = tags.get(APP_ID_TAG), tags.get(APP_START_TAG)
+    if app_id is None:
+        return
     named = sa.select(application.c.id).where(application.c.app_id == app_id)
-    if app_start is not None:
-        named = named.where(application.c.start_time == app_start)
+    if start is not None and start.isdigit():
+        named = named.where(application.c.start_time == int(start))
     else:  # a foreign tag without the start: the attempt of that id which had begun by then
         named = named.where(application.c.start_time <= time)
-    found = list(conn.scalars(named.order_by(application.c.start_time.desc()).limit(1)))
-    for application_id in found:
-        add_links(conn, application_id, {run_id: ("tag", time)})
-    return found
+    found = conn.scalar(named.order_by(application.c.start_time.desc()).limit(1))
+    if found is not None:
+        add_links(conn, found, {run_id: (source_of(tags), time)})
 
 
 def link_waiting_runs(conn: sa.Connection, application_id: int) -> list[str]:
@@ -56,7 +59,7 @@ def link_waiting_runs(conn: sa.Connection, application_id: int) -> list[str]:
         sa.select(application.c.app_id, application.c.start_time).where(application.c.id == application_id)
     ).one()
     already = sa.select(link.c.run_id).where(link.c.application_id == application_id)
-    waiting = sa.select(run.c.run_id, run.c.start_time).where(
+    waiting = sa.select(run.c.run_id, run.c.start_time, run.c.tags).where(
         run.c.app_id_tag == app.app_id,
         sa.or_(
             run.c.app_start_tag == app.start_time,
@@ -64,9 +67,14 @@ def link_waiting_runs(conn: sa.Connection, application_id: int) -> list[str]:
         ),
         run.c.run_id.not_in(already),
     )
-    found = {run_id: ("tag", start or app.start_time) for run_id, start in conn.execute(waiting)}
+    found = {run_id: (source_of(tags or {}), start or app.start_time) for run_id, start, tags in conn.execute(waiting)}
     add_links(conn, application_id, found)
     return list(found)
+
+
+def source_of(tags: Mapping[str, str]) -> str:
+    """How a run came by its tags: the hook in an executor adds which task it was."""
+    return "executor" if TASK_TAG in tags else "tag"
 
 
 def applications_of(conn: sa.Connection, run_ids: Collection[str]) -> list[int]:

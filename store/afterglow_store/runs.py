@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from afterglow_store import figures, snapshots
 from afterglow_store.applications import refresh_counts
 from afterglow_store.engine import upsert
-from afterglow_store.links import APP_ID_TAG, APP_START_TAG, applications_of, link_by_tag
-from afterglow_store.schema import experiment, run
+from afterglow_store.links import APP_ID_TAG, APP_START_TAG, applications_of, link_by_tags
+from afterglow_store.schema import experiment, run, tracking_server
 
 Details = dict[str, Any]  # the `Run` object of docs/journal.md
 
@@ -46,7 +46,9 @@ def take_in_run(
     if changed:
         _take_in_experiment_name(conn, details, server)
         upsert(conn, run, [_row(details, server, tracking_uri, as_of, digest)], newer="as_of")
-        _relink(conn, details, as_of)
+        if stored is not None and stored.server != server:
+            _forget_experiment(conn, stored.server, details["experiment_id"])
+        link_by_tags(conn, run_id, details.get("tags") or {}, details.get("start_time") or as_of)
     if cause is not None and whole and (cause != snapshots.SYNC or changed):
         snapshots.take(conn, "run", run_id, details, time=as_of, cause=cause, application_id=application_id)
     return changed
@@ -74,6 +76,21 @@ def _take_in_experiment_name(conn: sa.Connection, details: Details, server: str)
             experiment,
             [{"server": server, "experiment_id": details["experiment_id"], "name": name}],
         )
+
+
+def _forget_experiment(conn: sa.Connection, server: str, experiment_id: str) -> None:
+    """The run was first told of by a journal, under a URI that no setting names, and is now known to be of another
+    server: the experiment that was made for it goes with its last run."""
+    runs = sa.select(run.c.run_id).where(run.c.server == server, run.c.experiment_id == experiment_id)
+    configured = sa.select(tracking_server.c.name).where(tracking_server.c.name == server)
+    conn.execute(
+        sa.delete(experiment).where(
+            experiment.c.server == server,
+            experiment.c.experiment_id == experiment_id,
+            ~runs.exists(),
+            ~configured.exists(),
+        )
+    )
 
 
 def _row(details: Details, server: str, tracking_uri: str, as_of: int, digest: str | None) -> dict[str, Any]:
@@ -106,13 +123,6 @@ def _row(details: Details, server: str, tracking_uri: str, as_of: int, digest: s
         if name in details:
             row[name] = details[name]
     return row
-
-
-def _relink(conn: sa.Connection, details: Details, as_of: int) -> None:
-    tags, run_id = details.get("tags") or {}, details["run_id"]
-    if APP_ID_TAG in tags:
-        time = details.get("start_time") or as_of
-        link_by_tag(conn, run_id, tags[APP_ID_TAG], _millis(tags.get(APP_START_TAG)), time)
 
 
 def _millis(text: str | None) -> int | None:

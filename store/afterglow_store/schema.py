@@ -273,6 +273,7 @@ source = Table(
     Column("path", Text, nullable=False, unique=True),
     Column("instance", Text),
     Column("writer", Text),  # listener, hook, spark
+    Column("connect_session", Text),  # of a Spark Connect client's own journal
     Column("position", BigInteger, nullable=False, server_default="0"),  # bytes that are in the rows
     Column("application_id", Id),
     Column("lines", BigInteger, nullable=False, server_default="0"),

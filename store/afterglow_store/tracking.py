@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import sqlalchemy as sa
 
 from afterglow_store.engine import upsert
-from afterglow_store.redact import redact_text
 from afterglow_store.schema import run, tracking_server
+
+_USERINFO = re.compile(r"(?<=://)[^/\s@]*@")
 
 
 def know_server(conn: sa.Connection, name: str, uri: str, aliases: list[str]) -> None:
-    upsert(conn, tracking_server, [{"name": name, "uri": redact_text(uri), "aliases": aliases}])
+    upsert(conn, tracking_server, [{"name": name, "uri": plain(uri), "aliases": [plain(each) for each in aliases]}])
 
 
 def server_of(conn: sa.Connection, run_id: str, uri: str) -> str:
@@ -23,9 +25,14 @@ def server_of(conn: sa.Connection, run_id: str, uri: str) -> str:
     for name, own_uri, aliases in conn.execute(
         sa.select(tracking_server.c.name, tracking_server.c.uri, tracking_server.c.aliases)
     ):
-        if uri in (own_uri, *(aliases or ())):
+        if plain(uri) in (own_uri, *(aliases or ())):
             return str(name)
-    return redact_text(uri) or "unknown"
+    return plain(uri) or "unknown"
+
+
+def plain(uri: str) -> str:
+    """The URI without user, password and closing slash: so two who know the same server name it alike."""
+    return _USERINFO.sub("", uri).rstrip("/")
 
 
 def servers(conn: sa.Connection) -> list[dict[str, Any]]:

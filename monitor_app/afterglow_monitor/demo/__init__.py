@@ -15,7 +15,7 @@ from afterglow_monitor.errors import DemoFailed
 from afterglow_monitor.journals import Tail
 from afterglow_monitor.settings import Settings, demo_database, demo_server
 from afterglow_monitor.sync import ServerSync
-from afterglow_store import Query, Store, Window, search_runs
+from afterglow_store import Query, Store, Window, search_runs, tracking
 from afterglow_store.runs import OVER
 
 JOBS = ("wine_pyspark.py", "diabetes_sklearn.py")
@@ -34,6 +34,9 @@ def run_jobs(settings: Settings, store: Store, spark_submit: str, say: Callable[
     """Run both jobs, telling of each run as it ends. Raises DemoFailed, with the end of its log, when a job fails."""
     demo_database(settings.home).parent.mkdir(parents=True, exist_ok=True)
     make_experiments(settings)
+    server = demo_server(settings.home)
+    with store.write() as conn:  # before the journals speak of it
+        tracking.know_server(conn, server.name, server.uri, [])
     progress = Progress(settings, store, say)
     for number, script in enumerate(JOBS, 1):
         began = time.monotonic()

@@ -133,10 +133,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_run_app_id_tag"), "run", ["app_id_tag"], unique=False)
     op.create_index(op.f("ix_run_parent_run_id"), "run", ["parent_run_id"], unique=False)
     op.create_index(
-        op.f("ix_run_server_experiment_id_start_time"),
-        "run",
-        ["server", "experiment_id", "start_time"],
-        unique=False,
+        op.f("ix_run_server_experiment_id_start_time"), "run", ["server", "experiment_id", "start_time"], unique=False
     )
     op.create_index(op.f("ix_run_start_time_run_id"), "run", ["start_time", "run_id"], unique=False)
     op.create_index(op.f("ix_run_status_start_time"), "run", ["status", "start_time"], unique=False)
@@ -170,6 +167,7 @@ def upgrade() -> None:
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("instance", sa.Text(), nullable=True),
         sa.Column("writer", sa.Text(), nullable=True),
+        sa.Column("connect_session", sa.Text(), nullable=True),
         sa.Column("position", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("application_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("lines", sa.BigInteger(), server_default="0", nullable=False),
@@ -195,10 +193,7 @@ def upgrade() -> None:
         sa.Column("spark_properties", Json(), nullable=True),
         sa.Column("jvm", Json(), nullable=True),
         sa.ForeignKeyConstraint(
-            ["application_id"],
-            ["application.id"],
-            name=op.f("fk_application_conf_application_id"),
-            ondelete="CASCADE",
+            ["application_id"], ["application.id"], name=op.f("fk_application_conf_application_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("application_id", name=op.f("pk_application_conf")),
     )
@@ -279,10 +274,7 @@ def upgrade() -> None:
         sa.Column("plan", sa.Text(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
-            ["application_id"],
-            ["application.id"],
-            name=op.f("fk_sql_execution_application_id"),
-            ondelete="CASCADE",
+            ["application_id"], ["application.id"], name=op.f("fk_sql_execution_application_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("application_id", "execution_id", name=op.f("pk_sql_execution")),
     )

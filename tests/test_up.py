@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from afterglow_monitor.up import Worker
 from afterglow_store import Query, open_store, search_applications
 from tests.support.journals import Journal
+from tests.support.monitor import answers
 from tests.support.tracking import free_port
 
 START = 1_790_000_000_000
@@ -79,14 +79,6 @@ def up(port: int, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -96,7 +88,7 @@ def test_when_the_server_goes_the_worker_goes_with_it(afterglow_home: Path, how:
     port = free_port()
     server = up(port)
     try:
-        until(lambda: answers(port))
+        until(lambda: answers(f"http://127.0.0.1:{port}"))
         workers = children(server.pid)
         assert workers
         server.send_signal(how)

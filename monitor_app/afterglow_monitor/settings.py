@@ -32,7 +32,7 @@ class MonitorSettings(_Section):
 
 class JournalSettings(_Section):
     folders: tuple[str, ...] = ("{home}/journal",)
-    poll_seconds: float = Field(default=0.5, gt=0)
+    poll_seconds: float = Field(default=0.25, gt=0)
 
 
 class SyncSettings(_Section):

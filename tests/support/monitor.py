@@ -58,14 +58,19 @@ def running_monitor(store_url: str, folder: Path, *, command: Sequence[str] = ()
 
 def _await(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + STARTUP_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5):
-                return
-        except OSError as error:
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"Monitor did not start: {log.read_text()}") from error
-            time.sleep(0.1)
+    while not answers(address):
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"Monitor did not start: {log.read_text()}")
+        time.sleep(0.1)
+
+
+def answers(address: str) -> bool:
+    """Whether a Monitor serves its pages here."""
+    try:
+        with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 class Grid:

@@ -276,7 +276,6 @@ CONNECT_SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 @pytest.fixture
 def connect_server(tmp_path: Path) -> Iterator[str]:
     """A Connect server with the listener, its AFTERGLOW_HOME in `tmp_path / "server"`; gives its URI."""
-    pytest.importorskip("grpc", reason="Spark Connect needs grpcio: install pyspark[connect]")
     [jar] = Path(pyspark.__file__).parent.glob("jars/spark-connect_*.jar")
     port = free_port()
     command = spark_command(jar, conf={"spark.connect.grpc.binding.port": str(port)})

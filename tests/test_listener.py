@@ -513,9 +513,7 @@ def test_what_finds_no_room_in_the_queue_is_counted_and_leaves_a_gap(killed: Kil
 
 def test_the_listener_s_own_parts_keep_their_promises(tmp_path: Path) -> None:
     """Queue, JSON reader and redaction, where a driver cannot be brought to show it: tests/listener/Checks.java."""
-    javac, spark_jars = build_jar.find_javac(), build_jar.find_spark_jars()
-    if javac is None or spark_jars is None:
-        pytest.skip("no Java compiler")
+    javac, spark_jars = require("javac"), build_jar.find_spark_jars()
     class_path = f"{tmp_path}:{require('jar')}:{spark_jars}/*"
     checks = ROOT / "tests" / "listener" / "Checks.java"
     subprocess.run([javac, "-cp", class_path, "-d", str(tmp_path), str(checks)], check=True)
@@ -527,8 +525,7 @@ def test_the_jar_is_the_same_to_the_byte_when_made_again(tmp_path: Path, monkeyp
     monkeypatch.setattr(build_jar, "JAR", tmp_path / "again.jar")
     assert not build_jar.jar_is_current()
     assert build_jar.main(["--check"]) == 1
-    if build_jar.find_javac() is None:
-        pytest.skip("no Java compiler")
+    require("javac")
     assert build_jar.main([]) == 0
     assert (tmp_path / "again.jar").read_bytes() == old
 

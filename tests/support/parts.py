@@ -65,6 +65,7 @@ PARTS: dict[str, tuple[Callable[[], Path | None], str]] = {
     ),
     "libatomic": (lambda: _library("atomic"), "Debian's package libatomic1, which Playwright needs"),
     "java": (_java, "a JRE 17 or newer, such as Debian's package default-jre-headless"),
+    "javac": (lambda: _program("javac"), "a JDK 17 or newer, such as Debian's package default-jdk-headless"),
     "jar": (_jar, "the listener's jar of these sources: make jar"),
     "uv": (_uv, "uv: make .tools/uv"),
 }

@@ -17,6 +17,7 @@ from afterglow_store.errors import StoreUnreachable
 
 BUSY_TIMEOUT_MS = 30_000  # a writer waits this long for another one before it fails
 WRITES = "afterglow_writes"  # execution option: this transaction is going to write
+_WRITER = 0x4146_5447  # PostgreSQL's advisory lock that a writer holds until it commits
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,11 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
+        """One transaction. Writers come one after the other on both databases, so that what is read in it stays so
+        until it is written, and two of them never wait for each other's rows."""
         with self.engine.connect().execution_options(**{WRITES: True}) as conn, conn.begin():
+            if conn.dialect.name == "postgresql":  # SQLite: see _begin_sqlite
+                conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER)))
             yield conn
 
     @property

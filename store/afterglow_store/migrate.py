@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 HEAD = "0001"  # the newest migration's revision
-_LOCK = 0x4146_5447  # PostgreSQL advisory lock: two servers that start at once migrate one after the other
 
 
 def open_store(url: str) -> Store:
@@ -46,8 +45,6 @@ def _migrate(store: Store) -> None:
     from alembic import command  # noqa: PLC0415 - a quarter of a second that a store of today does not need
 
     with store.write() as conn:
-        if conn.dialect.name == "postgresql":
-            conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         config = _config(conn)
         _refuse_newer(config, revision(conn), store.url)
         command.upgrade(config, "head")

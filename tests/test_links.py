@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import pandas as pd
 import pyspark
 import pytest
+from mlflow.optuna.storage import MlflowStorage
+from mlflow.pyspark.optuna.study import MlflowSparkStudy
 from pyspark.ml.evaluation import RegressionEvaluator
 from pyspark.ml.linalg import Vectors
 from pyspark.ml.regression import LinearRegression
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from pyspark.sql import SparkSession
+from pyspark.sql.pandas.functions import pandas_udf
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -247,6 +251,37 @@ def test_runs_that_are_made_inside_executors(sandbox: Sandbox, spark: SparkSessi
         assert tags["spark.app.id"] == app_id(spark)
         assert tags["spark.task.attempt.id"].isdigit()
     assert links(sandbox, made[0]) == []  # no driver saw it: the server makes the link of the tags
+
+
+def test_a_run_that_is_made_inside_a_pandas_udf(sandbox: Sandbox, spark: SparkSession) -> None:
+    uri = sandbox.tracking_uri
+
+    def train(ids: pd.Series) -> pd.Series:
+        mlflow.set_tracking_uri(uri)
+        with mlflow.start_run(experiment_id="0") as run:
+            return pd.Series([run.info.run_id] * len(ids))
+
+    udf: Any = pandas_udf  # its types know no function that takes and gives a series of texts
+    made = spark.range(1).select(udf(train, "string")("id").alias("run_id")).first()
+    assert made is not None
+    tags = mlflow.get_run(made.run_id).data.tags
+    assert tags["spark.app.id"] == app_id(spark)
+    assert tags["spark.task.attempt.id"].isdigit()
+
+
+def test_the_study_and_the_trials_of_optuna_on_spark(sandbox: Sandbox, spark: SparkSession) -> None:
+    experiment = mlflow.create_experiment("optuna on spark")
+    study = MlflowSparkStudy("depth", MlflowStorage(experiment_id=experiment), mlflow_tracking_uri=sandbox.tracking_uri)
+    study.optimize(lambda trial: (trial.suggest_float("x", -1, 1) - 0.5) ** 2, n_trials=2, n_jobs=2)
+    runs = mlflow.MlflowClient().search_runs([experiment])
+    trials = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    assert len(trials) == 2
+    assert len(runs) == 3  # and the study itself
+    for run in runs:
+        assert tagged_app(run.info.run_id) == app_id(spark), run.info.run_name
+    assert all(run.data.tags["spark.task.attempt.id"].isdigit() for run in trials)
+    [study_run] = [run.info.run_id for run in runs if run not in trials]
+    assert (app_id(spark), "client") in links(sandbox, study_run)
 
 
 def test_runs_that_a_streaming_query_logs(sandbox: Sandbox, spark: SparkSession, tmp_path: Path) -> None:

@@ -236,8 +236,8 @@ class Driver:
         self._tag_jobs(session, innermost_run_id)
 
     @never_raises
-    def run_terminated(self, run_id: str, tracking_uri: str, status: str) -> None:
-        """Somebody in this process gave the run a final status."""
+    def run_terminated(self, run_id: str, tracking_uri: str, status: str, *, at_exit: bool = False) -> None:
+        """Somebody in this process gave the run a final status; `at_exit`: MLflow did, since the interpreter exits."""
         if self._on_recorder_thread():
             return
         known = self._runs.get(run_id)
@@ -249,7 +249,7 @@ class Driver:
             sessions = [session for key, session in self._sessions.items() if key in known.linked]
         if sessions:
             source = "client" if known is None else known.source
-            event = RunEvent("AfterglowRunEnd", run_id, tracking_uri, source, status)
+            event = RunEvent("AfterglowRunEnd", run_id, tracking_uri, source, status, at_exit)
             self.recorder.put(lambda may_read: self._record_end(event, sessions, may_read))
 
     @never_raises

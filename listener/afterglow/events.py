@@ -21,6 +21,7 @@ class RunEvent:
     tracking_uri: str
     source: str  # tag, resumed or client
     status: str | None = None  # at the end: the status that MLflow was given
+    at_exit: bool = False  # ended by MLflow's exit handler, not by the program
     timestamp: int = field(default_factory=now_ms)
     thread: str = field(default_factory=lambda: threading.current_thread().name)
     _unclaimed: Any = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -42,6 +43,8 @@ class RunEvent:
         }
         if self.status is not None:
             event["Status"] = self.status
+        if self.at_exit:
+            event["At Exit"] = True
         if run is not None:
             event["Run"] = run
         return event

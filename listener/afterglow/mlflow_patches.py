@@ -9,8 +9,8 @@
   recorded; the server's sync still finds them.
 - `TrackingServiceClient.log_metric`, `.log_param` and `.log_batch`: logging by id to a run that was made
   elsewhere. Without them such a run is not linked.
-- `mlflow.tracking.fluent._safe_end_run`: MLflow's exit handler, to come after it. Without it a run that is
-  left open ends after the driver's end.
+- `mlflow.tracking.fluent._safe_end_run`: MLflow's exit handler, to come after it, and to tell the runs that it ends
+  from those that the program ended. Without it a run that is left open ends after the driver's end.
 
 Each is looked for before it is touched, and done without, with one line in the log, where it is not there.
 """
@@ -28,6 +28,7 @@ logger = logging.getLogger("afterglow")
 
 FLUENT = "mlflow.tracking.fluent"
 CLIENT = "mlflow.tracking._tracking_service.client"
+EXIT_HANDLER = "_safe_end_run"
 FINAL_STATUSES = ("FINISHED", "FAILED", "KILLED")
 
 
@@ -71,7 +72,7 @@ def run_last_at_exit(callback: Any) -> None:
     imported first its own is registered anew.
     """
     atexit.register(callback)
-    end_run = getattr(sys.modules.get(FLUENT), "_safe_end_run", None)
+    end_run = getattr(sys.modules.get(FLUENT), EXIT_HANDLER, None)
     if end_run is not None:
         atexit.unregister(end_run)
         atexit.register(end_run)
@@ -162,9 +163,21 @@ def _set_terminated(original: Any, driver: Driver) -> Any:
         try:
             return original(self, run_id, status, *args, **kwargs)
         finally:  # the run is over for this driver, whether or not MLflow could be told
-            driver.run_terminated(run_id, self.tracking_uri, status or "FINISHED")
+            driver.run_terminated(run_id, self.tracking_uri, status or "FINISHED", at_exit=_in_exit_handler())
 
     return set_terminated
+
+
+@never_raises
+def _in_exit_handler() -> bool:
+    """Whether MLflow's exit handler is among the callers: the program left the run open."""
+    handler = getattr(getattr(sys.modules.get(FLUENT), EXIT_HANDLER, None), "__code__", None)
+    frame = sys._getframe()
+    while handler is not None and frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code is handler:
+            return True
+    return False
 
 
 def _update_run(original: Any, driver: Driver) -> Any:

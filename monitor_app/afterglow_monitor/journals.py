@@ -19,6 +19,8 @@ class Tail:
         self._store = store
         self._folders = [Path(folder).expanduser() for folder in folders]
         self._seen: dict[Path, int] = {}  # size when it was last taken in
+        self.first_looked: int | None = None  # when (ms) the first complete pass began …
+        self.looked: int | None = None  # … and the last: all that was said by then is in the store
 
     def poll(self, now: int) -> Ingested:
         """Take in what is new. `now`: ms."""
@@ -32,6 +34,8 @@ class Tail:
             except SourceRefused as exc:
                 logger.warning("%s", exc)
             self._seen[path] = size
+        self.looked = now
+        self.first_looked = now if self.first_looked is None else self.first_looked
         return total
 
 

@@ -42,6 +42,10 @@ class SyncSettings(_Section):
     sweep_interval_seconds: float = Field(default=3600.0, gt=0)
 
 
+class StatusSettings(_Section):
+    grace_seconds: float = Field(default=120.0, gt=0)
+
+
 class MlflowServer(_Section):
     """A tracking server to sync. `aliases`: other URIs of the same server, as jobs may know it."""
 
@@ -56,6 +60,7 @@ class Settings(_Section):
     monitor: MonitorSettings = MonitorSettings()
     journal: JournalSettings = JournalSettings()
     sync: SyncSettings = SyncSettings()
+    status: StatusSettings = StatusSettings()
     mlflow: tuple[MlflowServer, ...] = ()
 
 

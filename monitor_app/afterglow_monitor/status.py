@@ -30,10 +30,12 @@ LOOKS = {
     "FAILED": Look("Failed", "✕", ":material/error:", "red"),
     "KILLED": Look("Killed", "■", ":material/cancel:", "orange"),
     "LOST": Look("Lost", "?", ":material/help:", "orange"),
+    "ORPHANED": Look("Orphaned", "?", ":material/link_off:", "orange"),
+    "SUSPECT": Look("Suspect", "!", ":material/warning:", "orange"),
     "ENDED": Look("Ended", "–", ":material/stop_circle:", "gray"),
 }
 APPLICATION_STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "LOST", "ENDED")
-RUN_STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
+RUN_STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "SUSPECT", "FAILED", "KILLED", "ORPHANED")
 
 
 def look(status: str | None) -> Look:

@@ -14,9 +14,11 @@ from afterglow_monitor.clock import now_ms
 from afterglow_monitor.journals import Tail
 from afterglow_monitor.settings import Settings, load_settings
 from afterglow_store import Store, open_store
+from afterglow_store.judge import judge
 
 logger = logging.getLogger(__name__)
 
+JUDGE_S = 5
 LATE_S = 60  # a pass that could not start in time is made late rather than left out
 
 
@@ -41,13 +43,15 @@ def main() -> None:
 
 
 def schedule(store: Store, settings: Settings) -> BackgroundScheduler:
-    """A scheduler, not yet started, with one job for the journals and one for each tracking server."""
+    """A scheduler, not yet started, with one job for the journals, one that judges their silence, and one for
+    each tracking server."""
     scheduler = BackgroundScheduler(
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": LATE_S},
         timezone="UTC",
     )
     tail = Tail(store, settings.journal.folders)
     scheduler.add_job(lambda: tail.poll(now_ms()), "interval", seconds=settings.journal.poll_seconds, id="journals")
+    scheduler.add_job(lambda: judge_silence(store, tail, settings), "interval", seconds=JUDGE_S, id="judge")
     for server in settings.mlflow:
         from afterglow_monitor.sync import ServerSync  # noqa: PLC0415 - MLflow takes seconds to import
 
@@ -59,6 +63,15 @@ def schedule(store: Store, settings: Settings) -> BackgroundScheduler:
             id=f"sync {server.name}",
         )
     return scheduler
+
+
+def judge_silence(store: Store, tail: Tail, settings: Settings) -> None:
+    """By the journals as they were at the tail's last complete pass: one that takes minutes makes nobody silent."""
+    if tail.looked is None or tail.first_looked is None:
+        return
+    grace_ms = int(settings.status.grace_seconds * 1000)
+    with store.write() as conn:
+        judge(conn, now=tail.looked, server_started=tail.first_looked, grace_ms=grace_ms)
 
 
 def _stop_with_parent(stop: threading.Event) -> None:

@@ -1,4 +1,4 @@
-"""Applications: which one a journal speaks of, and how it ended."""
+"""Applications: which one a journal speaks of, and what belongs to it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from afterglow_store.schema import application, job, link, run, stage
-
-RUNNING, SUCCEEDED, FAILED, ENDED = "RUNNING", "SUCCEEDED", "FAILED", "ENDED"
-STATUSES = (RUNNING, SUCCEEDED, FAILED, "LOST", ENDED)
 
 
 @dataclass(frozen=True)
@@ -37,36 +34,13 @@ def find_or_add(conn: sa.Connection, key: ApplicationKey, **values: Any) -> int:
     return int(added.scalar_one())
 
 
-def settle_status(conn: sa.Connection, application_id: int) -> None:
-    """Set the status from the evidence in the row.
-
-    Spark's own ExitCode is no evidence: in client mode it is 0 whatever happened.
-    """
-    of_it = application.c.id == application_id
-    row = conn.execute(
-        sa.select(application.c.end_time, application.c.driver_outcome, application.c.driver_error).where(of_it)
-    ).one()
-    status, reason = _status(row.end_time, row.driver_outcome, row.driver_error)
-    conn.execute(sa.update(application).where(of_it).values(status=status, status_reason=reason))
-
-
-def _status(end_time: int | None, outcome: str | None, error: str | None) -> tuple[str, str | None]:
-    if outcome == "exception":
-        return FAILED, error
-    if end_time is None:
-        return RUNNING, None
-    if outcome == "clean":
-        return SUCCEEDED, None
-    return ENDED, "It is over, but nothing that was there saw how: the Python hook was not loaded in its driver"
-
-
 def refresh_counts(conn: sa.Connection, application_id: int) -> None:
     """Count the jobs, runs and experiments of an application, and whether they failed, into its row."""
     jobs = sa.select(sa.func.count(), _count_if(job.c.status == "FAILED")).where(job.c.application_id == application_id)
     runs = (
         sa.select(
             sa.func.count(),
-            _count_if(run.c.status == "FAILED"),
+            _count_if(run.c.effective_status == "FAILED"),
             sa.func.count(sa.distinct(run.c.server + "/" + run.c.experiment_id)),
         )
         .select_from(link.join(run, run.c.run_id == link.c.run_id))

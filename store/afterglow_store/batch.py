@@ -13,9 +13,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from afterglow_store.engine import upsert
-from afterglow_store.schema import application, job
+from afterglow_store.schema import application, job, source
 
 Key = tuple[Any, ...]
+
+BEATING = ("listener", "hook")  # the writers that send heartbeats; an event log falls silent with nobody gone
 
 
 @dataclass
@@ -28,6 +30,7 @@ class RunEvent:
     tracking_uri: str
     details: dict[str, Any] | None = None
     ended: bool = False
+    at_exit: bool = False  # it ended only because the interpreter exited
 
 
 @dataclass
@@ -37,8 +40,10 @@ class Batch:
     application_id: int
     task_cpus: int
     open_jobs: dict[int, set[int]]  # running jobs and their stages, to tell which job runs a stage
+    source_id: int
     of_client: bool = False  # the journal of a Connect client, whose end is not the application's
     application: dict[str, Any] = field(default_factory=dict)
+    client: dict[str, Any] = field(default_factory=dict)  # the changes to a Connect client's source
     runs: list[RunEvent] = field(default_factory=list)
     job_tag_runs: dict[str, int] = field(default_factory=dict)  # run id: time of its first job here
     ended_time: int | None = None
@@ -52,13 +57,21 @@ class Batch:
             self.application["last_event_time"] = max(time, self.application.get("last_event_time") or 0)
 
 
-def open_batch(conn: sa.Connection, application_id: int, *, of_client: bool = False) -> Batch:
+def open_batch(conn: sa.Connection, source_id: int) -> Batch:
+    """For what a source says. Any line of those that beat is a sign of life."""
+    origin = conn.execute(sa.select(source).where(source.c.id == source_id)).one()
+    application_id, of_client = origin.application_id, origin.connect_session is not None
     task_cpus = conn.scalar(sa.select(application.c.task_cpus).where(application.c.id == application_id))
     running = sa.select(job.c.job_id, job.c.stage_ids).where(
         job.c.application_id == application_id, job.c.end_time.is_(None)
     )
     open_jobs = {job_id: set(stage_ids or ()) for job_id, stage_ids in conn.execute(running)}
-    return Batch(application_id, task_cpus or 1, open_jobs, of_client)
+    batch = Batch(application_id, task_cpus or 1, open_jobs, source_id, of_client)
+    if of_client:
+        batch.client["gone"] = False
+    elif origin.writer in BEATING:
+        batch.application |= {"gone": False, "silent_ms": None}
+    return batch
 
 
 def write_rows(conn: sa.Connection, batch: Batch) -> None:
@@ -73,3 +86,5 @@ def write_rows(conn: sa.Connection, batch: Batch) -> None:
     if batch.application:
         changes = sa.update(application).where(application.c.id == batch.application_id)
         conn.execute(changes.values(**batch.application))
+    if batch.client:
+        conn.execute(sa.update(source).where(source.c.id == batch.source_id).values(**batch.client))

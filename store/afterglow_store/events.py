@@ -38,7 +38,7 @@ def application_start(batch: Batch, event: Event) -> None:
 
 
 def application_end(batch: Batch, event: Event) -> None:
-    batch.ended_time = batch.application["end_time"] = event.get("Timestamp")
+    batch.ended_time = batch.application["spark_end_time"] = event.get("Timestamp")
     batch.seen(event.get("Timestamp"))
 
 
@@ -185,6 +185,7 @@ def run_event(batch: Batch, event: Event) -> None:
             tracking_uri=event.get("Tracking URI") or "",
             details=event.get("Run"),
             ended=event["Event"] == "AfterglowRunEnd",
+            at_exit=event.get("At Exit") is True,
         )
     )
     batch.seen(event["Timestamp"])
@@ -192,9 +193,9 @@ def run_event(batch: Batch, event: Event) -> None:
 
 def driver_end(batch: Batch, event: Event) -> None:
     batch.seen(event.get("Timestamp"))
-    if not batch.of_client:
-        batch.application["driver_outcome"] = event.get("Outcome")
-        batch.application["driver_error"] = (event.get("Error") or None) and event["Error"][:_MAX_ERROR]
+    process = batch.client if batch.of_client else batch.application
+    process["driver_outcome"] = event.get("Outcome")
+    process["driver_error"] = (event.get("Error") or None) and event["Error"][:_MAX_ERROR]
 
 
 HANDLERS: dict[str, Callable[[Batch, Event], None]] = {

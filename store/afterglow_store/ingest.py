@@ -20,16 +20,16 @@ from afterglow_store.applications import (
     find_or_add,
     refresh_counts,
     reweigh_stages,
-    settle_status,
 )
 from afterglow_store.batch import Batch, RunEvent, open_batch, write_rows
 from afterglow_store.engine import Store
 from afterglow_store.errors import SourceRefused
 from afterglow_store.events import HANDLERS, Event
 from afterglow_store.items import run_details
-from afterglow_store.links import add_links, link_waiting_runs
+from afterglow_store.links import add_links, add_owner, link_waiting_runs, note_ends
 from afterglow_store.runs import refresh_sums, take_in_run
 from afterglow_store.schema import application_conf, job, link, source, stage
+from afterglow_store.status import runs_of, settle_application, settle_runs
 
 logger = logging.getLogger(__name__)
 
@@ -127,13 +127,11 @@ def _ingest_chunk(store: Store, path: Path, position: int, data: bytes, now: int
     with store.write() as conn:
         if not _advance(conn, path, position, position + len(data), len(events), bad, now):
             return None
-        application_id = conn.scalar(sa.select(source.c.application_id).where(source.c.path == str(path)))
-        application_id = application_id or _identify(conn, path, events)
-        if application_id is None:  # it has not said its name yet: take nothing, and come back
-            conn.rollback()
+        origin = conn.execute(sa.select(source.c.id, source.c.application_id).where(source.c.path == str(path))).one()
+        if origin.application_id is None and _identify(conn, path, events) is None:
+            conn.rollback()  # it has not said its name yet: take nothing, and come back
             return None
-        session = conn.scalar(sa.select(source.c.connect_session).where(source.c.path == str(path)))
-        _apply(conn, open_batch(conn, application_id, of_client=session is not None), events)
+        _apply(conn, open_batch(conn, origin.id), events)
     return Ingested(len(events), bad, len(data))
 
 
@@ -238,8 +236,10 @@ def _apply(conn: sa.Connection, batch: Batch, events: list[Event]) -> None:
     jobs = _touched_jobs(conn, batch)
     figures.refresh_jobs(conn, application_id, jobs)
     figures.refresh_application(conn, application_id)
+    settle_application(conn, application_id)
     refresh_sums(conn, touched | _runs_of_jobs(conn, application_id, jobs))
-    settle_status(conn, application_id)
+    exited = "driver_outcome" in (batch.application | batch.client)
+    settle_runs(conn, runs_of(conn, application_id, all_of_them=exited))
     refresh_counts(conn, application_id)
     if batch.ended_time is not None:
         _snapshot_items(conn, application_id, batch.ended_time)
@@ -253,6 +253,10 @@ def _take_in_runs(conn: sa.Connection, batch: Batch) -> set[str]:
         if event.run_id not in links or links[event.run_id][0] == "job-tag":
             links[event.run_id] = (event.source, event.as_of)
     add_links(conn, batch.application_id, links)
+    add_owner(conn, batch.source_id, {event.run_id for event in batch.runs if not event.ended})
+    note_ends(
+        conn, batch.source_id, {event.run_id: (event.as_of, event.at_exit) for event in batch.runs if event.ended}
+    )
     return set(links) | set(link_waiting_runs(conn, batch.application_id))
 
 

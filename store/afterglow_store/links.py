@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import sqlalchemy as sa
 
 from afterglow_store.engine import upsert
-from afterglow_store.schema import application, link, run
+from afterglow_store.schema import application, link, owner, run
 
 # The stronger the evidence, the later: a link keeps the strongest that it was given.
 SOURCES = ("inferred", "job-tag", "tag", "executor", "client", "resumed")
@@ -36,6 +36,18 @@ def add_links(conn: sa.Connection, application_id: int, runs: Mapping[str, tuple
     ]
     upsert(conn, link, new)
     upsert(conn, link, stronger)
+
+
+def add_owner(conn: sa.Connection, source_id: int, run_ids: Collection[str]) -> None:
+    """Note that these runs became active in the process whose journal `source_id` is."""
+    upsert(conn, owner, [{"run_id": run_id, "source_id": source_id} for run_id in sorted(run_ids)])
+
+
+def note_ends(conn: sa.Connection, source_id: int, ends: Mapping[str, tuple[int, bool]]) -> None:
+    """Note when (ms) runs ended in the process that owns them, and whether only because its interpreter exited."""
+    for run_id, (time, at_exit) in sorted(ends.items()):
+        of_it = sa.and_(owner.c.run_id == run_id, owner.c.source_id == source_id)
+        conn.execute(sa.update(owner).where(of_it).values(end_time=time, ended_at_exit=at_exit))
 
 
 def link_by_tags(conn: sa.Connection, run_id: str, tags: Mapping[str, str], time: int) -> None:

@@ -12,6 +12,7 @@ from afterglow_store.applications import refresh_counts
 from afterglow_store.engine import upsert
 from afterglow_store.links import APP_ID_TAG, APP_START_TAG, applications_of, link_by_tags
 from afterglow_store.schema import experiment, run, tracking_server
+from afterglow_store.status import settle_runs
 
 Details = dict[str, Any]  # the `Run` object of docs/journal.md
 
@@ -31,7 +32,8 @@ def take_in_run(
 ) -> bool:
     """Bring a run's row up to what MLflow said at `as_of` (ms). False when it changes nothing, or is older news.
 
-    What runs and applications add up is left as it is: call `refresh_sums` once after a batch of runs.
+    What runs and applications add up, and the effective status, are left as they are: call `refresh_sums` once after
+    a batch of runs.
     `cause` takes a snapshot: always for `run end`, and for `sync` only when the details have changed.
     """
     run_id = details["run_id"]
@@ -55,8 +57,9 @@ def take_in_run(
 
 
 def refresh_sums(conn: sa.Connection, run_ids: Collection[str]) -> None:
-    """Bring what these runs add up, and what their applications count, up to date."""
+    """Bring what these runs add up, their effective status, and what their applications count, up to date."""
     figures.refresh_runs(conn, run_ids)
+    settle_runs(conn, run_ids)
     for application_id in applications_of(conn, run_ids):
         refresh_counts(conn, application_id)
 
@@ -102,7 +105,6 @@ def _row(details: Details, server: str, tracking_uri: str, as_of: int, digest: s
         "experiment_id": details["experiment_id"],
         "name": details.get("run_name"),
         "status": details.get("status"),
-        "effective_status": details.get("status"),
         "start_time": details.get("start_time"),
         "end_time": details.get("end_time"),
         "user_name": details.get("user"),

@@ -82,9 +82,12 @@ application = Table(
     Column("status", Text, nullable=False, server_default="RUNNING"),
     Column("status_reason", Text),
     Column("end_time", Millis),
+    Column("spark_end_time", Millis),  # what SparkListenerApplicationEnd said; end_time may be inferred
     Column("last_event_time", Millis),
     Column("driver_outcome", Text),  # what the hook saw at the interpreter's exit: clean, exception
     Column("driver_error", Text),
+    Column("silent_ms", BigInteger),  # for how long nothing was heard, once beats are missed
+    Column("gone", Boolean),  # silent beyond the grace
     Column("task_cpus", Integer, nullable=False, server_default="1"),
     Column("lost_events", BigInteger, nullable=False, server_default="0"),
     Column("jobs", Integer, nullable=False, server_default="0"),
@@ -245,6 +248,17 @@ link = Table(
     Index(None, "application_id", "run_id"),
 )
 
+# The processes that a run was active in: those whose journals have its AfterglowRunStart.
+owner = Table(
+    "owner",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("source_id", Id, ForeignKey("source.id", ondelete="CASCADE"), primary_key=True),
+    Column("end_time", Millis),  # when it last ended there …
+    Column("ended_at_exit", Boolean),  # … and whether only because the interpreter exited
+    Index(None, "source_id"),
+)
+
 snapshot = Table(
     "snapshot",
     metadata,
@@ -279,5 +293,10 @@ source = Table(
     Column("lines", BigInteger, nullable=False, server_default="0"),
     Column("bad_lines", BigInteger, nullable=False, server_default="0"),
     Column("error", Text),
-    Column("updated_time", Millis),
+    Column("driver_outcome", Text),  # of a Connect client: how its interpreter exited
+    Column("driver_error", Text),
+    Column("gone", Boolean),  # of a Connect client: silent beyond the grace
+    Column("updated_time", Millis),  # by the server's clock: when it was last heard
+    Index(None, "application_id"),
+    Index(None, "connect_session"),
 )

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from afterglow_store import Store
 from afterglow_store.schema import application, metadata, snapshot, source
 
-_APART = {"id", "application_id", "updated_time", "path"}  # what may differ between two stores of the same content
+# What may differ between two stores of the same content.
+_APART = {"id", "application_id", "source_id", "updated_time", "path"}
 
 
 def contents(store: Store) -> dict[str, list[tuple[Any, ...]]]:

@@ -29,9 +29,12 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), server_default="RUNNING", nullable=False),
         sa.Column("status_reason", sa.Text(), nullable=True),
         sa.Column("end_time", sa.BigInteger(), nullable=True),
+        sa.Column("spark_end_time", sa.BigInteger(), nullable=True),
         sa.Column("last_event_time", sa.BigInteger(), nullable=True),
         sa.Column("driver_outcome", sa.Text(), nullable=True),
         sa.Column("driver_error", sa.Text(), nullable=True),
+        sa.Column("silent_ms", sa.BigInteger(), nullable=True),
+        sa.Column("gone", sa.Boolean(), nullable=True),
         sa.Column("task_cpus", sa.Integer(), server_default="1", nullable=False),
         sa.Column("lost_events", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("jobs", sa.Integer(), server_default="0", nullable=False),
@@ -173,10 +176,15 @@ def upgrade() -> None:
         sa.Column("lines", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("bad_lines", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("driver_outcome", sa.Text(), nullable=True),
+        sa.Column("driver_error", sa.Text(), nullable=True),
+        sa.Column("gone", sa.Boolean(), nullable=True),
         sa.Column("updated_time", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_source")),
         sa.UniqueConstraint("path", name=op.f("uq_source_path")),
     )
+    op.create_index(op.f("ix_source_application_id"), "source", ["application_id"], unique=False)
+    op.create_index(op.f("ix_source_connect_session"), "source", ["connect_session"], unique=False)
     op.create_table(
         "tracking_server",
         sa.Column("name", sa.Text(), nullable=False),
@@ -262,6 +270,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "application_id", name=op.f("pk_link")),
     )
     op.create_index(op.f("ix_link_application_id_run_id"), "link", ["application_id", "run_id"], unique=False)
+    op.create_table(
+        "owner",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("source_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("end_time", sa.BigInteger(), nullable=True),
+        sa.Column("ended_at_exit", sa.Boolean(), nullable=True),
+        sa.ForeignKeyConstraint(["source_id"], ["source.id"], name=op.f("fk_owner_source_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("run_id", "source_id", name=op.f("pk_owner")),
+    )
+    op.create_index(op.f("ix_owner_source_id"), "owner", ["source_id"], unique=False)
     op.create_table(
         "sql_execution",
         sa.Column("application_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

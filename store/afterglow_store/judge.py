@@ -1,0 +1,62 @@
+"""The judge: counts the silence of drivers and Connect clients, and has their statuses decided anew.
+
+It is reversible throughout: any later line of a journal that was given up takes the verdict back (ingest does that).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from afterglow_store.schema import application, owner, source
+from afterglow_store.status import BEATS, ENDED, RUNNING, runs_of, settle_application, settle_runs
+
+BEAT_MS = 10_000
+
+
+def judge(conn: sa.Connection, *, now: int, server_started: int, grace_ms: int, beat_ms: int = BEAT_MS) -> int:
+    """Two missed beats warn, a silence longer than the grace decides. How many applications and runs it changed.
+
+    All times are of the server's clock: a driver's may be wrong. Nobody is silent for longer than the server listens,
+    so a server that was down gives up nobody for it.
+    """
+    _close_the_unheard(conn)
+    changed, at_stake = 0, set[str]()
+    for row in _open_applications(conn):
+        silence = now - max(row.heard, server_started)
+        warned = silence if row.status == RUNNING and silence > 2 * beat_ms else None
+        if (warned, silence > grace_ms) == (row.silent_ms, bool(row.gone)):
+            continue
+        values = {"silent_ms": warned, "gone": silence > grace_ms}
+        conn.execute(sa.update(application).where(application.c.id == row.id).values(**values))
+        changed += settle_application(conn, row.id)
+        at_stake |= runs_of(conn, row.id)
+    at_stake |= _runs_of_silent_clients(conn, max_heard=now - grace_ms, server_started=server_started)
+    return changed + settle_runs(conn, at_stake)
+
+
+def _close_the_unheard(conn: sa.Connection) -> None:
+    """Over, and nothing beat for them, as those of a backfilled event log: not to be looked at again and again."""
+    a = application.c
+    heard = sa.select(source.c.id).where(source.c.application_id == a.id, BEATS)
+    which = sa.and_(a.status == ENDED, a.gone.is_not(True), ~heard.exists())
+    conn.execute(sa.update(application).where(which).values(gone=True))
+
+
+def _open_applications(conn: sa.Connection) -> list[Any]:
+    """Those that run, and those that are over and whose driver may live on; with `heard` (ms), for those that beat."""
+    a, s = application.c, source.c
+    beats = source.join(application, a.id == s.application_id)
+    columns = (a.id, a.status, a.silent_ms, a.gone, sa.func.max(s.updated_time).label("heard"))
+    which = sa.and_(BEATS, a.status.in_((RUNNING, ENDED)), a.gone.is_not(True))
+    return list(conn.execute(sa.select(*columns).select_from(beats).where(which).group_by(a.id)))
+
+
+def _runs_of_silent_clients(conn: sa.Connection, *, max_heard: int, server_started: int) -> set[str]:
+    if server_started >= max_heard:
+        return set()
+    s = source.c
+    silent = sa.and_(s.connect_session.is_not(None), s.gone.is_not(True), s.updated_time < max_heard)
+    ids = list(conn.scalars(sa.update(source).where(silent).values(gone=True).returning(s.id)))
+    return set(conn.scalars(sa.select(owner.c.run_id).where(owner.c.source_id.in_(ids)))) if ids else set()

@@ -2,6 +2,7 @@
 
 MonitorError
 ├── BadSettings   a settings file that cannot be read, or says something that it cannot mean
+├── CannotSettle  a run that is not orphaned, or that MLflow would not change
 └── DemoFailed    a step of the demo did not work
 """
 
@@ -11,6 +12,10 @@ class MonitorError(Exception):
 
 
 class BadSettings(MonitorError):
+    pass
+
+
+class CannotSettle(MonitorError):
     pass
 
 

@@ -29,7 +29,7 @@ from afterglow_store.items import run_details
 from afterglow_store.links import add_links, add_owner, link_waiting_runs, note_ends
 from afterglow_store.runs import refresh_sums, take_in_run
 from afterglow_store.schema import application_conf, job, link, source, stage
-from afterglow_store.status import runs_of, settle_application, settle_runs
+from afterglow_store.status import decide_application, decide_runs, runs_of
 
 logger = logging.getLogger(__name__)
 
@@ -236,10 +236,10 @@ def _apply(conn: sa.Connection, batch: Batch, events: list[Event]) -> None:
     jobs = _touched_jobs(conn, batch)
     figures.refresh_jobs(conn, application_id, jobs)
     figures.refresh_application(conn, application_id)
-    settle_application(conn, application_id)
+    decide_application(conn, application_id)
     refresh_sums(conn, touched | _runs_of_jobs(conn, application_id, jobs))
     exited = "driver_outcome" in (batch.application | batch.client)
-    settle_runs(conn, runs_of(conn, application_id, all_of_them=exited))
+    decide_runs(conn, runs_of(conn, application_id, all_of_them=exited))
     refresh_counts(conn, application_id)
     if batch.ended_time is not None:
         _snapshot_items(conn, application_id, batch.ended_time)

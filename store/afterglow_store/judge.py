@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from afterglow_store.schema import application, owner, source
-from afterglow_store.status import BEATS, ENDED, RUNNING, runs_of, settle_application, settle_runs
+from afterglow_store.status import BEATS, ENDED, RUNNING, decide_application, decide_runs, runs_of
 
 BEAT_MS = 10_000
 
@@ -30,10 +30,10 @@ def judge(conn: sa.Connection, *, now: int, server_started: int, grace_ms: int, 
             continue
         values = {"silent_ms": warned, "gone": silence > grace_ms}
         conn.execute(sa.update(application).where(application.c.id == row.id).values(**values))
-        changed += settle_application(conn, row.id)
+        changed += decide_application(conn, row.id)
         at_stake |= runs_of(conn, row.id)
     at_stake |= _runs_of_silent_clients(conn, max_heard=now - grace_ms, server_started=server_started)
-    return changed + settle_runs(conn, at_stake)
+    return changed + decide_runs(conn, at_stake)
 
 
 def _close_the_unheard(conn: sa.Connection) -> None:

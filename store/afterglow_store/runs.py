@@ -12,7 +12,7 @@ from afterglow_store.applications import refresh_counts
 from afterglow_store.engine import upsert
 from afterglow_store.links import APP_ID_TAG, APP_START_TAG, applications_of, link_by_tags
 from afterglow_store.schema import experiment, run, tracking_server
-from afterglow_store.status import settle_runs
+from afterglow_store.status import decide_runs
 
 Details = dict[str, Any]  # the `Run` object of docs/journal.md
 
@@ -59,7 +59,7 @@ def take_in_run(
 def refresh_sums(conn: sa.Connection, run_ids: Collection[str]) -> None:
     """Bring what these runs add up, their effective status, and what their applications count, up to date."""
     figures.refresh_runs(conn, run_ids)
-    settle_runs(conn, run_ids)
+    decide_runs(conn, run_ids)
     for application_id in applications_of(conn, run_ids):
         refresh_counts(conn, application_id)
 

@@ -300,3 +300,16 @@ source = Table(
     Index(None, "application_id"),
     Index(None, "connect_session"),
 )
+
+audit_entry = Table(
+    "audit_entry",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("time", Millis, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("action", Text, nullable=False),  # settle, undo settle
+    Column("run_id", Text, nullable=False),
+    Column("before", Json),
+    Column("after", Json),
+    Index(None, "run_id"),
+)

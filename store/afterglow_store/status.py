@@ -37,7 +37,7 @@ def last_heard(conn: sa.Connection, application_id: int) -> int | None:
     return found
 
 
-def settle_application(conn: sa.Connection, application_id: int) -> bool:
+def decide_application(conn: sa.Connection, application_id: int) -> bool:
     """Set the application's status, its reason and its end from the evidence in its row. Whether it changed anything.
 
     Spark's own ExitCode is no evidence: in client mode it is 0 whatever happened.
@@ -79,7 +79,7 @@ def runs_of(conn: sa.Connection, application_id: int, *, all_of_them: bool = Fal
     return set(conn.scalars(found if all_of_them else found.where(run.c.status == RUNNING)))
 
 
-def settle_runs(conn: sa.Connection, run_ids: Collection[str]) -> int:
+def decide_runs(conn: sa.Connection, run_ids: Collection[str]) -> int:
     """Set the effective status of these runs and its reason. How many it changed. Ids without a row do nothing."""
     changed: list[dict[str, Any]] = []
     for some in _chunks(sorted(set(run_ids))):

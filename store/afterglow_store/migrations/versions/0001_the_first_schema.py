@@ -72,6 +72,18 @@ def upgrade() -> None:
     op.create_index(op.f("ix_application_start_time_id"), "application", ["start_time", "id"], unique=False)
     op.create_index(op.f("ix_application_status_start_time"), "application", ["status", "start_time"], unique=False)
     op.create_table(
+        "audit_entry",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("time", sa.BigInteger(), nullable=False),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("before", Json(), nullable=True),
+        sa.Column("after", Json(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_entry")),
+    )
+    op.create_index(op.f("ix_audit_entry_run_id"), "audit_entry", ["run_id"], unique=False)
+    op.create_table(
         "experiment",
         sa.Column("server", sa.Text(), nullable=False),
         sa.Column("experiment_id", sa.Text(), nullable=False),

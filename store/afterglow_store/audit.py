@@ -1,0 +1,38 @@
+"""The audit: who changed what through Afterglow, when, and what it was before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from afterglow_store.schema import application, audit_entry
+
+SETTLE, UNDO = "settle", "undo settle"
+
+Row = dict[str, Any]
+
+
+def record(conn: sa.Connection, *, who: str, time: int, action: str, run_id: str, before: Row, after: Row) -> None:
+    """Keep one change of a run at `time` (ms)."""
+    entry = {"who": who, "time": time, "action": action, "run_id": run_id, "before": before, "after": after}
+    conn.execute(sa.insert(audit_entry).values(**entry))
+
+
+def entries(conn: sa.Connection, *, limit: int = 100) -> list[Row]:
+    """The latest changes, newest first: id, time (ms), who, action, run_id, before, after."""
+    rows = conn.execute(sa.select(audit_entry).order_by(audit_entry.c.id.desc()).limit(limit))
+    return [dict(row._mapping) for row in rows]
+
+
+def last_of_run(conn: sa.Connection, run_id: str) -> Row | None:
+    of_run = sa.select(audit_entry).where(audit_entry.c.run_id == run_id)
+    row = conn.execute(of_run.order_by(audit_entry.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else dict(row._mapping)
+
+
+def last_event_times(conn: sa.Connection, application_ids: Sequence[int]) -> list[int | None]:
+    """When (ms, the drivers' clocks) each of these applications was last heard of."""
+    of_them = application.c.id.in_(application_ids)
+    return list(conn.scalars(sa.select(application.c.last_event_time).where(of_them)))

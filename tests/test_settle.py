@@ -39,8 +39,7 @@ def settler(store: Store, client: MlflowClient) -> Settler:
 
 
 def orphan(store: Store, client: MlflowClient | None, folder: Path) -> str:
-    """A run that says RUNNING in MLflow (`client` None: that MLflow does not have), and whose driver has been silent for
-    an hour."""
+    """A run that says RUNNING in MLflow (`client` None: that MLflow does not have), its driver silent for an hour."""
     run_id, experiment = uuid4().hex, "0"
     if client is not None:
         experiment = client.create_experiment(f"settle {uuid4().hex[:8]}")

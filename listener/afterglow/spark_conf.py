@@ -24,7 +24,7 @@ def spark_conf(environ: Mapping[str, str] = os.environ, *, defaults: Mapping[str
 
     `defaults` are the properties that are set already, by default those of the active spark-defaults.conf (in
     SPARK_CONF_DIR, SPARK_HOME/conf, or the installed pyspark's folder); ours come after them. For a session built in
-    Python: `for key, value in afterglow.spark_conf().items(): builder.config(key, value)`, before the first session.
+    Python, before the first one: `for key, value in spark_conf().items(): builder.config(key, value)`.
 
     Raises SparkConfError when the jar is not readable, or its path has a space or a comma in it.
     """

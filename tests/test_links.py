@@ -365,6 +365,10 @@ def test_runs_of_a_connect_client(sandbox: Sandbox, connect_server: str, tmp_pat
 
 def journal_events(folder: Path) -> list[dict[str, Any]]:
     [journal] = folder.glob("*.jsonl")
+    return events_of(journal)
+
+
+def events_of(journal: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in journal.read_text().splitlines()]
 
 
@@ -437,3 +441,81 @@ def test_with_the_listener_there_is_one_journal_and_it_works_on_after_stop(sandb
     assert by_name["AfterglowRunEnd"]["Run"]["status"] == "FINISHED"
     assert by_name["AfterglowDriverEnd"]["Error"] == "SystemExit: 3"
     assert [event["Seq"] for event in events] == list(range(len(events)))
+
+
+def test_jobs_of_a_raw_thread_are_given_to_no_run_and_that_is_said_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    job = spark_submit(
+        """
+        import threading, mlflow
+        from pyspark import InheritableThread
+        from pyspark.sql import SparkSession
+        count = SparkSession.builder.getOrCreate().sparkContext.parallelize(range(2), 2).count
+
+        def runs(thread):
+            with mlflow.start_run() as run:
+                count()
+                other = thread(target=count)
+                other.start()
+                other.join()
+            count()  # of no run, and of nobody's concern
+
+        runs(InheritableThread)
+        print("WELL SO FAR", flush=True)
+        for _ in range(2):
+            runs(threading.Thread)
+        """,
+        home=tmp_path,
+        environment={"MLFLOW_TRACKING_URI": sandbox.tracking_uri},
+    ).succeeded()
+    events = journal_events(tmp_path / "journal")
+    first, second, third = [event["Run ID"] for event in events if event["Event"] == "AfterglowRunStart"]
+    jobs = [event["Properties"].get("spark.job.tags") for event in events if event["Event"] == "SparkListenerJobStart"]
+    tags = [f"mlflow.run_id={run_id}" for run_id in (first, second, third)]
+    assert jobs == [tags[0], tags[0], None, tags[1], None, None, tags[2], None, None]
+    [said] = [line for line in job.stderr.splitlines() if "InheritableThread" in line]
+    assert second in said
+    assert "1 that began" in said
+
+
+def test_a_child_that_the_driver_forked_links_its_run_and_leaves_the_parents_journal_alone(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    job = spark_submit(
+        """
+        import multiprocessing, os, mlflow
+        from pyspark.sql import SparkSession
+        context = SparkSession.builder.getOrCreate().sparkContext
+
+        def work(name):
+            with mlflow.start_run(run_name=name, nested=True):
+                mlflow.log_param("depth", 5)
+
+        with mlflow.start_run(run_name="parent"):
+            context.parallelize(range(2), 2).count()
+            child = os.fork()
+            if child == 0:
+                work("forked")
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+            process = multiprocessing.get_context("fork").Process(target=work, args=("of multiprocessing",))
+            process.start()
+            process.join(60)
+            assert process.exitcode == 0, process.exitcode
+            context.parallelize(range(2), 2).count()
+        """,
+        home=tmp_path,
+        environment={"MLFLOW_TRACKING_URI": sandbox.tracking_uri},
+    ).succeeded()
+    assert "Afterglow " not in job.stderr.replace("Afterglow:", "Afterglow ")
+    [events] = [each for each in map(events_of, job.journals) if each[0]["Writer"] == "listener"]
+    starts = [event for event in events if event["Event"] == "AfterglowRunStart"]
+    assert [start["Run"]["run_name"] for start in starts] == ["parent"]
+    assert [event["Event"] for event in events].count("AfterglowDriverEnd") == 1
+    assert [event["Seq"] for event in events] == list(range(len(events)))
+    jobs = [event["Properties"]["spark.job.tags"] for event in events if event["Event"] == "SparkListenerJobStart"]
+    assert jobs == [f"mlflow.run_id={starts[0]['Run ID']}"] * 2
+    for name in ("forked", "of multiprocessing"):
+        [run] = mlflow.search_runs(
+            filter_string=f"attributes.run_name = '{name}'", search_all_experiments=True, output_format="list"
+        )
+        assert tagged_app(run.info.run_id) == starts[0]["Application"]["App ID"]

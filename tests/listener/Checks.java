@@ -22,6 +22,8 @@ final class Checks {
     redactionIsLinear();
     aSecretThatTheCutGoesThroughIsGone();
     repeatedErrorsSwitchOff();
+    onlyUntaggedJobsInsideOfARunAreMentioned();
+    ofManyUntaggedJobsTheLastAreKept();
   }
 
   private static void aFullQueueGivesUpPlansForFacts() {
@@ -123,6 +125,44 @@ final class Checks {
       health.error(new StackOverflowError());
     }
     check(!health.on(), "off after ten");
+  }
+
+  private static void onlyUntaggedJobsInsideOfARunAreMentioned() {
+    UntaggedJobs jobs = new UntaggedJobs(new Health());
+    jobs.jobStarted(99);
+    jobs.jobStarted(100);
+    jobs.recorded(runEvent("Start", "a", 100, "tag"));
+    jobs.recorded(runEvent("Start", "b", 110, "client"));
+    jobs.jobStarted(120);
+    jobs.recorded(runEvent("End", "b", 130, "client"));
+    check(!jobs.said(), "a client's run is active in no thread");
+    jobs.recorded(runEvent("End", "c", 135, "tag"));
+    check(!jobs.said(), "a run that nobody saw begin");
+    jobs.recorded(runEvent("Start", "d", 130, "resumed"));
+    jobs.jobStarted(140);
+    jobs.recorded(runEvent("End", "d", 140, "resumed"));
+    check(!jobs.said(), "jobs before and after a run");
+    jobs.recorded("{\"Event\":\"AfterglowRunEnd\",\"Timestamp\":\"x\",\"Run ID\":3}");
+    jobs.recorded(runEvent("End", "a", 150, "tag"));
+    check(jobs.said(), "jobs inside of a run");
+  }
+
+  private static void ofManyUntaggedJobsTheLastAreKept() {
+    UntaggedJobs jobs = new UntaggedJobs(new Health());
+    for (int time = 0; time < 3_000; time++) {
+      jobs.jobStarted(time);
+    }
+    jobs.recorded(runEvent("Start", "early", 10, "tag"));
+    jobs.recorded(runEvent("End", "early", 20, "tag"));
+    check(!jobs.said(), "forgotten");
+    jobs.recorded(runEvent("Start", "late", 2_500, "tag"));
+    jobs.recorded(runEvent("End", "late", 2_600, "tag"));
+    check(jobs.said(), "kept");
+  }
+
+  private static String runEvent(String what, String run, long time, String source) {
+    return "{\"Event\":\"AfterglowRun" + what + "\",\"Timestamp\":" + time + ",\"Run ID\":\"" + run
+        + "\",\"Application\":{\"App ID\":\"x\"},\"Source\":\"" + source + "\",\"Run\":{}}";
   }
 
   private static Line line(int weight) {

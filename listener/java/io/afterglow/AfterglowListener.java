@@ -29,6 +29,7 @@ public final class AfterglowListener extends SparkListener {
   private final Health health = new Health();
   private final Set<Integer> runningJobs = ConcurrentHashMap.newKeySet();
   private final StageTasks stageTasks = new StageTasks();
+  private final UntaggedJobs untaggedJobs = new UntaggedJobs(health);
   private volatile Journal journal;
 
   public AfterglowListener(SparkConf conf) {
@@ -65,7 +66,11 @@ public final class AfterglowListener extends SparkListener {
   public boolean record(String json) {
     try {
       Journal open = open();
-      return open != null && RecordedLine.accepts(json) && open.offer(Rank.FACT, new RecordedLine(json));
+      if (open == null || !RecordedLine.accepts(json)) {
+        return false;
+      }
+      untaggedJobs.recorded(json);
+      return open.offer(Rank.FACT, new RecordedLine(json));
     } catch (Throwable t) {
       health.error(t);
       return false;
@@ -128,6 +133,7 @@ public final class AfterglowListener extends SparkListener {
   public void onJobStart(SparkListenerJobStart event) {
     try {
       runningJobs.add(event.jobId());
+      untaggedJobs.jobStarted(event);
     } catch (Throwable t) {
       health.error(t);
     }

@@ -55,6 +55,11 @@ final class Health {
     }
   }
 
+  /** Says something that is no fault of the listener's. */
+  void say(String message) {
+    log(message);
+  }
+
   private static void log(String message) {
     try {
       LoggerFactory.getLogger(AfterglowListener.class).warn(message);

@@ -37,6 +37,10 @@ lint: .venv/synced ## Formatting, lint rules, types, import contracts
 	@$(BIN)/mypy
 	@report=$$($(BIN)/lint-imports) || { echo "$$report"; exit 1; }
 
+.PHONY: bench
+bench: jar ## Measure what the hook adds to a job, into docs/benchmarks.md; minutes, on an idle machine
+	@$(BIN)/python -m tests.benchmarks.hook
+
 .PHONY: format
 format: .venv/synced ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff check --fix --quiet || true

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from afterglow_monitor.journals import Tail
-from afterglow_store import Query, Store, ingest, ingest_file, open_store, search_applications, search_runs
+from afterglow_store import Query, Store, ingest, ingest_file, open_store, search_applications, search_runs, snapshots
 from afterglow_store.errors import SourceRefused
 from afterglow_store.runs import take_in_run
 from afterglow_store.schema import source
@@ -263,3 +263,18 @@ def test_a_run_that_was_read_from_mlflow_first_is_linked_when_its_application_co
         row = search_runs(conn, Query()).rows[0]
     assert [each["app_id"] for each in row["applications"]] == ["local-9"]
     assert applications(store)[0]["runs"] == 1
+
+
+def test_a_runs_end_that_is_told_after_the_applications_end_is_in_the_snapshot_of_that_end(
+    store: Store, tmp_path: Path
+) -> None:
+    made = Journal(tmp_path, "local-5", name="late", start=START)
+    run = made.run_start("c" * 32, "late")
+    made.end()
+    ingest_file(store, made.path, now=0)
+    made.run_end(run, metrics={"loss": 1})
+    ingest_file(store, made.path, now=0)
+    with store.read() as conn:
+        taken = {each["cause"]: each["id"] for each in snapshots.snapshots_of(conn, "run", "c" * 32)}
+        at_the_end = snapshots.content(conn, taken["application end"])
+    assert (at_the_end["status"], at_the_end["metrics"]) == ("FINISHED", {"loss": 1})

@@ -28,7 +28,7 @@ from afterglow_store.events import HANDLERS, Event
 from afterglow_store.items import run_details
 from afterglow_store.links import add_links, add_owner, link_waiting_runs, note_ends
 from afterglow_store.runs import refresh_sums, take_in_run
-from afterglow_store.schema import application_conf, job, link, source, stage
+from afterglow_store.schema import application, application_conf, job, link, source, stage
 from afterglow_store.status import decide_application, decide_runs, runs_of
 
 logger = logging.getLogger(__name__)
@@ -241,8 +241,7 @@ def _apply(conn: sa.Connection, batch: Batch, events: list[Event]) -> None:
     exited = "driver_outcome" in (batch.application | batch.client)
     decide_runs(conn, runs_of(conn, application_id, all_of_them=exited))
     refresh_counts(conn, application_id)
-    if batch.ended_time is not None:
-        _snapshot_items(conn, application_id, batch.ended_time)
+    _snapshot_items(conn, batch)
 
 
 def _take_in_runs(conn: sa.Connection, batch: Batch) -> set[str]:
@@ -293,9 +292,17 @@ def _runs_of_jobs(conn: sa.Connection, application_id: int, jobs: set[int]) -> s
     return set(conn.scalars(of_jobs.distinct())) if jobs else set()
 
 
-def _snapshot_items(conn: sa.Connection, application_id: int, time: int) -> None:
-    """Keep every run of the application as it was when the application ended."""
-    for run_id in conn.scalars(sa.select(link.c.run_id).where(link.c.application_id == application_id)).all():
+def _snapshot_items(conn: sa.Connection, batch: Batch) -> None:
+    """Keep every run of the application as the application left it. The hook reads a run's details after its end, off
+    the job's thread: where that comes after the application's end, the run's snapshot is made again."""
+    application_id = batch.application_id
+    ended = conn.scalar(sa.select(application.c.spark_end_time).where(application.c.id == application_id))
+    if ended is None:
+        return
+    runs = {event.run_id for event in batch.runs if event.ended}
+    if batch.ended_time is not None:
+        runs |= set(conn.scalars(sa.select(link.c.run_id).where(link.c.application_id == application_id)))
+    for run_id in sorted(runs):
         details = run_details(conn, run_id)
         if details is not None:
             snapshots.take(
@@ -303,7 +310,7 @@ def _snapshot_items(conn: sa.Connection, application_id: int, time: int) -> None
                 "run",
                 run_id,
                 details,
-                time=time,
+                time=ended,
                 cause=snapshots.APPLICATION_END,
                 application_id=application_id,
             )

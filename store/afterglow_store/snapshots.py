@@ -30,7 +30,8 @@ def take(
     cause: str,
     application_id: int | None = None,
 ) -> None:
-    """Keep `details` as the item's snapshot at `time` (ms). The same snapshot twice is one."""
+    """Keep `details` as the item's snapshot at `time` (ms). The same snapshot twice is one; what is learnt later of the
+    same moment takes its place."""
     digest = content_hash(details)
     upsert(
         conn,
@@ -43,7 +44,10 @@ def take(
         snapshot.c.taken_time == time,
         snapshot.c.cause == cause,
     )
-    if conn.scalar(same.limit(1)) is None:
+    known = conn.scalar(same.limit(1))
+    if known is not None:
+        conn.execute(sa.update(snapshot).where(snapshot.c.id == known).values(content_hash=digest))
+    else:
         conn.execute(
             sa.insert(snapshot).values(
                 item_type=item_type,

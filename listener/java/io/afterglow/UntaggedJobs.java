@@ -44,12 +44,12 @@ final class UntaggedJobs {
     return said;
   }
 
-  /** Takes an event of the hook, as RecordedLine accepts it. One that is not understood is worth no warning. */
+  /** Takes an event of the hook, as RecordedLine accepts it. One that is not understood costs no more than a warning. */
   void recorded(String json) {
     try {
       read(json);
     } catch (RuntimeException e) {
-      health.error(e);
+      // Not an error of the listener's health, which would switch it off: the line itself is good for the journal.
     }
   }
 
@@ -62,6 +62,9 @@ final class UntaggedJobs {
     for (String key = reader.nextKey(); key != null; key = reader.nextKey()) {
       if (key.equals("Event")) {
         event = reader.string();
+        if (!event.startsWith("AfterglowRun")) {
+          return;
+        }
       } else if (key.equals("Timestamp")) {
         time = Long.parseLong(reader.raw());
       } else if (key.equals("Run ID")) {

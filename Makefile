@@ -28,7 +28,7 @@ demo: jar ## Two real Spark jobs, then Monitor with their runs on http://127.0.0
 test: machine-for-test .venv/synced ## Lint, types and all tests; ARGS="-k snapshot" chooses among the tests
 	@$(MAKE) lint
 	@if tools/bootstrap.sh --has jdk; then $(MAKE) jar; fi
-	@$(BIN)/pytest --durations=10 $(ARGS)
+	@$(BIN)/pytest -n 2 --durations=10 $(ARGS)
 
 .PHONY: lint
 lint: .venv/synced ## Formatting, lint rules, types, import contracts

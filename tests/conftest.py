@@ -1,3 +1,10 @@
+"""What all tests share, and how they are dealt out to the two processes that run them."""
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadFileScheduling
+
 pytest_plugins = [
     "tests.support.browser",
     "tests.support.databases",
@@ -5,3 +12,19 @@ pytest_plugins = [
     "tests.support.environment",
     "tests.support.tracking",
 ]
+
+# Files whose fixtures are dear go to the same process, which then makes them once.
+TOGETHER = {"tests/test_ingest.py": "tests/test_demo.py"}
+
+
+class Files(LoadFileScheduling):  # type: ignore[misc]  # untyped
+    """A file's tests, which share its Spark session, stay in one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return TOGETHER.get(file, file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Files:
+    return Files(config, log)

@@ -107,6 +107,26 @@ def test_every_run_has_exactly_the_jobs_that_spark_tagged_with_it(
         assert row["core_seconds"] == pytest.approx(sum(log.run_ms_of_job[job] for job in tagged) / 1000, abs=1e-9)
 
 
+def test_runs_and_overhead_are_all_that_an_application_used(
+    runs: dict[str, Row], apps: dict[str, Row], demo: Demo
+) -> None:
+    for app in apps.values():
+        log = EventLog(demo.events(app["app_id"]))
+        outside = sum(log.run_ms_of_job[job] for job in log.untagged_jobs)
+        assert app["overhead_core_seconds"] == pytest.approx(outside / 1000, abs=1e-9)
+        of_runs = sum(row["executor_run_ms"] for row in runs.values() if row["applications"] == [app["app_id"]])
+        assert of_runs + outside == app["executor_run_ms"] == log.run_ms
+        assert app["peak_execution_memory_bytes"] == log.peak_execution_memory > 0
+        assert 0 < app["core_seconds"] < app["allocated_core_seconds"] <= 2 * app["duration_s"]
+        assert app["idle_share"] == pytest.approx(1 - app["core_seconds"] / app["allocated_core_seconds"])
+
+
+def test_what_experiments_used_adds_up_to_what_both_applications_did(demo: Demo, apps: dict[str, Row]) -> None:
+    rows = orjson.loads(demo.afterglow("usage", "--by", "experiment", "--since", "1h", "--json"))
+    assert {row["experiment"] for row in rows} == {"wine quality", "diabetes progression", None}
+    assert sum(row["executor_run_ms"] for row in rows) == sum(app["executor_run_ms"] for app in apps.values())
+
+
 def test_each_part_of_the_jobs_worked_inside_its_run(runs: dict[str, Row], apps: dict[str, Row], demo: Demo) -> None:
     for name in ("logistic regression", "tuned by cross validation", "class balance", "ridge", "ridge, men only",
                  "random forest", "a column that is not there"):  # fmt: skip
@@ -149,6 +169,7 @@ class EventLog:
         tasks = of["SparkListenerTaskEnd"]
         self.run_ms = sum(run_ms(task) for task in tasks)
         self.failed_tasks = sum(task["Task Info"]["Failed"] and not task["Task Info"]["Killed"] for task in tasks)
+        self.peak_execution_memory = max(task["Task Metrics"]["Peak Execution Memory"] for task in tasks)
         ran_by = self._jobs_of_stages(events)
         self.run_ms_of_job: dict[int, int] = defaultdict(int)
         for task in tasks:

@@ -276,10 +276,16 @@ def test_what_the_tasks_of_a_stage_add_up_to_is_what_spark_s_own_event_log_does(
         sums[OUTCOMES.get(event["Task End Reason"]["Reason"], "Failed")] += 1
         for name, metric in METRICS.items():
             sums[name] += metric(event["Task Metrics"]) if event.get("Task Metrics") else 0
+    peaks: Counter[int] = Counter()
+    for event in named(spark_events, "SparkListenerTaskEnd"):
+        held = (event.get("Task Metrics") or {}).get("Peak Execution Memory", 0)
+        peaks[event["Stage ID"]] = max(peaks[event["Stage ID"]], held)
     ours = {event["Stage ID"]: event for event in named(events, "AfterglowStageTasks")}  # a stage's last line counts
     assert set(ours) == set(expected)
     for stage, sums in expected.items():
         assert Counter(ours[stage]["Metrics"]) + picked_counts(ours[stage]) == +sums, stage
+        assert ours[stage]["Peak Execution Memory"] == peaks[stage]
+    assert max(peaks.values()) > 0
     assert sum(sums["executorRunTime"] for sums in expected.values()) > 0
 
 

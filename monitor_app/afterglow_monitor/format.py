@@ -98,6 +98,15 @@ def core_time(seconds: float | None) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 3_600 else f"{seconds / 3_600:,.1f} h"
 
 
+def share(of_one: float | None) -> str:
+    """A share of 1 in percent; a little is never shown as nothing, nor nearly all as all."""
+    if of_one is None:
+        return NOTHING
+    if 0 < of_one < 0.01 or 0.99 < of_one < 1:
+        return "< 1 %" if of_one < 0.5 else "> 99 %"
+    return f"{of_one:.0%}".replace("%", " %")
+
+
 def source(name: str | None) -> str:
     """The file or notebook without its folders: all of it is among the tags."""
     return short(re.split(r"[/\\]", (name or "").rstrip("/\\"))[-1], 80)

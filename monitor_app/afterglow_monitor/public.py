@@ -23,6 +23,7 @@ def public_application(row: Row) -> Row:
         "driver_host": row["driver_host"],
         "spark_version": row["spark_version"],
         **{name: row[name] for name in ("runs", "failed_runs", "experiments", "jobs", "failed_jobs", "core_seconds")},
+        **{name: row[name] for name in ("allocated_core_seconds", "idle_share", "overhead_core_seconds")},
         **_figures(row),
         "lost_events": row["lost_events"],
     }
@@ -71,11 +72,28 @@ def public_run(row: Row) -> Row:
         "failed_jobs": row["failed_jobs"],
         "core_seconds": row["core_seconds"],
         **_figures(row),
+        "total": public_total(row["total"]),
         "params": row["params"] or {},
         "metrics": row["metrics"] or {},
         "tags": row["tags"] or {},
         "outputs": row["outputs"] or [],
     }
+
+
+def public_total(total: Row) -> Row:
+    """What a run used together with the runs below it."""
+    return {name: total[name] for name in ("runs", "jobs", "failed_jobs", "core_seconds")} | _figures(total)
+
+
+def public_usage(row: Row) -> Row:
+    """A row of the store's `usage`: what tells its group, then what that used."""
+    keys = [
+        name
+        for name in ("run_id", "name", "experiment", "experiment_id", "server", "user", "application")
+        if name in row
+    ]
+    used = ("jobs", "failed_jobs", "core_seconds", "overhead_core_seconds")
+    return {name: row[name] for name in (*keys, *used)} | _figures(row)
 
 
 def iso(millis: int | None) -> str | None:
@@ -90,10 +108,12 @@ def seconds(millis: int | None) -> float | None:
 
 _FIGURES = (
     "executor_run_ms", "executor_cpu_ns", "gc_ms", "input_bytes", "input_records", "output_bytes", "output_records",
-    "shuffle_read_bytes", "shuffle_write_bytes", "memory_spilled_bytes", "disk_spilled_bytes", "failed_tasks",
-    "killed_tasks",
+    "shuffle_read_bytes", "shuffle_read_records", "shuffle_write_bytes", "shuffle_write_records",
+    "memory_spilled_bytes", "disk_spilled_bytes", "succeeded_tasks", "failed_tasks", "killed_tasks",
 )  # fmt: skip
+_PEAKS = ("peak_execution_memory_bytes", "peak_heap_bytes")
 
 
 def _figures(row: Row) -> Row:
-    return {name: row[name] or 0 for name in _FIGURES}
+    """Sums are 0 where there was nothing; a peak that nobody saw is null."""
+    return {name: row[name] or 0 for name in _FIGURES} | {name: row[name] for name in _PEAKS}

@@ -142,6 +142,8 @@ def stage_tasks(batch: Batch, event: Event) -> None:
         succeeded_tasks=event.get("Succeeded"),
         failed_tasks=event.get("Failed"),
         killed_tasks=event.get("Killed"),
+        peak_execution_memory_bytes=event.get("Peak Execution Memory"),
+        peak_heap_bytes=event.get("Peak JVM Heap") or None,
         **_weighed(batch, _figures({f"internal.metrics.{name}": sum_ for name, sum_ in event["Metrics"].items()})),
     )
 

@@ -1,5 +1,7 @@
 """Adding up what tasks used: stages into jobs, jobs into runs, stages into the application.
 
+What of an application's core time served no run is its overhead, so that its runs and its overhead are all of it.
+
 Always summed again from the rows below, never counted up: then a line that is read twice, from a journal and from an
 event log, still counts once.
 """
@@ -11,7 +13,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from afterglow_store.schema import SUMS, application, job, run, stage
+from afterglow_store.schema import PEAKS, SUMS, application, executor, job, run, stage
 
 _CHUNK = 500  # SQLite takes at most 999 bound values in the oldest versions
 T = TypeVar("T")
@@ -20,7 +22,7 @@ T = TypeVar("T")
 def refresh_jobs(conn: sa.Connection, application_id: int, job_ids: Collection[int]) -> None:
     for some in _chunks(sorted(job_ids)):
         sums = conn.execute(
-            sa.select(stage.c.job_id.label("which"), *_sum_of(stage))
+            sa.select(stage.c.job_id.label("which"), *used_by(stage))
             .where(stage.c.application_id == application_id, stage.c.job_id.in_(some))
             .group_by(stage.c.job_id)
         )
@@ -29,8 +31,36 @@ def refresh_jobs(conn: sa.Connection, application_id: int, job_ids: Collection[i
 
 
 def refresh_application(conn: sa.Connection, application_id: int) -> None:
-    sums = conn.execute(sa.select(*_sum_of(stage)).where(stage.c.application_id == application_id)).one()
-    conn.execute(sa.update(application).where(application.c.id == application_id).values(**dict(sums._mapping)))
+    """Sum its stages and its executors' time into the application's row; its jobs must be up to date."""
+    used = conn.execute(sa.select(*used_by(stage)).where(stage.c.application_id == application_id)).one()
+    conn.execute(
+        sa.update(application)
+        .where(application.c.id == application_id)
+        .values(
+            **used._mapping,
+            allocated_core_ms=_allocated(application_id),
+            overhead_core_ms=used.core_ms - _core_ms_of_runs(application_id),
+        )
+    )
+
+
+def _allocated(application_id: int) -> sa.ScalarSelect[Any]:
+    """Of executors that are still there, until the application's end, or the last that was heard of it."""
+    until = sa.func.coalesce(executor.c.removed_time, application.c.spark_end_time, application.c.last_event_time)
+    there = until - executor.c.added_time
+    return (
+        sa.select(sa.cast(sa.func.sum(executor.c.cores * sa.case((there > 0, there), else_=0)), sa.BigInteger))
+        .where(executor.c.application_id == application_id, application.c.id == application_id)
+        .scalar_subquery()
+    )
+
+
+def _core_ms_of_runs(application_id: int) -> sa.ScalarSelect[Any]:
+    return (
+        sa.select(sa.cast(sa.func.coalesce(sa.func.sum(job.c.core_ms), 0), sa.BigInteger))
+        .where(job.c.application_id == application_id, job.c.run_id.is_not(None))
+        .scalar_subquery()
+    )
 
 
 def refresh_runs(conn: sa.Connection, run_ids: Iterable[str]) -> None:
@@ -40,7 +70,7 @@ def refresh_runs(conn: sa.Connection, run_ids: Iterable[str]) -> None:
         sums = conn.execute(
             sa.select(
                 job.c.run_id.label("which"),
-                *_sum_of(job),
+                *used_by(job),
                 sa.func.count().label("jobs"),
                 failed.label("failed_jobs"),
             )
@@ -51,9 +81,11 @@ def refresh_runs(conn: sa.Connection, run_ids: Iterable[str]) -> None:
         _write(conn, update, [dict(row._mapping) for row in sums])
 
 
-def _sum_of(table: sa.Table) -> list[sa.ColumnElement[int]]:
+def used_by(table: sa.Table) -> list[sa.ColumnElement[int]]:
+    """Of a table's rows, every figure as one sum, and each peak."""
     # The cast keeps PostgreSQL from answering with Decimal.
-    return [sa.cast(sa.func.coalesce(sa.func.sum(table.c[name]), 0), sa.BigInteger).label(name) for name in SUMS]
+    sums = [sa.cast(sa.func.coalesce(sa.func.sum(table.c[name]), 0), sa.BigInteger).label(name) for name in SUMS]
+    return [*sums, *(sa.func.max(table.c[name]).label(name) for name in PEAKS)]
 
 
 def _write(conn: sa.Connection, update: sa.Update, rows: list[dict[str, object]]) -> None:

@@ -57,10 +57,12 @@ FIGURES: dict[str, tuple[str, ...]] = {
 }
 TASK_COUNTS = ("succeeded_tasks", "failed_tasks", "killed_tasks")
 SUMS = (*FIGURES, *TASK_COUNTS, "core_ms")  # core_ms: executor_run_ms × spark.task.cpus
+# What one task, or one executor, held at most: of several stages the largest counts.
+PEAKS = ("peak_execution_memory_bytes", "peak_heap_bytes")
 
 
-def _sums() -> list[Column[Any]]:
-    return [Column(name, BigInteger) for name in SUMS]
+def _used() -> list[Column[Any]]:
+    return [Column(name, BigInteger) for name in (*SUMS, *PEAKS)]
 
 
 def _application_id(**options: Any) -> Column[Any]:
@@ -95,7 +97,9 @@ application = Table(
     Column("runs", Integer, nullable=False, server_default="0"),
     Column("failed_runs", Integer, nullable=False, server_default="0"),
     Column("experiments", Integer, nullable=False, server_default="0"),
-    *_sums(),
+    *_used(),
+    Column("allocated_core_ms", BigInteger),  # the cores of each executor × how long it was there
+    Column("overhead_core_ms", BigInteger),  # core_ms that served no run: with that of its runs, all of core_ms
     sa.UniqueConstraint("app_id", "attempt", "start_time", "driver_host"),
     Index(None, "start_time", "id"),
     Index(None, "status", "start_time"),
@@ -126,8 +130,9 @@ job = Table(
     Column("tasks", Integer),
     Column("tags", Json),
     Column("error", Text),
-    *_sums(),
+    *_used(),
     Index(None, "run_id"),
+    Index(None, "start_time"),
     Index(None, "application_id", "execution_id"),
 )
 
@@ -144,7 +149,7 @@ stage = Table(
     Column("end_time", Millis),
     Column("tasks", Integer),
     Column("error", Text),
-    *_sums(),
+    *_used(),
     Index(None, "application_id", "job_id"),
 )
 
@@ -230,7 +235,7 @@ run = Table(
     Column("content_hash", Text),
     Column("jobs", Integer, nullable=False, server_default="0"),
     Column("failed_jobs", Integer, nullable=False, server_default="0"),
-    *_sums(),
+    *_used(),
     Index(None, "start_time", "run_id"),
     Index(None, "status", "start_time"),
     Index(None, "server", "experiment_id", "start_time"),

@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from afterglow_store.schema import application, experiment, link, run
-from afterglow_store.windows import ALL, Window
+from afterglow_store.usage import add_totals
+from afterglow_store.windows import ALL, Window, within
 
 Row = dict[str, Any]
 
@@ -47,10 +48,12 @@ class Query:
 
 
 def search_applications(conn: sa.Connection, query: Query) -> Page:
-    """Rows of the application table, with `core_seconds` and `duration_ms` (None while it runs)."""
+    """Rows of the application table, with `core_seconds`, `duration_ms` (None while it runs), `overhead_core_seconds`
+    (those that served no run) and, where its executors are known, `allocated_core_seconds` and `idle_share` (0 to 1).
+    """
     a = application.c
     where = [
-        *_window(a.start_time, query.window),
+        *within(a.start_time, query.window),
         *_in(a.status, query.statuses),
         *_in(a.user_name, query.users),
     ]
@@ -60,15 +63,16 @@ def search_applications(conn: sa.Connection, query: Query) -> Page:
         where.append(_contains(query.text, a.name, a.app_id))
     if query.experiment is not None:
         where.append(a.id.in_(_applications_of_experiment(query)))
-    columns = [*application.c, *_computed(application)]
+    columns = [*application.c, *_computed(application), *_of_allocated()]
     return _page(conn, sa.select(*columns).where(*where), query, application, a.id)
 
 
 def search_runs(conn: sa.Connection, query: Query, *which: sa.ColumnElement[bool]) -> Page:
     """Rows of the run table with `experiment` (its name), `applications` ([{id, app_id, name, source}]),
-    `core_seconds` and `duration_ms`. `which` narrows it further."""
+    `core_seconds`, `duration_ms` and `total` (what it and all runs below it used, as `usage.totals` has it). `which`
+    narrows it further."""
     r = run.c
-    where = [*which, *_window(r.start_time, query.window), *_in(r.effective_status, query.statuses)]
+    where = [*which, *within(r.start_time, query.window), *_in(r.effective_status, query.statuses)]
     where += _in(r.user_name, query.users)
     if query.application_id is not None:
         where.append(r.run_id.in_(sa.select(link.c.run_id).where(link.c.application_id == query.application_id)))
@@ -88,6 +92,7 @@ def search_runs(conn: sa.Connection, query: Query, *which: sa.ColumnElement[bool
     )
     page = _page(conn, select, query, run, r.run_id)
     add_applications(conn, page.rows)
+    add_totals(conn, page.rows)
     return page
 
 
@@ -98,12 +103,12 @@ def search_experiments(conn: sa.Connection, query: Query) -> Page:
     An experiment without runs in the window is listed where it was made in it; all are, in an open window.
     """
     r, e = run.c, experiment.c
-    in_window = [*_window(r.start_time, query.window), *_in(r.effective_status, query.statuses)]
+    in_window = [*within(r.start_time, query.window), *_in(r.effective_status, query.statuses)]
     sums = _experiment_sums(in_window).subquery()
     of = sa.and_(sums.c.server == e.server, sums.c.experiment_id == e.experiment_id)
     where: list[sa.ColumnElement[bool]] = []
     if query.window != ALL or query.statuses:
-        made = sa.and_(*_window(e.created_time, query.window), sa.literal(not query.statuses))
+        made = sa.and_(*within(e.created_time, query.window), sa.literal(not query.statuses))
         where.append(sa.or_(sums.c.runs > 0, made))
     if query.text:
         where.append(_contains(query.text, e.name, e.experiment_id))
@@ -196,17 +201,17 @@ def _computed(table: sa.Table) -> list[sa.ColumnElement[Any]]:
     return [_seconds(table.c.core_ms), duration]
 
 
-def _seconds(core_ms: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    return (sa.func.coalesce(core_ms, 0) / sa.literal(1000.0, sa.Float)).label("core_seconds")
+def _of_allocated() -> list[sa.ColumnElement[Any]]:
+    a = application.c
+    seconds = (a.allocated_core_ms / sa.literal(1000.0, sa.Float)).label("allocated_core_seconds")
+    # Clocks and roundings may make more of what was used than of what was there.
+    used = sa.case((a.core_ms < a.allocated_core_ms, a.core_ms), else_=a.allocated_core_ms)
+    idle = sa.literal(1.0, sa.Float) - used / (sa.func.nullif(a.allocated_core_ms, 0) * sa.literal(1.0, sa.Float))
+    return [seconds, idle.label("idle_share"), _seconds(a.overhead_core_ms, "overhead_core_seconds")]
 
 
-def _window(column: sa.ColumnElement[Any], window: Window) -> list[sa.ColumnElement[bool]]:
-    bounds: list[sa.ColumnElement[bool]] = []
-    if window.since is not None:
-        bounds.append(column >= window.since)
-    if window.until is not None:
-        bounds.append(column < window.until)
-    return bounds
+def _seconds(core_ms: sa.ColumnElement[Any], name: str = "core_seconds") -> sa.ColumnElement[Any]:
+    return (sa.func.coalesce(core_ms, 0) / sa.literal(1000.0, sa.Float)).label(name)
 
 
 def _in(column: sa.ColumnElement[Any], values: Sequence[str]) -> list[sa.ColumnElement[bool]]:

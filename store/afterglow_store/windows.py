@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
 
 from afterglow_store.errors import BadWindow
 
@@ -29,6 +32,16 @@ class Window:
 
 
 ALL = Window()
+
+
+def within(column: sa.ColumnElement[Any], window: Window) -> list[sa.ColumnElement[bool]]:
+    """The conditions under which a time (ms) lies in `window`."""
+    bounds: list[sa.ColumnElement[bool]] = []
+    if window.since is not None:
+        bounds.append(column >= window.since)
+    if window.until is not None:
+        bounds.append(column < window.until)
+    return bounds
 
 
 def parse_time(text: str, *, now: int) -> int:

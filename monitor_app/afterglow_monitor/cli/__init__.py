@@ -25,6 +25,7 @@ COMMANDS = {  # name: module, what --help says of it
     "experiments": ("lists", "List MLflow experiments by their newest run."),
     "settle": ("settle", "Write into MLflow what became of orphaned runs."),
     "runs": ("lists", "List MLflow runs, newest first, each with its Spark applications."),
+    "usage": ("usage", "Add up what Spark jobs used: by run, experiment, user or application."),
 }
 
 

@@ -75,6 +75,9 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
             "Runs": fmt.with_failed(row["runs"], row["failed_runs"]),
             "Jobs": fmt.with_failed(row["jobs"], row["failed_jobs"]),
             "Core time": fmt.core_time(row["core_seconds"]),
+            "Outside of runs": fmt.core_time(row["overhead_core_seconds"]),
+            "Allocated": fmt.core_time(row["allocated_core_seconds"]),
+            "Idle": fmt.share(row["idle_share"]),
             "Executors": _executors_in_short(data.executors_of(row["id"])),
             "Events lost": fmt.count(row["lost_events"]) if row["lost_events"] else None,
         },
@@ -96,6 +99,7 @@ ITEMS = (
     Column("Parameters", 270),
     Column("Tags", 150),
     Column("Core time", 88, right=True),
+    Column("With children", 110, right=True),
 )
 
 
@@ -142,6 +146,7 @@ def _item_cells(run: Row, depth: int, zone: tzinfo, now: int) -> dict[str, Any]:
         "Parameters": fmt.pairs(run["params"]),
         "Tags": fmt.pairs(fmt.own_tags(run["tags"])),
         "Core time": fmt.core_time(run["core_seconds"]),
+        "With children": fmt.core_time(run["total"]["core_seconds"]) if run["children"] else "",
     }
 
 

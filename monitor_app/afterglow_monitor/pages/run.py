@@ -123,21 +123,34 @@ def _applications(row: Row) -> None:
 
 def _spark(row: Row) -> None:
     details.section("Spark")
-    of, parent = row, row["parent"]
-    if not row["jobs"] and parent is not None and parent["jobs"]:
+    parent, total = row["parent"], row["total"]
+    if total["jobs"] > row["jobs"]:
+        st.caption(f"With {fmt.counted(total['runs'] - 1, 'run')} below it:")
+        _used("spark total", total)
+        if not row["jobs"]:
+            st.caption("It made no Spark jobs of its own.")
+            return
+        st.caption("By itself:")
+    if row["jobs"]:
+        _used("spark", row)
+    elif parent is not None and parent["jobs"]:
         st.caption("This run made no Spark jobs of its own. Its parent's, which did the work:")
-        of = parent
-    elif not row["jobs"]:
+        _used("spark", parent)
+    else:
         st.caption("No Spark job ran for this run.")
-        return
+
+
+def _used(key: str, row: Row) -> None:
     details.facts(
-        "spark",
+        key,
         {
-            "Jobs": fmt.with_failed(of["jobs"], of["failed_jobs"]),
-            "Core time": fmt.core_time(of["core_seconds"]),
-            "Tasks": details.run_tasks(of),
-            **details.data_cells(of),
-            "GC": fmt.duration(of["gc_ms"]) if of["gc_ms"] else None,
+            "Jobs": fmt.with_failed(row["jobs"], row["failed_jobs"]),
+            "Core time": fmt.core_time(row["core_seconds"]),
+            "Tasks": details.run_tasks(row),
+            **details.data_cells(row),
+            "GC": fmt.duration(row["gc_ms"]) if row["gc_ms"] else None,
+            "Peak memory of a task": fmt.size(row["peak_execution_memory_bytes"]),
+            "Peak heap": fmt.size(row["peak_heap_bytes"]),
         },
     )
 

@@ -27,7 +27,7 @@ final class StageTasks {
   TaskSums add(SparkListenerTaskEnd task) {
     TaskSums late = ended.get(key(task.stageId(), task.stageAttemptId()));
     TaskSums sums = late != null ? late : sums(task.stageId(), task.stageAttemptId());
-    sums.add(task.reason(), task.taskMetrics());
+    sums.add(task.reason(), task.taskMetrics(), task.taskExecutorMetrics());
     return late;
   }
 

@@ -5,11 +5,12 @@ import org.apache.spark.TaskCommitDenied;
 import org.apache.spark.TaskEndReason;
 import org.apache.spark.TaskFailedReason;
 import org.apache.spark.TaskKilled;
+import org.apache.spark.executor.ExecutorMetrics;
 import org.apache.spark.executor.TaskMetrics;
 
 /**
- * What the task attempts of one stage attempt add up to. The bus's thread adds, the journal's thread reads, hence the
- * locks. Metrics are named like Spark's accumulators without "internal.metrics.".
+ * What the task attempts of one stage attempt add up to, and the most that one of them held. The bus's thread adds, the
+ * journal's thread reads, hence the locks. Metrics are named like Spark's accumulators without "internal.metrics.".
  */
 final class TaskSums {
   private static final String[] NAMES = {
@@ -35,6 +36,8 @@ final class TaskSums {
   final int stage;
   final int attempt;
   private final long[] sums = new long[NAMES.length];
+  private long peakExecutionMemory;
+  private long peakHeap;
   private long succeeded;
   private long failed;
   private long killed;
@@ -45,10 +48,14 @@ final class TaskSums {
   }
 
   /** A task that was lost with its executor has no metrics: null. */
-  synchronized void add(TaskEndReason reason, TaskMetrics metrics) {
+  synchronized void add(TaskEndReason reason, TaskMetrics metrics, ExecutorMetrics peaks) {
     count(reason);
     if (metrics != null) {
       sum(metrics);
+      peakExecutionMemory = Math.max(peakExecutionMemory, metrics.peakExecutionMemory());
+    }
+    if (peaks != null) { // zeros unless its executor was polled while it ran: Spark does that every 10 s
+      peakHeap = Math.max(peakHeap, peaks.getMetricValue("JVMHeapMemory"));
     }
   }
 
@@ -83,6 +90,7 @@ final class TaskSums {
 
   synchronized void put(JsonFields fields) {
     fields.put("Stage ID", stage).put("Stage Attempt ID", attempt);
+    fields.put("Peak Execution Memory", peakExecutionMemory).put("Peak JVM Heap", peakHeap);
     fields.put("Succeeded", succeeded).put("Failed", failed).put("Killed", killed);
     StringBuilder to = fields.name("Metrics").append('{');
     String comma = "";

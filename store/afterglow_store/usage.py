@@ -1,0 +1,95 @@
+"""Who used what: the tasks of a window's Spark jobs, added up by run, experiment, user or application."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+
+from afterglow_store.figures import used_by
+from afterglow_store.schema import application, experiment, job, run
+from afterglow_store.windows import Window, within
+
+Row = dict[str, Any]
+
+# What the jobs are grouped by: names of the columns that tell the groups apart, and what they are.
+_KEYS: dict[str, dict[str, sa.ColumnElement[Any]]] = {
+    "run": {"run_id": job.c.run_id, "name": run.c.name, "experiment": experiment.c.name, "user": run.c.user_name},
+    "experiment": {"experiment": experiment.c.name, "experiment_id": run.c.experiment_id, "server": run.c.server},
+    "user": {"user": sa.func.coalesce(run.c.user_name, application.c.user_name)},
+    "application": {"application": application.c.name},
+}
+BY = tuple(_KEYS)
+
+
+def usage(conn: sa.Connection, by: str, window: Window) -> list[Row]:
+    """What the Spark jobs that started in `window` used, by one of BY; the largest core time first.
+
+    Each row has what tells its group, `jobs`, `failed_jobs`, every sum and peak of the schema, `core_seconds`, and
+    `overhead_core_seconds`: how much of that served no run. A job is in exactly one row, so the rows add up to all that
+    was used. By user a job counts for its run's user; without a run, for the one who started the application.
+    """
+    keys = _KEYS[by]
+    of = sa.and_(experiment.c.server == run.c.server, experiment.c.experiment_id == run.c.experiment_id)
+    joined = (
+        job.join(application, application.c.id == job.c.application_id)
+        .outerjoin(run, run.c.run_id == job.c.run_id)
+        .outerjoin(experiment, of)
+    )
+    rows = conn.execute(
+        sa.select(
+            *(column.label(name) for name, column in keys.items()),
+            sa.func.count().label("jobs"),
+            _whole_sum(sa.case((job.c.status == "FAILED", 1), else_=0)).label("failed_jobs"),
+            _whole_sum(sa.case((job.c.run_id.is_(None), job.c.core_ms), else_=0)).label("overhead_core_ms"),
+            *used_by(job),
+        )
+        .select_from(joined)
+        .where(*within(job.c.start_time, window))
+        .group_by(*keys.values())
+        .order_by(sa.text("core_ms DESC"), *keys.values())
+    )
+    return [_with_seconds(dict(row._mapping)) for row in rows]
+
+
+def totals(conn: sa.Connection, run_ids: Collection[str]) -> dict[str, Row]:
+    """What each of these runs used together with all runs below it: `runs` (itself included), `jobs`, `failed_jobs`,
+    every sum and peak, `core_seconds`. By run id."""
+    family = (
+        sa.select(run.c.run_id.label("root"), run.c.run_id)
+        .where(run.c.run_id.in_(run_ids))
+        .cte("family", recursive=True)
+    )
+    below = sa.select(family.c.root, run.c.run_id).where(run.c.parent_run_id == family.c.run_id)
+    family = family.union(below)  # not all: parents that go round in a circle end, too
+    rows = conn.execute(
+        sa.select(
+            family.c.root,
+            sa.func.count().label("runs"),
+            _whole_sum(run.c.jobs).label("jobs"),
+            _whole_sum(run.c.failed_jobs).label("failed_jobs"),
+            *used_by(run),
+        )
+        .select_from(family.join(run, run.c.run_id == family.c.run_id))
+        .group_by(family.c.root)
+    )
+    return {row.root: _with_seconds(dict(row._mapping)) for row in rows}
+
+
+def add_totals(conn: sa.Connection, rows: list[Row]) -> None:
+    """Give each run row `total`: what it and the runs below it used."""
+    found = totals(conn, [row["run_id"] for row in rows])
+    for row in rows:
+        row["total"] = found[row["run_id"]]
+
+
+def _with_seconds(row: Row) -> Row:
+    seconds = {
+        name.replace("_ms", "_seconds"): row[name] / 1000 for name in ("core_ms", "overhead_core_ms") if name in row
+    }
+    return row | seconds
+
+
+def _whole_sum(column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+    return sa.cast(sa.func.coalesce(sa.func.sum(column), 0), sa.BigInteger)

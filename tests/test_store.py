@@ -119,10 +119,10 @@ def test_a_write_that_fails_leaves_nothing_behind(store: Store) -> None:
 
 
 def test_an_older_answer_never_replaces_a_newer_one(store: Store) -> None:
-    row = {"run_id": "r", "server": "s", "experiment_id": "1", "name": "new", "as_of": 200}
+    row = {"id": 1, "run_id": "r", "server": "s", "experiment_id": "1", "name": "new", "as_of": 200}
     with store.write() as conn:
-        upsert(conn, run, [row], newer="as_of")
-        upsert(conn, run, [row | {"name": "old", "as_of": 100}], newer="as_of")
+        upsert(conn, run, [row], newer="as_of", key=["run_id"])
+        upsert(conn, run, [row | {"name": "old", "as_of": 100}], newer="as_of", key=["run_id"])
     with store.read() as conn:
         assert conn.scalar(sa.select(run.c.name)) == "new"
 

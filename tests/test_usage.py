@@ -6,12 +6,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
 
 from afterglow_store import Query, Store, Window, ingest_file, open_store, search_applications, search_runs
-from afterglow_store.engine import connect
-from afterglow_store.migrate import _config
-from afterglow_store.schema import SUMS, application, job, run, stage
+from afterglow_store.schema import SUMS, stage
 from afterglow_store.usage import BY, usage
 from afterglow_store.windows import ALL
 from tests.support.journals import Journal, run_id_of
@@ -151,24 +148,3 @@ def test_the_most_memory_that_a_task_held_is_the_largest_of_all_stages(store: St
     row = runs(store)[OTHER]
     assert (row["peak_execution_memory_bytes"], row["peak_heap_bytes"]) == (70, 2)
     assert (only(store)["peak_execution_memory_bytes"], row["total"]["peak_execution_memory_bytes"]) == (70, 70)
-
-
-def test_a_store_of_the_first_schema_is_brought_up_with_its_figures(store_url: str, tmp_path: Path) -> None:
-    store = open_store(store_url)
-    ingest_file(store, family(tmp_path).end(), now=START)
-    asked = sa.select(application.c.allocated_core_ms, application.c.overhead_core_ms, application.c.core_ms)
-    with store.read() as conn:
-        before = conn.execute(asked).one()
-    with store.write() as conn:
-        command.downgrade(_config(conn), "0001")
-    store.close()
-    old = connect(store_url)
-    with old.read() as conn:
-        assert "allocated_core_ms" not in {each["name"] for each in sa.inspect(conn).get_columns("application")}
-    old.close()
-    again = open_store(store_url)
-    with again.read() as conn:
-        assert conn.execute(asked).one() == before
-        assert conn.scalar(sa.select(sa.func.count()).select_from(job)) == 4
-        assert conn.scalar(sa.select(sa.func.count()).select_from(run)) == 3
-    again.close()

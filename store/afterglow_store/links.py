@@ -18,24 +18,22 @@ TASK_TAG = "spark.task.attempt.id"
 
 def add_links(conn: sa.Connection, application_id: int, runs: Mapping[str, tuple[str, int]]) -> None:
     """Tie runs to an application: `runs` gives each run id its link source and the time (ms) it was first seen."""
-    if not runs:
+    _add(conn, [(run_id, application_id, source, time) for run_id, (source, time) in runs.items()])
+
+
+def _add(conn: sa.Connection, links: Collection[tuple[str, int, str, int]]) -> None:
+    """Each with its run id, application, source and the time (ms) it was first seen."""
+    if not links:
         return
-    of_these = sa.select(link.c.run_id, link.c.source).where(
-        link.c.application_id == application_id, link.c.run_id.in_(runs)
-    )
-    known: dict[str, str] = {row.run_id: row.source for row in conn.execute(of_these)}
-    new = [
-        {"run_id": run_id, "application_id": application_id, "source": source, "first_seen": time}
-        for run_id, (source, time) in runs.items()
-        if run_id not in known
+    of_these = sa.select(link).where(link.c.run_id.in_({run_id for run_id, *_ in links}))
+    known = {(row.run_id, row.application_id): row.source for row in conn.execute(of_these)}
+    columns = ("run_id", "application_id", "source", "first_seen")
+    better = [
+        dict(zip(columns, each, strict=True))
+        for each in links
+        if each[:2] not in known or SOURCES.index(each[2]) > SOURCES.index(known[each[:2]])
     ]
-    stronger = [
-        {"run_id": run_id, "application_id": application_id, "source": source, "first_seen": time}
-        for run_id, (source, time) in runs.items()
-        if run_id in known and SOURCES.index(source) > SOURCES.index(known[run_id])
-    ]
-    upsert(conn, link, new)
-    upsert(conn, link, stronger)
+    upsert(conn, link, better)
 
 
 def add_owner(conn: sa.Connection, source_id: int, run_ids: Collection[str]) -> None:
@@ -50,19 +48,31 @@ def note_ends(conn: sa.Connection, source_id: int, ends: Mapping[str, tuple[int,
         conn.execute(sa.update(owner).where(of_it).values(end_time=time, ended_at_exit=at_exit))
 
 
-def link_by_tags(conn: sa.Connection, run_id: str, tags: Mapping[str, str], time: int) -> None:
-    """Tie a run to the application that its tags name, if the store has it. `time` (ms): when the run started."""
-    app_id, start = tags.get(APP_ID_TAG), tags.get(APP_START_TAG)
-    if app_id is None:
+def link_by_tags(conn: sa.Connection, runs: Collection[tuple[str, Mapping[str, str], int]]) -> None:
+    """Tie runs to the applications that their tags name, where the store has these. Each run: its id, its tags, and
+    when (ms) it started."""
+    named = {tags[APP_ID_TAG] for _, tags, _ in runs if APP_ID_TAG in tags}
+    if not named:
         return
-    named = sa.select(application.c.id).where(application.c.app_id == app_id)
-    if start is not None and start.isdigit():
-        named = named.where(application.c.start_time == int(start))
-    else:  # a foreign tag without the start: the attempt of that id which had begun by then
-        named = named.where(application.c.start_time <= time)
-    found = conn.scalar(named.order_by(application.c.start_time.desc()).limit(1))
-    if found is not None:
-        add_links(conn, found, {run_id: (source_of(tags), time)})
+    a = application.c
+    started: dict[str, list[tuple[int, int]]] = {}
+    for row in conn.execute(sa.select(a.app_id, a.start_time, a.id).where(a.app_id.in_(named)).order_by(a.start_time)):
+        started.setdefault(row.app_id, []).append((row.start_time, row.id))
+    found = [
+        (run_id, application_id, source_of(tags), time)
+        for run_id, tags, time in runs
+        if (application_id := _named_by(tags, time, started.get(tags.get(APP_ID_TAG, ""), []))) is not None
+    ]
+    _add(conn, found)
+
+
+def _named_by(tags: Mapping[str, str], time: int, started: list[tuple[int, int]]) -> int | None:
+    """Of the applications of the id in the tags, by their start, the one that is meant."""
+    start = tags.get(APP_START_TAG, "")
+    if start.isdigit():
+        return next((id_ for began, id_ in started if began == int(start)), None)
+    # A foreign tag without the start: the attempt of that id which had begun by then.
+    return next((id_ for began, id_ in reversed(started) if began <= time), None)
 
 
 def link_waiting_runs(conn: sa.Connection, application_id: int) -> list[str]:

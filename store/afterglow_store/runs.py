@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,10 +12,12 @@ from afterglow_store import figures, snapshots
 from afterglow_store.applications import refresh_counts
 from afterglow_store.engine import upsert
 from afterglow_store.links import APP_ID_TAG, APP_START_TAG, applications_of, link_by_tags
+from afterglow_store.postings import Postings, next_ids, posted
 from afterglow_store.schema import experiment, run, tracking_server
 from afterglow_store.status import decide_runs
 
 Details = dict[str, Any]  # the `Run` object of docs/journal.md
+Row = dict[str, Any]
 
 PARENT_TAG = "mlflow.parentRunId"
 OVER = frozenset({"FINISHED", "FAILED", "KILLED"})
@@ -30,30 +33,76 @@ def take_in_run(
     cause: str | None = None,
     application_id: int | None = None,
 ) -> bool:
-    """Bring a run's row up to what MLflow said at `as_of` (ms). False when it changes nothing, or is older news.
+    """`take_in_runs` of one. False when it changes nothing, or is older news."""
+    origin = Origin(server, tracking_uri, as_of, application_id)
+    return bool(take_in_runs(conn, [details], origin, cause=cause))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where news of runs comes from: the tracking server, and when (ms) it was asked."""
+
+    server: str
+    tracking_uri: str
+    as_of: int
+    application_id: int | None = None  # of the application whose hook asked
+
+
+def take_in_runs(
+    conn: sa.Connection,
+    runs: Sequence[Details],
+    origin: Origin,
+    *,
+    cause: str | None = None,
+    postings: Postings | None = None,
+) -> list[str]:
+    """Bring the rows of different runs up to what MLflow said. The ids of those that changed; older news is left out.
 
     What runs and applications add up, and the effective status, are left as they are: call `refresh_sums` once after
     a batch of runs.
-    `cause` takes a snapshot: always for `run end`, and for `sync` only when the details have changed.
+    `cause` takes snapshots: always for `run end`, and for `sync` only of details that have changed.
     """
-    run_id = details["run_id"]
-    stored = conn.execute(
-        sa.select(run.c.as_of, run.c.content_hash, run.c.server).where(run.c.run_id == run_id)
-    ).one_or_none()
-    if stored is not None and stored.as_of > as_of:
-        return False
-    whole = "outputs" in details  # a run's start may be told without its outputs and versions
-    digest = snapshots.content_hash(details) if whole else None
-    changed = stored is None or digest is None or digest != stored.content_hash
-    if changed:
-        _take_in_experiment_name(conn, details, server)
-        upsert(conn, run, [_row(details, server, tracking_uri, as_of, digest)], newer="as_of")
-        if stored is not None and stored.server != server:
+    known = _known(conn, [each["run_id"] for each in runs])
+    ids = next_ids(conn, run)
+    changed: list[tuple[Details, Row, Any]] = []
+    for details in runs:
+        stored = known.get(details["run_id"])
+        if stored is not None and stored.as_of > origin.as_of:
+            continue
+        whole = "outputs" in details  # a run's start may be told without its outputs and versions
+        digest = snapshots.content_hash(details) if whole else None
+        news = stored is None or digest is None or digest != stored.content_hash
+        if news:
+            id_ = next(ids) if stored is None else stored.id
+            changed.append((details, {"id": id_, **_row(details, origin, digest)}, stored))
+        if cause is not None and whole and (cause != snapshots.SYNC or news):
+            snapshots.take(
+                conn, "run", details["run_id"], details,
+                time=origin.as_of, cause=cause, application_id=origin.application_id,
+            )  # fmt: skip
+    _write(conn, changed, origin, postings or Postings())
+    return [details["run_id"] for details, *_ in changed]
+
+
+def _known(conn: sa.Connection, run_ids: Collection[str]) -> dict[str, Any]:
+    r = run.c
+    columns = (r.id, r.run_id, r.as_of, r.content_hash, r.server, r.start_time, r.params, r.metrics, r.tags)
+    return {row.run_id: row for row in conn.execute(sa.select(*columns).where(r.run_id.in_(run_ids)))}
+
+
+def _write(conn: sa.Connection, changed: list[tuple[Details, Row, Any]], origin: Origin, postings: Postings) -> None:
+    _take_in_experiment_names(conn, [details for details, *_ in changed], origin.server)
+    alike: dict[frozenset[str], list[Row]] = {}
+    for _, row, _ in changed:
+        alike.setdefault(frozenset(row), []).append(row)
+    for rows in alike.values():
+        upsert(conn, run, rows, newer="as_of", key=("run_id",))
+    for details, _, stored in changed:
+        if stored is not None and stored.server != origin.server:
             _forget_experiment(conn, stored.server, details["experiment_id"])
-        link_by_tags(conn, run_id, details.get("tags") or {}, details.get("start_time") or as_of)
-    if cause is not None and whole and (cause != snapshots.SYNC or changed):
-        snapshots.take(conn, "run", run_id, details, time=as_of, cause=cause, application_id=application_id)
-    return changed
+    before = [posted(stored.id, stored._mapping) for *_, stored in changed if stored is not None]
+    postings.write(conn, [posted(row["id"], row) for _, row, _ in changed], before)
+    link_by_tags(conn, [(row["run_id"], row["tags"], row["start_time"] or origin.as_of) for _, row, _ in changed])
 
 
 def refresh_sums(conn: sa.Connection, run_ids: Collection[str]) -> None:
@@ -69,16 +118,13 @@ def take_in_experiment(conn: sa.Connection, details: Details, *, server: str) ->
     upsert(conn, experiment, [{"server": server, **details}])
 
 
-def _take_in_experiment_name(conn: sa.Connection, details: Details, server: str) -> None:
+def _take_in_experiment_names(conn: sa.Connection, runs: Collection[Details], server: str) -> None:
     """A run can come before its experiment was read: give it a row, but never write over a full one."""
-    key = sa.and_(experiment.c.server == server, experiment.c.experiment_id == details["experiment_id"])
-    if conn.scalar(sa.select(experiment.c.name).where(key)) is None:
-        name = details.get("experiment_name") or details["experiment_id"]
-        upsert(
-            conn,
-            experiment,
-            [{"server": server, "experiment_id": details["experiment_id"], "name": name}],
-        )
+    names = {each["experiment_id"]: each.get("experiment_name") or each["experiment_id"] for each in runs}
+    of_these = sa.and_(experiment.c.server == server, experiment.c.experiment_id.in_(names))
+    known = set(conn.scalars(sa.select(experiment.c.experiment_id).where(of_these)))
+    new = [{"server": server, "experiment_id": id_, "name": names[id_]} for id_ in sorted(names.keys() - known)]
+    upsert(conn, experiment, new)
 
 
 def _forget_experiment(conn: sa.Connection, server: str, experiment_id: str) -> None:
@@ -96,12 +142,12 @@ def _forget_experiment(conn: sa.Connection, server: str, experiment_id: str) -> 
     )
 
 
-def _row(details: Details, server: str, tracking_uri: str, as_of: int, digest: str | None) -> dict[str, Any]:
+def _row(details: Details, origin: Origin, digest: str | None) -> Row:
     tags = details.get("tags") or {}
     row = {
         "run_id": details["run_id"],
-        "server": server,
-        "tracking_uri": tracking_uri,
+        "server": origin.server,
+        "tracking_uri": origin.tracking_uri,
         "experiment_id": details["experiment_id"],
         "name": details.get("run_name"),
         "status": details.get("status"),
@@ -118,7 +164,7 @@ def _row(details: Details, server: str, tracking_uri: str, as_of: int, digest: s
         "params": details.get("params") or {},
         "metrics": details.get("metrics") or {},
         "tags": tags,
-        "as_of": as_of,
+        "as_of": origin.as_of,
         "content_hash": digest,
     }
     for name in ("outputs", "outputs_complete", "registered_versions"):

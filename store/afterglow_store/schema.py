@@ -207,7 +207,8 @@ experiment = Table(
 run = Table(
     "run",
     metadata,
-    Column("run_id", Text, primary_key=True),
+    Column("id", Id, primary_key=True, autoincrement=False),  # short, for the tables that search goes through
+    Column("run_id", Text, nullable=False, unique=True),
     Column("server", Text, nullable=False),
     Column("tracking_uri", Text),
     Column("experiment_id", Text, nullable=False),
@@ -236,11 +237,51 @@ run = Table(
     Column("jobs", Integer, nullable=False, server_default="0"),
     Column("failed_jobs", Integer, nullable=False, server_default="0"),
     *_used(),
-    Index(None, "start_time", "run_id"),
-    Index(None, "status", "start_time"),
-    Index(None, "server", "experiment_id", "start_time"),
+    # Lists go through these, newest first; the first alone tells how many there are of a status, user or experiment.
+    Index("ix_run_facets", "start_time", "effective_status", "user_name", "server", "experiment_id"),
+    Index(None, "effective_status", "start_time", "id"),
+    Index(None, "user_name", "start_time", "id"),
+    Index(None, "server", "experiment_id", "start_time", "id"),
+    Index(None, "app_id_tag", "start_time", "id"),
     Index(None, "parent_run_id"),
-    Index(None, "app_id_tag"),
+)
+
+# What search finds runs by: each param and tag that a run has, newest first, and each metric by its value.
+term = Table(
+    "term",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),  # param, tag
+    Column("key", Text, nullable=False),
+    Column("value", Text, nullable=False),  # cut, with a digest, where it is long
+    sa.UniqueConstraint("kind", "key", "value"),
+)
+
+run_term = Table(
+    "run_term",
+    metadata,
+    Column("term", Id, primary_key=True, autoincrement=False),
+    Column("start_time", Millis, primary_key=True, autoincrement=False),
+    Column("run", Id, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+metric_key = Table(
+    "metric_key",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("key", Text, nullable=False, unique=True),
+)
+
+run_metric = Table(
+    "run_metric",
+    metadata,
+    Column("run", Id, primary_key=True, autoincrement=False),
+    Column("key", Id, primary_key=True, autoincrement=False),
+    Column("value", sa.Double),  # the last one; NULL is NaN
+    Column("start_time", Millis, nullable=False),
+    Index(None, "key", "value", "start_time", "run"),
+    sqlite_with_rowid=False,
 )
 
 link = Table(

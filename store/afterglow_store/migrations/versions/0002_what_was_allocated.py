@@ -41,13 +41,3 @@ def upgrade() -> None:
     op.create_index(op.f("ix_job_start_time"), "job", ["start_time"])
     op.execute(ALLOCATED)
     op.execute(OVERHEAD)
-
-
-def downgrade() -> None:
-    """For the tests, which bring a store of the old schema up with its data. Nobody else goes back."""
-    op.drop_index(op.f("ix_job_start_time"), "job")
-    for name in ("allocated_core_ms", "overhead_core_ms"):
-        op.drop_column("application", name)
-    for table in ("application", "job", "stage", "run"):
-        for name in PEAKS:
-            op.drop_column(table, name)

@@ -1,0 +1,97 @@
+"""Stores that an older Afterglow has written, brought up to today's schema with what is in them."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+
+from afterglow_store import Query, Store, migrate, open_store, search_applications, search_runs
+from afterglow_store.engine import connect
+from afterglow_store.postings import Postings, posted
+from afterglow_store.schema import metric_key, run, run_metric, run_term, term
+
+START = 1_790_000_000_000
+
+
+@pytest.fixture
+def old(store_url: str) -> Iterator[Store]:
+    """A store of the first schema, with an application of two jobs, one of them for a run."""
+    store = connect(store_url)
+    with store.write() as conn:
+        command.upgrade(migrate._config(conn), "0001")
+        put(conn, "application", id=1, app_id="app-1", attempt="", start_time=START, driver_host="h", name="train",
+            status="ENDED", spark_end_time=START + 10_000, core_ms=9_000)  # fmt: skip
+        put(conn, "executor", application_id=1, executor_id="1", cores=4, added_time=START)
+        put(conn, "executor", application_id=1, executor_id="2", cores=4, added_time=START, removed_time=START + 5_000)
+        put(conn, "job", application_id=1, job_id=0, status="SUCCEEDED", start_time=START, core_ms=2_000)
+        put(conn, "job", application_id=1, job_id=1, status="SUCCEEDED", start_time=START, core_ms=7_000, run_id="a")
+        for run_id in ("b", "a"):
+            put(conn, "run", run_id=run_id, server="s", experiment_id="1", name=run_id, status="FINISHED",
+                effective_status="FINISHED", start_time=START, as_of=START, core_ms=7_000,
+                params=json.dumps({"depth": "5", "long": "x" * 300}), tags=json.dumps({"team": run_id}),
+                metrics=json.dumps({"rmse": 0.5, "loss": "NaN", "gain": "Infinity"}))  # fmt: skip
+    yield store
+    store.close()
+
+
+def put(conn: sa.Connection, table: str, **values: Any) -> None:
+    columns, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
+    conn.execute(sa.text(f"INSERT INTO {table} ({columns}) VALUES ({marks})"), values)
+
+
+def test_of_the_first_schema_comes_up_with_what_was_allocated_and_what_no_run_used(old: Store, store_url: str) -> None:
+    store = open_store(store_url)
+    with store.read() as conn:
+        [app] = search_applications(conn, Query()).rows
+    store.close()
+    assert app["allocated_core_seconds"] == 4 * 10 + 4 * 5
+    assert app["overhead_core_seconds"] == 2
+    assert app["idle_share"] == pytest.approx(1 - 9 / 60)
+
+
+def test_of_the_first_schema_comes_up_with_all_its_runs_and_what_they_are_found_by(old: Store, store_url: str) -> None:
+    store = open_store(store_url)
+    with store.read() as conn:
+        rows = search_runs(conn, Query()).rows
+        assert {row["run_id"]: (row["params"]["depth"], row["core_seconds"]) for row in rows} == {
+            "a": ("5", 7), "b": ("5", 7),
+        }  # fmt: skip
+        found = found_by(conn)
+    with store.write() as conn:  # what the migration wrote is what the code of today would write
+        for table in (run_term, run_metric, term, metric_key):
+            conn.execute(sa.delete(table))
+        Postings().write(conn, [posted(row.id, dict(row._mapping)) for row in conn.execute(sa.select(run))])
+        assert found_by(conn) == found
+    assert len(found[0]) == 6
+    assert len(found[1]) == 6
+    store.close()
+
+
+def found_by(conn: sa.Connection) -> tuple[list[Any], list[Any]]:
+    terms = sa.select(run.c.run_id, term.c.kind, term.c.key, term.c.value, run_term.c.start_time).where(
+        term.c.id == run_term.c.term, run.c.id == run_term.c.run
+    )
+    metrics = sa.select(run.c.run_id, metric_key.c.key, run_metric.c.value, run_metric.c.start_time).where(
+        metric_key.c.id == run_metric.c.key, run.c.id == run_metric.c.run
+    )
+    return sorted(map(tuple, conn.execute(terms)), key=str), sorted(map(tuple, conn.execute(metrics)), key=str)
+
+
+def test_that_is_killed_midway_leaves_the_old_schema_with_all_its_rows(
+    old: Store, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr("alembic.operations.Operations.create_index", killed, raising=True)
+    with pytest.raises(Killed):
+        open_store(store_url)
+    with old.read() as conn:
+        assert migrate.revision(conn) == "0001"
+        assert conn.scalar(sa.text("SELECT count(*) FROM run WHERE run_id IN ('a', 'b')")) == 2

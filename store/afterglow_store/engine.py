@@ -124,18 +124,21 @@ def upsert(
     conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes, where=where), rows)
 
 
-def insert_rows(conn: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert many plain rows, one value for each column of `table`, the fastest way that the database has."""
+def insert_rows(
+    conn: sa.Connection, table: sa.Table, rows: Sequence[Sequence[Any]], columns: Sequence[str] = ()
+) -> None:
+    """Insert many rows of plain values, one for each column of `table` or of `columns`, the fastest way there is."""
     if not rows:
         return
-    columns = ", ".join(f'"{column.name}"' for column in table.columns)
+    names = list(columns) or table.columns.keys()
+    listed = ", ".join(f'"{name}"' for name in names)
     if conn.dialect.name == "postgresql":
-        with conn.connection.cursor().copy(f"COPY {table.name} ({columns}) FROM STDIN") as copy:
+        with conn.connection.cursor().copy(f"COPY {table.name} ({listed}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
     else:
-        marks = ", ".join("?" * len(table.columns))
-        conn.exec_driver_sql(f"INSERT INTO {table.name} ({columns}) VALUES ({marks})", rows)  # noqa: S608 - our own names
+        marks = ", ".join("?" * len(names))
+        conn.exec_driver_sql(f"INSERT INTO {table.name} ({listed}) VALUES ({marks})", [tuple(row) for row in rows])  # noqa: S608 - our own names
 
 
 def delete_rows(conn: sa.Connection, table: sa.Table, keys: Sequence[tuple[Any, ...]]) -> None:

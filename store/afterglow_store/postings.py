@@ -22,8 +22,14 @@ PARAM, TAG = "param", "tag"
 LONGEST = 200  # characters of a value that are kept as they are
 _CHUNK = 300  # terms in one statement, three bound values each
 
-# Tags that the run's row has a column of its own for, and that differ from run to run.
-ELSEWHERE = frozenset({"mlflow.runName", "mlflow.parentRunId", "spark.app.id", "spark.app.startTime"})
+# Tags that every run has and whose values the run's or its application's row has, too: looked for there.
+ELSEWHERE = frozenset(
+    {
+        "mlflow.runName", "mlflow.parentRunId", "mlflow.user", "mlflow.source.name", "mlflow.source.type",
+        "spark.app.id", "spark.app.name", "spark.app.startTime", "spark.app.attempt.id", "spark.master", "spark.user",
+        "spark.driver.host",
+    }
+)  # fmt: skip
 
 Term = tuple[str, str, str]  # kind, key, value
 _RunKey = tuple[int, str]  # a run's id and a metric's key …
@@ -37,19 +43,19 @@ class Posted:
 
     id: int
     start_time: int
-    terms: frozenset[Term]
+    terms: Sequence[Term]
     metrics: Mapping[str, float | None]
 
 
 def posted(id_: int, row: Mapping[str, Any]) -> Posted:
     """What a row of the run table, or one that is about to become one, is found by."""
-    terms = [*_terms(PARAM, row["params"]), *_terms(TAG, row["tags"])]
+    terms = _terms(PARAM, row["params"]) + _terms(TAG, row["tags"])
     metrics = {key: as_number(value) for key, value in (row["metrics"] or {}).items()}
-    return Posted(id_, row["start_time"] or 0, frozenset(terms), metrics)
+    return Posted(id_, row["start_time"] or 0, terms, metrics)
 
 
-def _terms(kind: str, values: Mapping[str, str] | None) -> Iterator[Term]:
-    return ((kind, key, indexed(value)) for key, value in (values or {}).items() if key not in ELSEWHERE)
+def _terms(kind: str, values: Mapping[str, str] | None) -> list[Term]:
+    return [(kind, key, indexed(value)) for key, value in (values or {}).items() if key not in ELSEWHERE]
 
 
 def indexed(value: str) -> str:
@@ -76,27 +82,26 @@ class Postings:
         self._terms: dict[Term, int] = {}
         self._keys: dict[str, int] = {}
 
-    def write(self, conn: sa.Connection, new: Iterable[Posted], old: Iterable[Posted] = ()) -> None:
+    def write(self, conn: sa.Connection, new: Sequence[Posted], old: Sequence[Posted] = ()) -> None:
         """Put in what `new` has and `old`, the same runs as they were before, had not; take out what is gone."""
-        before, after = {each.id: each for each in old}, {each.id: each for each in new}
-        for id_, was in before.items():  # where a start has moved, all postings move with it
-            if id_ not in after or after[id_].start_time != was.start_time:
-                self._replace(conn, [], [was])
-        same = {id_: was for id_, was in before.items() if id_ in after and after[id_].start_time == was.start_time}
-        self._replace(conn, list(after.values()), list(same.values()))
+        if not old:
+            self._put(conn, new)
+            return
+        before, after = _terms_of(old), _terms_of(new)
+        self._put_terms(conn, list(after - before))
+        gone = before - after
+        ids = self._ids_of_terms(conn, {which for which, *_ in gone})
+        delete_rows(conn, run_term, [(ids[which], *rest) for which, *rest in gone])
+        self._replace_metrics(conn, _metrics_of(new), _metrics_of(old))
 
-    def _replace(self, conn: sa.Connection, new: list[Posted], old: list[Posted]) -> None:
-        before, after = (
-            {(which, each.start_time, each.id) for each in some for which in each.terms} for some in (old, new)
-        )
-        ids = self._ids_of_terms(conn, {which for which, *_ in before ^ after})
-        delete_rows(conn, run_term, [(ids[which], *rest) for which, *rest in before - after])
+    def _put(self, conn: sa.Connection, new: Sequence[Posted]) -> None:
+        self._put_terms(conn, [(which, each.start_time, each.id) for each in new for which in each.terms])
+        self._replace_metrics(conn, _metrics_of(new), {})
+
+    def _put_terms(self, conn: sa.Connection, rows: Sequence[tuple[Term, int, int]]) -> None:
+        ids = self._ids_of_terms(conn, {which for which, *_ in rows})
         # In the order of the index: what lies together is written together.
-        insert_rows(conn, run_term, sorted((ids[which], *rest) for which, *rest in after - before))
-        self._replace_metrics(conn, *(
-            {(each.id, key): (value, each.start_time) for each in some for key, value in each.metrics.items()}
-            for some in (new, old)
-        ))  # fmt: skip
+        insert_rows(conn, run_term, sorted([(ids[which], start, run_id) for which, start, run_id in rows]))
 
     def _replace_metrics(
         self, conn: sa.Connection, after: Mapping[_RunKey, _Value], before: Mapping[_RunKey, _Value]
@@ -128,6 +133,14 @@ class Postings:
         insert_rows(conn, metric_key, [(id_, key) for key, id_ in new.items()])
         self._keys |= new
         return self._keys
+
+
+def _terms_of(runs: Iterable[Posted]) -> set[tuple[Term, int, int]]:
+    return {(which, each.start_time, each.id) for each in runs for which in each.terms}
+
+
+def _metrics_of(runs: Iterable[Posted]) -> dict[_RunKey, _Value]:
+    return {(each.id, key): (value, each.start_time) for each in runs for key, value in each.metrics.items()}
 
 
 def next_ids(conn: sa.Connection, table: sa.Table) -> Iterator[int]:

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from afterglow_store import figures, snapshots
 from afterglow_store.applications import refresh_counts
-from afterglow_store.engine import upsert
+from afterglow_store.engine import insert_rows, upsert
 from afterglow_store.links import APP_ID_TAG, APP_START_TAG, applications_of, link_by_tags
 from afterglow_store.postings import Postings, next_ids, posted
-from afterglow_store.schema import experiment, run, tracking_server
+from afterglow_store.schema import Json, as_json, experiment, run, tracking_server
 from afterglow_store.status import decide_runs
 
 Details = dict[str, Any]  # the `Run` object of docs/journal.md
@@ -92,11 +92,9 @@ def _known(conn: sa.Connection, run_ids: Collection[str]) -> dict[str, Any]:
 
 def _write(conn: sa.Connection, changed: list[tuple[Details, Row, Any]], origin: Origin, postings: Postings) -> None:
     _take_in_experiment_names(conn, [details for details, *_ in changed], origin.server)
-    alike: dict[frozenset[str], list[Row]] = {}
-    for _, row, _ in changed:
-        alike.setdefault(frozenset(row), []).append(row)
-    for rows in alike.values():
-        upsert(conn, run, rows, newer="as_of", key=("run_id",))
+    _insert(conn, [row for _, row, stored in changed if stored is None])
+    for row in (row for _, row, stored in changed if stored is not None):
+        upsert(conn, run, [row], newer="as_of", key=("run_id",))
     for details, _, stored in changed:
         if stored is not None and stored.server != origin.server:
             _forget_experiment(conn, stored.server, details["experiment_id"])
@@ -116,6 +114,18 @@ def refresh_sums(conn: sa.Connection, run_ids: Collection[str]) -> None:
 def take_in_experiment(conn: sa.Connection, details: Details, *, server: str) -> None:
     """Details: experiment_id, name, lifecycle_stage, artifact_location, created_time, updated_time (ms), tags."""
     upsert(conn, experiment, [{"server": server, **details}])
+
+
+_JSON = frozenset(column.name for column in run.columns if isinstance(column.type, Json))
+
+
+def _insert(conn: sa.Connection, rows: list[Row]) -> None:
+    alike: dict[tuple[str, ...], list[list[Any]]] = {}
+    for row in rows:
+        values = [as_json(value) if name in _JSON else value for name, value in row.items()]
+        alike.setdefault(tuple(row), []).append(values)
+    for columns, group in alike.items():
+        insert_rows(conn, run, group, columns)
 
 
 def _take_in_experiment_names(conn: sa.Connection, runs: Collection[Details], server: str) -> None:

@@ -33,7 +33,13 @@ INDEXES = {
     "ix_run_app_id_tag_start_time_id": ["app_id_tag", "start_time", "id"],
     "ix_run_parent_run_id": ["parent_run_id"],
 }
-ELSEWHERE = frozenset({"mlflow.runName", "mlflow.parentRunId", "spark.app.id", "spark.app.startTime"})
+ELSEWHERE = frozenset(
+    {
+        "mlflow.runName", "mlflow.parentRunId", "mlflow.user", "mlflow.source.name", "mlflow.source.type",
+        "spark.app.id", "spark.app.name", "spark.app.startTime", "spark.app.attempt.id", "spark.master", "spark.user",
+        "spark.driver.host",
+    }
+)  # fmt: skip
 LONGEST = 200
 
 

@@ -10,8 +10,8 @@ from alembic import command
 
 from afterglow_store import Query, Store, migrate, open_store, search_applications, search_runs
 from afterglow_store.engine import connect
-from afterglow_store.postings import Postings, posted
-from afterglow_store.schema import metric_key, run, run_metric, run_term, term
+from afterglow_store.postings import posted, write
+from afterglow_store.schema import run, run_metric, run_term
 
 START = 1_790_000_000_000
 
@@ -61,9 +61,9 @@ def test_of_the_first_schema_comes_up_with_all_its_runs_and_what_they_are_found_
         }  # fmt: skip
         found = found_by(conn)
     with store.write() as conn:  # what the migration wrote is what the code of today would write
-        for table in (run_term, run_metric, term, metric_key):
+        for table in (run_term, run_metric):
             conn.execute(sa.delete(table))
-        Postings().write(conn, [posted(row.id, dict(row._mapping)) for row in conn.execute(sa.select(run))])
+        write(conn, [posted(row.id, dict(row._mapping)) for row in conn.execute(sa.select(run))])
         assert found_by(conn) == found
     assert len(found[0]) == 6
     assert len(found[1]) == 6
@@ -71,12 +71,8 @@ def test_of_the_first_schema_comes_up_with_all_its_runs_and_what_they_are_found_
 
 
 def found_by(conn: sa.Connection) -> tuple[list[Any], list[Any]]:
-    terms = sa.select(run.c.run_id, term.c.kind, term.c.key, term.c.value, run_term.c.start_time).where(
-        term.c.id == run_term.c.term, run.c.id == run_term.c.run
-    )
-    metrics = sa.select(run.c.run_id, metric_key.c.key, run_metric.c.value, run_metric.c.start_time).where(
-        metric_key.c.id == run_metric.c.key, run.c.id == run_metric.c.run
-    )
+    terms = sa.select(run.c.run_id, run_term).where(run.c.id == run_term.c.run)
+    metrics = sa.select(run.c.run_id, run_metric).where(run.c.id == run_metric.c.run)
     return sorted(map(tuple, conn.execute(terms)), key=str), sorted(map(tuple, conn.execute(metrics)), key=str)
 
 

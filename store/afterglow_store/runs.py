@@ -8,11 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from afterglow_store import figures, snapshots
+from afterglow_store import figures, postings, snapshots
 from afterglow_store.applications import refresh_counts
 from afterglow_store.engine import insert_rows, upsert
 from afterglow_store.links import APP_ID_TAG, APP_START_TAG, applications_of, link_by_tags
-from afterglow_store.postings import Postings, next_ids, posted
 from afterglow_store.schema import Json, as_json, experiment, run, tracking_server
 from afterglow_store.status import decide_runs
 
@@ -54,7 +53,6 @@ def take_in_runs(
     origin: Origin,
     *,
     cause: str | None = None,
-    postings: Postings | None = None,
 ) -> list[str]:
     """Bring the rows of different runs up to what MLflow said. The ids of those that changed; older news is left out.
 
@@ -63,7 +61,7 @@ def take_in_runs(
     `cause` takes snapshots: always for `run end`, and for `sync` only of details that have changed.
     """
     known = _known(conn, [each["run_id"] for each in runs])
-    ids = next_ids(conn, run)
+    ids = postings.next_ids(conn, run)
     changed: list[tuple[Details, Row, Any]] = []
     for details in runs:
         stored = known.get(details["run_id"])
@@ -80,7 +78,7 @@ def take_in_runs(
                 conn, "run", details["run_id"], details,
                 time=origin.as_of, cause=cause, application_id=origin.application_id,
             )  # fmt: skip
-    _write(conn, changed, origin, postings or Postings())
+    _write(conn, changed, origin)
     return [details["run_id"] for details, *_ in changed]
 
 
@@ -90,7 +88,7 @@ def _known(conn: sa.Connection, run_ids: Collection[str]) -> dict[str, Any]:
     return {row.run_id: row for row in conn.execute(sa.select(*columns).where(r.run_id.in_(run_ids)))}
 
 
-def _write(conn: sa.Connection, changed: list[tuple[Details, Row, Any]], origin: Origin, postings: Postings) -> None:
+def _write(conn: sa.Connection, changed: list[tuple[Details, Row, Any]], origin: Origin) -> None:
     _take_in_experiment_names(conn, [details for details, *_ in changed], origin.server)
     _insert(conn, [row for _, row, stored in changed if stored is None])
     for row in (row for _, row, stored in changed if stored is not None):
@@ -98,8 +96,8 @@ def _write(conn: sa.Connection, changed: list[tuple[Details, Row, Any]], origin:
     for details, _, stored in changed:
         if stored is not None and stored.server != origin.server:
             _forget_experiment(conn, stored.server, details["experiment_id"])
-    before = [posted(stored.id, stored._mapping) for *_, stored in changed if stored is not None]
-    postings.write(conn, [posted(row["id"], row) for _, row, _ in changed], before)
+    before = [postings.posted(stored.id, stored._mapping) for *_, stored in changed if stored is not None]
+    postings.write(conn, [postings.posted(row["id"], row) for _, row, _ in changed], before)
     link_by_tags(conn, [(row["run_id"], row["tags"], row["start_time"] or origin.as_of) for _, row, _ in changed])
 
 

@@ -250,17 +250,8 @@ run = Table(
     Index(None, "parent_run_id"),
 )
 
-# What search finds runs by: each param and tag that a run has, newest first, and each metric by its value.
-term = Table(
-    "term",
-    metadata,
-    Column("id", Id, primary_key=True, autoincrement=False),
-    Column("kind", Text, nullable=False),  # param, tag
-    Column("key", Text, nullable=False),
-    Column("value", Text, nullable=False),  # cut, with a digest, where it is long
-    sa.UniqueConstraint("kind", "key", "value"),
-)
-
+# What search finds runs by: each param and tag that a run has, newest first, and each metric by its value. `term` and
+# `key` are the numbers that postings.number_of gives.
 run_term = Table(
     "run_term",
     metadata,
@@ -268,13 +259,6 @@ run_term = Table(
     Column("start_time", Millis, primary_key=True, autoincrement=False),
     Column("run", Id, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
-)
-
-metric_key = Table(
-    "metric_key",
-    metadata,
-    Column("id", Id, primary_key=True, autoincrement=False),
-    Column("key", Text, nullable=False, unique=True),
 )
 
 run_metric = Table(

@@ -40,23 +40,21 @@ ELSEWHERE = frozenset(
         "spark.driver.host",
     }
 )  # fmt: skip
-LONGEST = 200
 
 
 def upgrade() -> None:
     _give_runs_ids()
-    term, run_term, metric_key, run_metric = _make_tables()
+    run_term, run_metric = _make_tables()
     conn = op.get_bind()
-    terms: dict[tuple[str, str, str], int] = {}
-    keys: dict[str, int] = {}
     for rows in _rows(conn):
-        found = [(which, row.start_time or 0, row.id) for row in rows for which in _terms_of(row)]
-        _insert(conn, term, _new(terms, (which for which, *_ in found)), ("kind", "key", "value"))
-        _put(conn, run_term, ("term", "start_time", "run"), [(terms[which], *rest) for which, *rest in found])
-        metrics = [(row, key, value) for row in rows for key, value in (orjson.loads(row.metrics or "{}")).items()]
-        _insert(conn, metric_key, _new(keys, (key for _, key, _ in metrics)), ("key",))
-        values = [(row.id, keys[key], _number(value), row.start_time or 0) for row, key, value in metrics]
-        _put(conn, run_metric, ("run", "key", "value", "start_time"), values)
+        terms = [(term, row.start_time or 0, row.id) for row in rows for term in set(_terms_of(row))]
+        _put(conn, run_term, ("term", "start_time", "run"), terms)
+        metrics = [
+            (row.id, _number_of("metric", key), _comparable(value), row.start_time or 0)
+            for row in rows
+            for key, value in orjson.loads(row.metrics or "{}").items()
+        ]
+        _put(conn, run_metric, ("run", "key", "value", "start_time"), metrics)
 
 
 def _give_runs_ids() -> None:
@@ -83,16 +81,7 @@ def _give_runs_ids() -> None:
         op.create_index(name, "run", of)
 
 
-def _make_tables() -> tuple[sa.Table, sa.Table, sa.Table, sa.Table]:
-    term = op.create_table(
-        "term",
-        sa.Column("id", ID, autoincrement=False, nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_term"),
-        sa.UniqueConstraint("kind", "key", "value", name="uq_term_kind_key_value"),
-    )
+def _make_tables() -> tuple[sa.Table, sa.Table]:
     run_term = op.create_table(
         "run_term",
         sa.Column("term", ID, autoincrement=False, nullable=False),
@@ -100,13 +89,6 @@ def _make_tables() -> tuple[sa.Table, sa.Table, sa.Table, sa.Table]:
         sa.Column("run", ID, autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("term", "start_time", "run", name="pk_run_term"),
         sqlite_with_rowid=False,
-    )
-    metric_key = op.create_table(
-        "metric_key",
-        sa.Column("id", ID, autoincrement=False, nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_metric_key"),
-        sa.UniqueConstraint("key", name="uq_metric_key_key"),
     )
     run_metric = op.create_table(
         "run_metric",
@@ -118,7 +100,7 @@ def _make_tables() -> tuple[sa.Table, sa.Table, sa.Table, sa.Table]:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_run_metric_key_value_start_time_run", "run_metric", ["key", "value", "start_time", "run"])
-    return term, run_term, metric_key, run_metric
+    return run_term, run_metric
 
 
 def _rows(conn: sa.Connection) -> Iterator[list[Any]]:
@@ -134,35 +116,21 @@ def _rows(conn: sa.Connection) -> Iterator[list[Any]]:
         last = rows[-1].id
 
 
-def _terms_of(row: Any) -> Iterator[tuple[str, str, str]]:
+def _terms_of(row: Any) -> Iterator[int]:
     for kind, text in (("param", row.params), ("tag", row.tags)):
         for key, value in orjson.loads(text or "{}").items():
-            if key not in ELSEWHERE:
-                yield kind, key, _indexed(value)
+            if kind == "param" or key not in ELSEWHERE:
+                yield _number_of(kind, key, value)
 
 
-def _indexed(value: str) -> str:
-    if len(value) <= LONGEST:
-        return value
-    return value[: LONGEST - 64] + hashlib.sha256(value.encode()).hexdigest()
+def _number_of(kind: str, key: str, value: str = "") -> int:
+    digest = hashlib.blake2b(f"{kind}\0{key}\0{value}".encode(errors="surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
 
 
-def _number(value: Any) -> float | None:
+def _comparable(value: Any) -> float | None:
     number = float(value)
     return None if math.isnan(number) else number
-
-
-def _new(known: dict[Any, int], seen: Iterator[Any]) -> dict[Any, int]:
-    """Gives ids to what is not known yet."""
-    new: dict[Any, int] = {}
-    for each in seen:
-        if each not in known:
-            known[each] = new[each] = len(known) + 1
-    return new
-
-
-def _insert(conn: sa.Connection, table: sa.Table, new: dict[Any, int], columns: tuple[str, ...]) -> None:
-    _put(conn, table, ("id", *columns), [(id_, *(key if len(columns) > 1 else (key,))) for key, id_ in new.items()])
 
 
 def _put(conn: sa.Connection, table: sa.Table, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:

@@ -27,10 +27,13 @@ Row = dict[str, Any]
 FRESH_SECONDS = 0.5
 reading = st.cache_data(ttl=FRESH_SECONDS, max_entries=200, show_spinner=False)
 
+# What a list can be sorted by: the column's name in an address, and the field that search knows it by.
 SORTS = {
-    "applications": ("start_time", "name", "status", "user_name", "runs", "jobs", "core_ms"),
-    "runs": ("start_time", "name", "status", "user_name", "source_name", "core_ms"),
-}
+    "applications": {name: name for name in ("start_time", "name", "status", "runs", "jobs")}
+    | {"user_name": "user", "core_ms": "core_seconds"},
+    "runs": {"start_time": "start_time", "name": "run_name", "status": "effective_status", "user_name": "user",
+             "source_name": "source", "core_ms": "spark.core_seconds"},
+}  # fmt: skip
 
 
 @st.cache_resource(show_spinner=False)
@@ -146,14 +149,13 @@ def snapshot(snapshot_id: int) -> Row:
 
 
 def _query(view: View, what: str, **which: Any) -> Query:
-    sorts = SORTS.get(what, ())
+    field = SORTS.get(what, {}).get(view.order_by, "start_time")
     return Query(
         window=view.span(now=now_ms()),
         statuses=view.statuses,
         text=view.text,
         limit=PAGE_ROWS,
         offset=(view.page - 1) * PAGE_ROWS,
-        order_by=view.order_by if view.order_by in sorts else "start_time",
-        descending=view.descending,
+        order_by=f"{field} {'DESC' if view.descending else 'ASC'}",
         **which,
     )

@@ -17,6 +17,7 @@ from afterglow_store.errors import StoreUnreachable
 
 BUSY_TIMEOUT_MS = 30_000  # a writer waits this long for another one before it fails
 WRITES = "afterglow_writes"  # execution option: this transaction is going to write
+STATEMENTS = 200  # that are kept compiled: with what people type as filters there is no end of different ones
 _WRITER = 0x4146_5447  # PostgreSQL's advisory lock that a writer holds until it commits
 
 
@@ -72,10 +73,10 @@ def connect(url: str) -> Store:
 
 def _engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
+        return sa.create_engine(url, pool_pre_ping=True, query_cache_size=STATEMENTS)
     if url.database:
         Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(url, query_cache_size=STATEMENTS)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -87,6 +88,7 @@ def _prepare_sqlite(dbapi: sqlite3.Connection, _record: object) -> None:
     dbapi.execute("PRAGMA journal_mode=WAL")
     dbapi.execute("PRAGMA synchronous=NORMAL")
     dbapi.execute("PRAGMA cache_size=-65536")  # KiB
+    dbapi.execute("PRAGMA case_sensitive_like=ON")  # as PostgreSQL's LIKE is, and MLflow's
 
 
 def _begin_sqlite(conn: sa.Connection) -> None:

@@ -25,6 +25,14 @@ class BadWindow(StoreError, ValueError):
     pass
 
 
+class BadPage(StoreError, ValueError):
+    """`Query.after` is not what an earlier page of the same query gave as its `next`."""
+
+
+class TooSlow(StoreError, TimeoutError):
+    pass
+
+
 class NotFound(StoreError, LookupError):
     pass
 

@@ -14,12 +14,14 @@ from afterglow_store.schema import (
     executor,
     experiment,
     job,
+    link,
     run,
     source,
     sql_execution,
     stage,
 )
-from afterglow_store.search import Query, Row, search_applications, search_experiments, search_runs
+from afterglow_store.search import Query, Row, search_applications, search_experiments
+from afterglow_store.search.runs import rows_of
 
 ITEMS_LIMIT = 5_000  # runs of one application on one page
 
@@ -59,10 +61,7 @@ def application_by_app_id(conn: sa.Connection, app_id: str) -> Row:
 def items_of(conn: sa.Connection, application_id: int) -> list[Row]:
     """The experiments that an application wrote to, each with its `items`: the application's runs in it, parents with
     their `children`, oldest first, every one as search_runs gives it."""
-    runs = search_runs(
-        conn,
-        Query(application_id=application_id, limit=ITEMS_LIMIT, descending=False),
-    ).rows
+    runs = _runs(conn, run.c.run_id.in_(sa.select(link.c.run_id).where(link.c.application_id == application_id)))
     experiments = search_experiments(conn, Query(application_id=application_id, limit=ITEMS_LIMIT)).rows
     roots = tree(runs)
     for each in experiments:
@@ -154,7 +153,8 @@ def run_by_id(conn: sa.Connection, run_id: str) -> Row:
 
 
 def _runs(conn: sa.Connection, which: sa.ColumnElement[bool]) -> list[Row]:
-    return search_runs(conn, Query(limit=ITEMS_LIMIT, descending=False), which).rows
+    ids = sa.select(run.c.id).where(which).order_by(run.c.start_time, run.c.id).limit(ITEMS_LIMIT)
+    return rows_of(conn, list(conn.scalars(ids)))
 
 
 def run_details(conn: sa.Connection, run_id: str) -> Row | None:

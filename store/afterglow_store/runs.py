@@ -12,7 +12,7 @@ from afterglow_store import figures, postings, snapshots
 from afterglow_store.applications import refresh_counts
 from afterglow_store.engine import insert_rows, upsert
 from afterglow_store.links import APP_ID_TAG, APP_START_TAG, applications_of, link_by_tags
-from afterglow_store.schema import Json, as_json, experiment, run, tracking_server
+from afterglow_store.schema import Json, as_json, experiment, registered_version, run, tracking_server
 from afterglow_store.status import decide_runs
 
 Details = dict[str, Any]  # the `Run` object of docs/journal.md
@@ -96,6 +96,9 @@ def _write(conn: sa.Connection, changed: list[tuple[Details, Row, Any]], origin:
     for details, _, stored in changed:
         if stored is not None and stored.server != origin.server:
             _forget_experiment(conn, stored.server, details["experiment_id"])
+    _write_versions(
+        conn, [(row["id"], row["registered_versions"]) for _, row, _ in changed if "registered_versions" in row]
+    )
     before = [postings.posted(stored.id, stored._mapping) for *_, stored in changed if stored is not None]
     postings.write(conn, [postings.posted(row["id"], row) for _, row, _ in changed], before)
     link_by_tags(conn, [(row["run_id"], row["tags"], row["start_time"] or origin.as_of) for _, row, _ in changed])
@@ -112,6 +115,14 @@ def refresh_sums(conn: sa.Connection, run_ids: Collection[str]) -> None:
 def take_in_experiment(conn: sa.Connection, details: Details, *, server: str) -> None:
     """Details: experiment_id, name, lifecycle_stage, artifact_location, created_time, updated_time (ms), tags."""
     upsert(conn, experiment, [{"server": server, **details}])
+
+
+def _write_versions(conn: sa.Connection, of_runs: list[tuple[int, list[dict[str, Any]] | None]]) -> None:
+    if not of_runs:
+        return
+    conn.execute(sa.delete(registered_version).where(registered_version.c.run.in_([id_ for id_, _ in of_runs])))
+    rows = [(id_, each["name"], int(each["version"])) for id_, versions in of_runs for each in versions or ()]
+    insert_rows(conn, registered_version, rows)
 
 
 _JSON = frozenset(column.name for column in run.columns if isinstance(column.type, Json))
@@ -159,7 +170,7 @@ def _row(details: Details, origin: Origin, digest: str | None) -> Row:
         "experiment_id": details["experiment_id"],
         "name": details.get("run_name"),
         "status": details.get("status"),
-        "start_time": details.get("start_time"),
+        "start_time": details.get("start_time") or 0,
         "end_time": details.get("end_time"),
         "user_name": details.get("user"),
         "source_name": details.get("source_name"),

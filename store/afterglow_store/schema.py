@@ -220,7 +220,7 @@ run = Table(
     Column("status", Text),
     Column("effective_status", Text),
     Column("status_reason", Text),
-    Column("start_time", Millis),
+    Column("start_time", Millis, nullable=False, server_default="0"),
     Column("end_time", Millis),
     Column("user_name", Text),
     Column("source_name", Text),
@@ -270,6 +270,16 @@ run_metric = Table(
     Column("start_time", Millis, nullable=False),
     Index(None, "key", "value", "start_time", "run"),
     sqlite_with_rowid=False,
+)
+
+# The versions of registered models that were made of a run.
+registered_version = Table(
+    "registered_version",
+    metadata,
+    Column("run", Id, primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Index(None, "name", "version"),
 )
 
 link = Table(

@@ -57,7 +57,7 @@ class Progress:
     def show(self) -> None:
         self._tail.poll(now_ms())
         with self._store.read() as conn:
-            runs = search_runs(conn, Query(window=Window(since=self._began), descending=False)).rows
+            runs = search_runs(conn, Query(window=Window(since=self._began), order_by="start_time", count=False)).rows
         for run in runs:
             if run["status"] in OVER and run["run_id"] not in self._told:
                 self._told.add(run["run_id"])

@@ -44,7 +44,7 @@ ELSEWHERE = frozenset(
 
 def upgrade() -> None:
     _give_runs_ids()
-    run_term, run_metric = _make_tables()
+    run_term, run_metric, registered_version = _make_tables()
     conn = op.get_bind()
     for rows in _rows(conn):
         terms = [(term, row.start_time or 0, row.id) for row in rows for term in set(_terms_of(row))]
@@ -55,6 +55,12 @@ def upgrade() -> None:
             for key, value in orjson.loads(row.metrics or "{}").items()
         ]
         _put(conn, run_metric, ("run", "key", "value", "start_time"), metrics)
+        versions = [
+            (row.id, each["name"], int(each["version"]))
+            for row in rows
+            for each in orjson.loads(row.registered_versions or "[]")
+        ]
+        _put(conn, registered_version, ("run", "name", "version"), versions)
 
 
 def _give_runs_ids() -> None:
@@ -66,7 +72,12 @@ def _give_runs_ids() -> None:
     if conn.dialect.name == "postgresql":
         op.execute("ALTER TABLE run_old RENAME CONSTRAINT pk_run TO pk_run_old")
     old = sa.Table("run_old", sa.MetaData(), autoload_with=conn)
-    columns = [sa.Column(c.name, c.type, nullable=c.nullable, server_default=c.server_default) for c in old.columns]
+    columns = [
+        sa.Column(c.name, c.type, nullable=False, server_default="0")
+        if c.name == "start_time"
+        else sa.Column(c.name, c.type, nullable=c.nullable, server_default=c.server_default)
+        for c in old.columns
+    ]
     new = op.create_table(
         "run",
         sa.Column("id", ID, autoincrement=False, nullable=False),
@@ -75,13 +86,14 @@ def _give_runs_ids() -> None:
         sa.UniqueConstraint("run_id", name="uq_run_run_id"),
     )
     number = sa.func.row_number().over(order_by=[old.c.start_time, old.c.run_id])
-    conn.execute(sa.insert(new).from_select(["id", *old.columns.keys()], sa.select(number, *old.columns)))
+    values = [sa.func.coalesce(c, 0) if c.name == "start_time" else c for c in old.columns]
+    conn.execute(sa.insert(new).from_select(["id", *old.columns.keys()], sa.select(number, *values)))
     op.drop_table("run_old")
     for name, of in INDEXES.items():
         op.create_index(name, "run", of)
 
 
-def _make_tables() -> tuple[sa.Table, sa.Table]:
+def _make_tables() -> tuple[sa.Table, sa.Table, sa.Table]:
     run_term = op.create_table(
         "run_term",
         sa.Column("term", ID, autoincrement=False, nullable=False),
@@ -100,14 +112,22 @@ def _make_tables() -> tuple[sa.Table, sa.Table]:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_run_metric_key_value_start_time_run", "run_metric", ["key", "value", "start_time", "run"])
-    return run_term, run_metric
+    registered_version = op.create_table(
+        "registered_version",
+        sa.Column("run", ID, autoincrement=False, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("run", "name", "version", name="pk_registered_version"),
+    )
+    op.create_index("ix_registered_version_name_version", "registered_version", ["name", "version"])
+    return run_term, run_metric, registered_version
 
 
 def _rows(conn: sa.Connection) -> Iterator[list[Any]]:
     last = 0
     while True:
         asked = sa.text(
-            "SELECT id, start_time, params, metrics, tags FROM run WHERE id > :last ORDER BY id LIMIT :most"
+            "SELECT id, start_time, params, metrics, tags, registered_versions FROM run WHERE id > :last ORDER BY id LIMIT :most"
         )
         rows = list(conn.execute(asked, {"last": last, "most": CHUNK}))
         if not rows:

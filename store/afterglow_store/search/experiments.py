@@ -1,0 +1,105 @@
+"""Experiments, with what their runs add up to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from afterglow_store.filters import parse, parse_order
+from afterglow_store.schema import application, experiment, link, run
+from afterglow_store.search.deadline import deadline
+from afterglow_store.search.listing import chosen, contains, holds, ordered, page, seconds
+from afterglow_store.search.query import Page, Query
+from afterglow_store.windows import ALL, within
+
+_COUNTS = ("runs", "failed_runs", "running_runs", "users", "applications")
+_OWN = ("name", "experiment_id", "server", "lifecycle_stage", "artifact_location", "tags")
+
+
+def search_experiments(conn: sa.Connection, query: Query) -> Page:
+    """Rows of the experiment table with what its runs of the window add up to: `runs`, `failed_runs`,
+    `running_runs`, `last_run_time` (ms), `users`, `applications`, `core_seconds`; the latest active first, unless
+    `order_by` says more than the start of what has none.
+
+    An experiment without runs in the window is listed where it was made in it; all are, in an open window.
+    Raises BadFilter and TooSlow.
+    """
+    e = experiment.c
+    sums = _sums([*within(run.c.start_time, query.window), *chosen(run.c.effective_status, query.statuses)]).subquery()
+    fields = _fields(sums)
+    joined = experiment.outerjoin(sums, sa.and_(sums.c.server == e.server, sums.c.experiment_id == e.experiment_id))
+    computed = [fields[name].label(name) for name in (*_COUNTS, "last_run_time", "core_seconds")]
+    select = sa.select(*experiment.c, *computed).select_from(joined).where(*_where(query, sums, fields))
+    newest = sa.func.coalesce(sums.c.last_run_time, e.created_time, 0)
+    orders = () if query.order_by == Query.order_by else parse_order(query.order_by, "experiments")
+    with deadline(conn):
+        return page(conn, select, query, ordered(orders, fields, newest.desc(), e.server, e.experiment_id))
+
+
+def _fields(sums: sa.Subquery) -> dict[str, sa.ColumnElement[Any]]:
+    return {
+        **{name: experiment.c[name] for name in _OWN},
+        **{name: sa.func.coalesce(sums.c[name], 0) for name in _COUNTS},
+        "creation_time": experiment.c.created_time,
+        "last_update_time": experiment.c.updated_time,
+        "last_run_time": sums.c.last_run_time,
+        "core_seconds": seconds(sums.c.core_ms),
+    }
+
+
+def _where(query: Query, sums: sa.Subquery, fields: dict[str, sa.ColumnElement[Any]]) -> list[sa.ColumnElement[bool]]:
+    e = experiment.c
+    where: list[sa.ColumnElement[bool]] = []
+    if query.window != ALL or query.statuses:
+        made = sa.and_(*within(e.created_time, query.window), sa.literal(not query.statuses))
+        where.append(sa.or_(sums.c.runs > 0, made))
+    filter_ = parse(query.filter, "experiments", now=query.now)
+    if filter_ is not None:
+        where.append(holds(filter_, fields))
+    if query.text:
+        where.append(contains(query.text, e.name, e.experiment_id))
+    if query.experiment is not None:
+        where.append(sa.or_(e.experiment_id == query.experiment, e.name == query.experiment))
+    if query.server is not None:
+        where.append(e.server == query.server)
+    if query.app is not None or query.application_id is not None:
+        where.append(sa.tuple_(e.server, e.experiment_id).in_(_of_application(query)))
+    return where
+
+
+def _sums(of_runs: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
+    r = run.c
+    linked = sa.select(link.c.run_id, sa.func.min(link.c.application_id).label("application_id")).group_by(
+        link.c.run_id
+    )
+    first_link = linked.subquery()
+    return (
+        sa.select(
+            r.server,
+            r.experiment_id,
+            sa.func.count().label("runs"),
+            _count_if(r.effective_status == "FAILED").label("failed_runs"),
+            _count_if(r.effective_status == "RUNNING").label("running_runs"),
+            sa.func.count(sa.distinct(r.user_name)).label("users"),
+            sa.func.count(sa.distinct(first_link.c.application_id)).label("applications"),
+            sa.func.max(r.start_time).label("last_run_time"),
+            sa.cast(sa.func.coalesce(sa.func.sum(r.core_ms), 0), sa.BigInteger).label("core_ms"),
+        )
+        .select_from(run.outerjoin(first_link, first_link.c.run_id == r.run_id))
+        .where(*of_runs)
+        .group_by(r.server, r.experiment_id)
+    )
+
+
+def _count_if(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+
+
+def _of_application(query: Query) -> sa.Select[Any]:
+    joined = run.join(link, link.c.run_id == run.c.run_id)
+    joined = joined.join(application, application.c.id == link.c.application_id)
+    select = sa.select(run.c.server, run.c.experiment_id).select_from(joined)
+    if query.application_id is not None:
+        return select.where(application.c.id == query.application_id)
+    return select.where(sa.or_(application.c.app_id == query.app, application.c.name == query.app))

@@ -1,0 +1,123 @@
+"""Finding the runs of a page: which index to start from, and how far to read it.
+
+What must hold is a list of parts, some of which an index leads to. The fewer runs an index has, the better it is to
+start from; the other parts are then asked of each run. Counts are taken at the moment, and only as far as they matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from afterglow_store.filters import Condition
+from afterglow_store.search.conditions import At, Holds, holds
+from afterglow_store.search.drivers import Driver, all_runs, driver_of
+from afterglow_store.windows import Window
+
+FEW = 1_000  # so many are read and asked at once, whatever the order
+NEWEST = 2_000  # of an index, so many are tried before anything is counted: a filter that holds often needs no more
+MANY = 50_000  # where counting stops
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something that must hold."""
+
+    holds: Callable[[At], Holds]
+    driver: Driver | None = None
+
+
+def part_of(condition: Condition) -> Part:
+    return Part(lambda at: holds(condition, at), driver_of(condition))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The runs that are looked for."""
+
+    parts: Sequence[Part]
+    window: Window
+
+    def from_driver(self, driver: Driver, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+        """All of them, read from a driver's index: `id`, `start_time`, and `columns`."""
+        return driver.select(self.window, *columns).where(*self.rest(driver, driver.at))
+
+    def rest(self, driver: Driver, at: At) -> list[Holds]:
+        """What must hold of a run that is `at`, beyond its being in the driver's index."""
+        return [part.holds(at) for part in self.parts if part.driver is not driver or not driver.exact]
+
+    @property
+    def drivers(self) -> list[Driver]:
+        return [part.driver for part in self.parts if part.driver is not None]
+
+
+def smallest(conn: sa.Connection, wanted: Wanted, drivers: Sequence[Driver], most: int) -> tuple[Driver | None, int]:
+    """The driver with the fewest runs in the window, and how many these are; None if each has `most` or more."""
+    found, fewest = None, most
+    for driver in drivers:
+        count = _count(conn, driver.select(wanted.window), fewest)
+        if count < fewest:
+            found, fewest = driver, count
+        if count <= FEW // 10:
+            break
+    return found, fewest
+
+
+def _count(conn: sa.Connection, select: sa.Select[Any], most: int) -> int:
+    some = select.limit(most).subquery()
+    return int(conn.scalar(sa.select(sa.func.count()).select_from(some)) or 0)
+
+
+def count_wanted(conn: sa.Connection, wanted: Wanted, most: int) -> int:
+    """How many there are, but at most `most`."""
+    drivers = wanted.drivers
+    driver = smallest(conn, wanted, drivers, MANY)[0] if drivers else None
+    return _count(conn, wanted.from_driver(driver or all_runs()), most)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where a page ended, newest first: what follows is older."""
+
+    start_time: int
+    id: int
+
+
+def newest_first(conn: sa.Connection, wanted: Wanted, limit: int, after: Mark | None = None) -> list[Mark]:
+    """The `limit` newest, of those that follow `after`."""
+    drivers = wanted.drivers
+    few, _ = smallest(conn, wanted, drivers, FEW)
+    if few is None:
+        driver = next((each for each in drivers if each.in_order), None) or all_runs()
+        found = _among_newest(conn, wanted, driver, limit, after)
+        if len(found) == limit:
+            return found
+        few, _ = smallest(conn, wanted, drivers, MANY)
+    driver = few or next((each for each in drivers if each.in_order), None) or all_runs()
+    select = wanted.from_driver(driver).where(*_follows(driver.at, after))
+    return _marks(conn, _ordered(select, driver.at).limit(limit))
+
+
+def _among_newest(conn: sa.Connection, wanted: Wanted, driver: Driver, limit: int, after: Mark | None) -> list[Mark]:
+    newest = _ordered(driver.select(wanted.window).where(*_follows(driver.at, after)), driver.at)
+    some = newest.limit(max(NEWEST, 4 * limit)).subquery()
+    at = At(some.c.id, some.c.start_time)
+    select = sa.select(some.c.id, some.c.start_time).where(*wanted.rest(driver, at))
+    return _marks(conn, _ordered(select, at).limit(limit))
+
+
+def _ordered(select: sa.Select[Any], at: At) -> sa.Select[Any]:
+    return select.order_by(at.start_time.desc(), at.id.desc())
+
+
+def _follows(at: At, after: Mark | None) -> list[Holds]:
+    if after is None:
+        return []
+    return [sa.tuple_(at.start_time, at.id) < sa.tuple_(sa.literal(after.start_time), sa.literal(after.id))]
+
+
+def _marks(conn: sa.Connection, select: sa.Select[Any]) -> list[Mark]:
+    return [Mark(row.start_time, row.id) for row in conn.execute(select)]

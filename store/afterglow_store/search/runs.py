@@ -1,0 +1,159 @@
+"""Runs: found by their ids, then read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from afterglow_store.errors import BadPage
+from afterglow_store.filters import And, Comparison, Condition, Order, parse, parse_order
+from afterglow_store.filters.condition import Value, any_of
+from afterglow_store.filters.fields import FIELDS
+from afterglow_store.schema import application, experiment, link, run
+from afterglow_store.search.conditions import At, Holds, experiment_name
+from afterglow_store.search.deadline import deadline
+from afterglow_store.search.drivers import of_run_ids
+from afterglow_store.search.finding import Mark, Part, Wanted, count_wanted, newest_first, part_of
+from afterglow_store.search.marks import AnyMark, as_text, from_text
+from afterglow_store.search.ordering import MetricMark, by_anything, by_metric
+from afterglow_store.search.query import COUNT_LIMIT, Page, Query, Row
+from afterglow_store.usage import add_totals
+
+FoundMark = Mark | MetricMark
+
+
+def search_runs(conn: sa.Connection, query: Query) -> Page:
+    """Rows of the run table with `experiment` (its name), `applications` ([{id, app_id, name, source}]),
+    `core_seconds`, `duration_ms` and `total` (what it and all runs below it used, as `usage.totals` has it).
+
+    Raises BadFilter, BadPage, and TooSlow.
+    """
+    wanted, orders = _wanted(query), parse_order(query.order_by, "runs")
+    after = None if query.after is None else from_text(query.after)
+    with deadline(conn):
+        # One more than the page has: it tells whether another page follows.
+        marks = _find(conn, wanted, orders, query.offset + query.limit + 1, after)[query.offset :]
+        shown = marks[: query.limit]
+        total = count_wanted(conn, wanted, COUNT_LIMIT + 1) if query.count else 0
+        rows = rows_of(conn, [mark.mark.id if isinstance(mark, MetricMark) else mark.id for mark in shown])
+    if len(marks) <= query.limit:
+        return Page(rows, total)
+    before = (after if isinstance(after, int) else 0) + query.offset
+    return Page(rows, total, as_text(_next(shown, orders, before)))
+
+
+def count_runs(conn: sa.Connection, query: Query, most: int = COUNT_LIMIT + 1) -> int:
+    """How many runs there are, but at most `most`. Raises BadFilter and TooSlow."""
+    with deadline(conn):
+        return count_wanted(conn, _wanted(query), most)
+
+
+def _find(
+    conn: sa.Connection, wanted: Wanted, orders: Sequence[Order], limit: int, after: AnyMark | None
+) -> Sequence[FoundMark]:
+    if _is_newest_first(orders):
+        return newest_first(conn, wanted, limit, _expect(after, Mark))
+    if len(orders) == 1 and orders[0].field.name == "metrics":
+        return by_metric(conn, wanted, orders[0], limit, _expect(after, MetricMark))
+    return by_anything(conn, wanted, orders, limit, _expect(after, int) or 0)
+
+
+def _is_newest_first(orders: Sequence[Order]) -> bool:
+    return not orders or (orders[0].field.name == "start_time" and orders[0].descending)
+
+
+def _expect(after: AnyMark | None, kind: type[Any]) -> Any:
+    if after is not None and not isinstance(after, kind):
+        raise BadPage("that is where a page in another order ended")
+    return after
+
+
+def _next(shown: Sequence[FoundMark], orders: Sequence[Order], before: int) -> AnyMark:
+    """Where the page ended that shows these; `before` rows came before it."""
+    by_place = not (_is_newest_first(orders) or isinstance(shown[-1], MetricMark))
+    return before + len(shown) if by_place else shown[-1]
+
+
+def rows_of(conn: sa.Connection, ids: Sequence[int]) -> list[Row]:
+    """The rows of runs, in the order of their ids here; those that are not there are left out."""
+    of = sa.and_(experiment.c.server == run.c.server, experiment.c.experiment_id == run.c.experiment_id)
+    found = conn.execute(
+        sa.select(*run.c, experiment.c.name.label("experiment"))
+        .select_from(run.outerjoin(experiment, of))
+        .where(run.c.id.in_(ids))
+    )
+    by_id = {row["id"]: dict(row) for row in found.mappings()}
+    rows = [by_id[id_] for id_ in ids if id_ in by_id]
+    for row in rows:
+        start, end = row["start_time"], row["end_time"]
+        row["core_seconds"] = (row["core_ms"] or 0) / 1000
+        row["duration_ms"] = None if start is None or end is None else end - start
+    add_applications(conn, rows)
+    add_totals(conn, rows)
+    return rows
+
+
+def add_applications(conn: sa.Connection, rows: list[Row]) -> None:
+    """Give each run row its `applications`, the oldest link first: id, app_id, start_time (ms), name, status,
+    user_name, master, source."""
+    by_run: dict[str, list[Row]] = {row["run_id"]: [] for row in rows}
+    a = application.c
+    found = conn.execute(
+        sa.select(link.c.run_id, a.id, a.app_id, a.start_time, a.name, a.status, a.user_name, a.master, link.c.source)
+        .select_from(link.join(application, a.id == link.c.application_id))
+        .where(link.c.run_id.in_(by_run))
+        .order_by(link.c.first_seen, a.id)
+    )
+    for run_id, *rest in found:
+        by_run[run_id].append(dict(zip(_OF_LINK, rest, strict=True)))
+    for row in rows:
+        row["applications"] = by_run[row["run_id"]]
+
+
+_OF_LINK = ("id", "app_id", "start_time", "name", "status", "user_name", "master", "source")
+
+
+def _wanted(query: Query) -> Wanted:
+    filter_ = parse(query.filter, "runs", now=query.now)
+    conditions: list[Condition] = list(filter_.parts if isinstance(filter_, And) else [filter_] if filter_ else [])
+    if query.statuses:
+        conditions.append(_comparison("effective_status", "IN", tuple(query.statuses)))
+    if query.users:
+        conditions.append(_comparison("user", "IN", tuple(query.users)))
+    if query.app is not None:
+        conditions.append(_either(("application.id", "application.name"), query.app))
+    if query.experiment is not None:
+        conditions.append(_either(("experiment.id", "experiment.name"), query.experiment))
+    if query.server is not None:
+        conditions.append(_comparison("server", "=", query.server))
+    if query.linked is not None:
+        conditions.append(_comparison("linked", "=", query.linked))
+    parts = [part_of(each) for each in conditions]
+    if query.text:
+        parts.append(Part(lambda at: _named(query.text, at)))
+    if query.application_id is not None:
+        parts.append(_of_application(query.application_id))
+    return Wanted(parts, query.window)
+
+
+def _comparison(field: str, operator: str, value: Value) -> Comparison:
+    return Comparison(_FIELDS[field], operator, value)
+
+
+_FIELDS = {field.name: field for field in FIELDS["runs"]}
+
+
+def _either(fields: tuple[str, str], value: str) -> Condition:
+    return any_of(_comparison(field, "=", value) for field in fields)
+
+
+def _named(text: str, at: At) -> Holds:
+    names = (at.column("name"), at.column("run_id"), experiment_name(at))
+    return sa.or_(*(name.icontains(text, autoescape=True) for name in names))
+
+
+def _of_application(application_id: int) -> Part:
+    which = sa.select(link.c.run_id).where(link.c.application_id == application_id)
+    return Part(lambda at: at.column("run_id").in_(which), of_run_ids(which))

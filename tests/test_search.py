@@ -1,0 +1,286 @@
+"""Search: whatever is asked, in whatever order, on both databases, it finds what plain Python finds."""
+
+import math
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from afterglow_store import Query, Store, Window, open_store
+from afterglow_store.errors import BadFilter, BadPage, TooSlow
+from afterglow_store.filters import Comparison, Condition, Field, Order
+from afterglow_store.filters.condition import all_of, any_of
+from afterglow_store.filters.fields import FIELDS
+from afterglow_store.links import add_links
+from afterglow_store.runs import Origin, take_in_runs
+from afterglow_store.schema import application, run
+from afterglow_store.search import count_runs, finding, ordering, search_applications, search_runs
+from afterglow_store.search.deadline import deadline
+from tests.support.matching import in_order, matches
+
+START, STEP = 1_790_000_000_000, 1_000
+RUNS = 250
+ASKED = 150  # filters, each of both databases and both sets of plans
+SEED = random.SystemRandom().randrange(10**6)
+
+Row = dict[str, Any]
+
+ODD_KEY = 'a key with `ticks` and "quotes"'
+TEXT_KEYS = ("depth", "seed", "team", "mlflow.user", "spark.app.id", "never logged", ODD_KEY)
+KEYS = ("rmse", "loss", "val.loss", "never logged")
+NUMBERS = ("0.5", "1", "-2.25", "1e300", "NaN", "Infinity", "-Infinity", "0")
+TEXTS = ("5", "05", "a", "A", "é", "x" * 300, "x" * 299 + "y", "50%", "a_c", "abc", "it's", "")
+
+
+def details(chance: random.Random, number: int) -> Row:
+    def some(values: tuple[str, ...], keys: tuple[str, ...]) -> dict[str, str]:
+        return {key: chance.choice(values) for key in keys if chance.random() < 0.7}
+
+    start = START + STEP * chance.randrange(RUNS // 2)  # many start at the same moment
+    return {
+        "run_id": f"{chance.getrandbits(128):032x}",
+        "run_name": chance.choice(("train", "Train", f"run {number}", None)),
+        "experiment_id": str(chance.randrange(3)),
+        "experiment_name": f"experiment {chance.randrange(3)}",
+        "status": chance.choice(("FINISHED", "FAILED", "RUNNING", "KILLED")),
+        "start_time": start,
+        "end_time": chance.choice((None, start + STEP * chance.randrange(90))),
+        "user": chance.choice(("ada", "Ada", "lin", None)),
+        "lifecycle_stage": chance.choice(("active", "deleted")),
+        "source_name": chance.choice(("train.py", "a_c", None)),
+        "source_type": "LOCAL",
+        "artifact_uri": f"mlflow-artifacts:/{number}",
+        "params": some(TEXTS, ("depth", "seed", ODD_KEY)),
+        "metrics": {key: float(value) if value[-1].isdigit() and chance.random() < 0.5 else value
+                    for key, value in some(NUMBERS, KEYS[:3]).items()},
+        "tags": some(TEXTS, ("team", "mlflow.user", "stage")) | {"spark.app.id": f"app-{chance.randrange(9)}"},
+        **({"outputs": [], "outputs_complete": True,
+            "registered_versions": [{"name": chance.choice(("wine", "Wine")), "version": str(chance.randrange(3))}]}
+           if chance.random() < 0.3 else {}),
+    }  # fmt: skip
+
+
+def fill(store: Store, chance: random.Random) -> None:
+    made = [details(chance, number) for number in range(RUNS)]
+    with store.write() as conn:
+        for number in range(6):
+            conn.execute(sa.insert(application).values(
+                id=number + 1, app_id=f"app-{number}", attempt="", start_time=START, driver_host="h",
+                name=f"job {number % 2}", user_name=chance.choice(("ada", None)), master="yarn", status="ENDED",
+            ))  # fmt: skip
+        for server in ("a", "b"):  # in two goes, of different servers
+            take_in_runs(conn, made[server == "b" :: 2], Origin(server, f"http://{server}", START))
+        for row in made[::5]:
+            add_links(conn, chance.randrange(6) + 1, {row["run_id"]: (chance.choice(("client", "resumed")), START)})
+        sums = {name: sa.literal(None) for name in ("core_ms",)}
+        conn.execute(sa.update(run).values(effective_status=run.c.status, **sums))
+        for row in made[::3]:
+            values = {
+                "core_ms": chance.randrange(9_000),
+                "jobs": chance.randrange(4),
+                "input_bytes": chance.randrange(99),
+            }
+            conn.execute(sa.update(run).where(run.c.run_id == row["run_id"]).values(**values))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    print(f"seed {SEED}")
+    if request.param == "sqlite":
+        opened = open_store(f"sqlite:///{tmp_path_factory.mktemp('search') / 'store.db'}")
+        fill(opened, random.Random(SEED))
+        yield opened
+        opened.close()
+        return
+    with request.getfixturevalue("postgres_cluster").fresh_database() as url:
+        opened = open_store(url)
+        fill(opened, random.Random(SEED))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def rows(store: Store) -> list[Row]:
+    """All runs, newest first."""
+    return found(store)
+
+
+def found(store: Store, **asked: Any) -> list[Row]:
+    with store.read() as conn:
+        return search_runs(conn, Query(**{"limit": RUNS + 1, **asked})).rows
+
+
+def ids(rows: list[Row]) -> list[str]:
+    return [row["run_id"] for row in rows]
+
+
+@pytest.fixture(params=["as it is", "small"])
+def plans(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`small`: the figures by which a plan is chosen are so small that each plan comes up on little data."""
+    if request.param == "small":
+        monkeypatch.setattr(finding, "FEW", 12)
+        monkeypatch.setattr(finding, "NEWEST", 20)
+        monkeypatch.setattr(finding, "MANY", 60)
+        monkeypatch.setattr(ordering, "MANY", 60)
+        monkeypatch.setattr(ordering, "SORTED", 12)
+        monkeypatch.setattr(ordering, "BEST", 20)
+
+
+def comparison(chance: random.Random, rows: list[Row]) -> Comparison:
+    field = chance.choice(FIELDS["runs"][:3] * 6 + FIELDS["runs"])
+    key = chance.choice(KEYS if field.name == "metrics" else TEXT_KEYS) if field.keyed else None
+    operator = chance.choice(field.comparators)
+    if operator in ("IS NULL", "IS NOT NULL"):
+        return Comparison(field, operator, None, key)
+    value = some_value(chance, field, rows)
+    if operator in ("IN", "NOT IN"):
+        value = (str(value), str(some_value(chance, field, rows)))
+    if value != value and operator not in ("=", "!="):  # noqa: PLR0124 - NaN
+        value = 0.5
+    if "LIKE" in operator:
+        value = chance.choice(("%a%", "a_c", "TRAIN%", "%é%", "x%y", "", "%"))
+    return Comparison(field, operator, value, key)
+
+
+def some_value(chance: random.Random, field: Field, rows: list[Row]) -> Any:
+    row, kind, choices = chance.choice(rows), field.kind, field.choices
+    if kind == "number":
+        return (
+            chance.choice([float(value) for value in NUMBERS]) if field.decimal else chance.choice((0, 1, 2, 0.5, 40))
+        )
+    if kind == "time":
+        return row["start_time"]
+    if kind == "duration":
+        return STEP * chance.randrange(90)
+    if kind == "boolean":
+        return chance.random() < 0.5
+    if kind == "choice":
+        return chance.choice(choices)
+    return chance.choice(
+        (*TEXTS, "train", "ada", row["run_id"], row["experiment"], "app-1", "job 1", "wine", "a", "yarn")
+    )
+
+
+def condition(chance: random.Random, rows: list[Row], depth: int = 0) -> Condition:
+    roll = chance.random()
+    if depth == 3 or roll < 0.35:
+        return comparison(chance, rows)
+    parts = [condition(chance, rows, depth + 1) for _ in range(chance.choice((2, 2, 3)))]
+    return all_of(parts) if roll < 0.75 else any_of(parts)
+
+
+@pytest.mark.usefixtures("plans")
+def test_any_filter_finds_what_plain_python_finds_page_by_page(store: Store, rows: list[Row]) -> None:
+    chance = random.Random(SEED + 1)
+    hits = 0
+    for _ in range(ASKED):
+        asked = condition(chance, rows)
+        window = chance.choice((Window(), Window(START + 20 * STEP, START + 90 * STEP)))
+        inside = [row for row in rows if (window.since or 0) <= row["start_time"] < (window.until or math.inf)]
+        expected = [row["run_id"] for row in inside if matches(asked, row)]
+        assert pages(store, filter=str(asked), window=window) == expected, f"seed {SEED}: {asked}"
+        hits += bool(expected)
+    assert hits > ASKED / 4, "most filters should find something, or they prove little"
+
+
+@pytest.mark.usefixtures("plans")
+def test_any_order_is_that_of_plain_python_page_by_page(store: Store, rows: list[Row]) -> None:
+    chance = random.Random(SEED + 2)
+    fields = [field for field in FIELDS["runs"] if not field.many]
+    for _ in range(ASKED // 2):
+        orders = [
+            Order(field, chance.random() < 0.5, chance.choice(KEYS if field.name == "metrics" else ("depth", "team")))
+            if field.keyed else Order(field, chance.random() < 0.5)
+            for field in chance.sample(fields[:1] * 9 + fields, chance.choice((1, 1, 2)))
+        ]  # fmt: skip
+        if len({(each.field, each.key) for each in orders}) < len(orders) or any(
+            e.field.kind == "text" for e in orders
+        ):
+            continue  # databases sort text by their own alphabets
+        text = ", ".join(map(str, orders))
+        narrow = comparison(chance, rows) if chance.random() < 0.5 else None
+        expected = in_order([row for row in rows if narrow is None or matches(narrow, row)], orders)
+        asked = {"filter": str(narrow) if narrow else "", "order_by": text}
+        assert pages(store, **asked) == ids(expected), f"seed {SEED}: {asked}"  # type: ignore[arg-type]
+
+
+def pages(store: Store, **asked: Any) -> list[str]:
+    """All that is found, some at a time; the totals agree."""
+    got: list[str] = []
+    after, limit = None, random.choice((7, 60))
+    with store.read() as conn:
+        while True:
+            page = search_runs(conn, Query(**asked, limit=limit, after=after))
+            got += ids(page.rows)
+            after = page.next
+            if after is None:
+                break
+            assert len(page.rows) == limit
+        assert page.total == len(got)
+        assert count_runs(conn, Query(**asked)) == len(got)
+    assert len(set(got)) == len(got), "a run is on two pages"
+    return got
+
+
+def test_pages_by_number_are_those_by_mark(store: Store, rows: list[Row]) -> None:
+    for order in ("", "metrics.rmse DESC", "duration"):
+        by_number = [
+            run_id for at in range(0, RUNS, 40) for run_id in ids(found(store, order_by=order, limit=40, offset=at))
+        ]
+        assert by_number == ids(found(store, order_by=order))
+        assert sorted(by_number) == sorted(ids(rows))
+
+
+def test_a_mark_of_another_order_or_of_nobody_is_refused(store: Store) -> None:
+    with store.read() as conn:
+        newest = search_runs(conn, Query(limit=5)).next
+        for after, order in ((newest, "metrics.rmse"), (newest, "duration"), ("rubbish!", ""), ("W10", ""), ("", "")):
+            with pytest.raises(BadPage):
+                search_runs(conn, Query(after=after, order_by=order))
+
+
+def test_a_bad_filter_says_where_it_is_wrong(store: Store) -> None:
+    with store.read() as conn, pytest.raises(BadFilter, match="at character 14"):
+        search_runs(conn, Query(filter="status = 'a' AN x"))
+
+
+def test_a_search_that_takes_too_long_is_stopped_and_the_connection_still_works(store: Store) -> None:
+    endless = sa.text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n")
+    with store.read() as conn:
+        with pytest.raises(TooSlow, match=r"stopped after 0\.2 s: choose a shorter time"), deadline(conn, 0.2):
+            conn.execute(endless)
+        conn.rollback()
+        assert search_runs(conn, Query(limit=1)).rows
+
+
+def test_a_changed_run_is_found_by_what_it_has_now_and_no_longer_by_what_it_had(store: Store, rows: list[Row]) -> None:
+    row = next(each for each in rows if each["params"].get("depth") == "5")
+    of_it = f"run_id = '{row['run_id']}' AND "
+    changed = {name: row[name] for name in ("run_id", "experiment_id", "status", "end_time", "lifecycle_stage")}
+    changed |= {"params": {"depth": "6", "new": "1"}, "metrics": {"rmse": 77.0}, "tags": {}, "start_time": START - STEP}
+    with store.write() as conn:
+        take_in_runs(conn, [changed], Origin(row["server"], "", START + 1))
+        for text, there in (
+            ("params.depth = '5'", False), ("params.depth = '6'", True), ("params.new = '1'", True),
+            ("metrics.rmse = 77", True), ("metrics.rmse IS NULL", False), ("tags.team IS NOT NULL", False),
+            ("metrics.loss IS NULL AND params.seed IS NULL", True),
+        ):  # fmt: skip
+            assert bool(search_runs(conn, Query(filter=of_it + text)).rows) is there, text
+        conn.rollback()
+
+
+def test_applications_are_filtered_and_ordered_by_their_fields(store: Store) -> None:
+    with store.read() as conn:
+        named = search_applications(
+            conn, Query(filter="name = 'job 1' AND master ILIKE 'YARN'", order_by="app_id DESC")
+        )
+        assert [row["app_id"] for row in named.rows] == ["app-5", "app-3", "app-1"]
+        assert search_applications(conn, Query(filter="core_seconds > 1 OR status = 'FAILED'")).rows == []
+
+
+def test_every_field_that_a_filter_may_name_is_known_to_the_search(store: Store) -> None:
+    with store.read() as conn:
+        for field in FIELDS["applications"]:
+            search_applications(conn, Query(filter=f"{field.name} IS NULL", order_by=field.name))

@@ -254,7 +254,7 @@ def test_length_depth_and_number_of_comparisons_are_bounded() -> None:
     read("(" * MAX_DEPTH + "linked = true" + ")" * MAX_DEPTH)
     read(" OR ".join(["linked = true"] * MAX_COMPARISONS))
     for text, why in (
-        ("(" * 90_000, f"More than {MAX_DEPTH} brackets"),
+        ("(" * 5_000, f"More than {MAX_DEPTH} brackets"),
         (" OR ".join(["linked = true"] * (MAX_COMPARISONS + 1)), f"More than {MAX_COMPARISONS} comparisons"),
         ("a" * (MAX_LENGTH + 1), "at most 100,000 characters"),
         ("start_time > " + "9" * 5_000 + "dd", "takes a date"),
@@ -324,7 +324,7 @@ def conditions(of: Of) -> st.SearchStrategy[Condition]:
     )
 
 
-@settings(quick, max_examples=300)
+@settings(quick, max_examples=150)
 @given(st.sampled_from(OFS).flatmap(lambda of: st.tuples(st.just(of), conditions(of))))
 def test_a_condition_as_text_is_read_as_the_same_condition(case: tuple[Of, Condition]) -> None:
     of, condition = case
@@ -341,7 +341,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(quick, max_examples=500)
+@settings(quick, max_examples=400)
 @given(st.text() | st.lists(PIECES | st.text(max_size=3), max_size=12).map(" ".join), st.sampled_from(OFS))
 def test_any_text_is_a_condition_or_a_bad_filter(text: str, of: Of) -> None:
     underlined = []  # nothing but BadFilter may come

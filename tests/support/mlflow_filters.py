@@ -198,6 +198,12 @@ def damaged(texts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 def order_clauses() -> st.SearchStrategy[str]:
-    """What MLflow may be asked to order runs by."""
-    fields = st.one_of(_METRICS, _TEXTS, _prefixed(_OWN, _named([*_RUN_TEXTS, *_RUN_TIMES])))
+    """What MLflow may be asked to order runs by. It takes quotes and spaces off both ends of what is in quotes, so the
+    keys have none there."""
+    plain = st.text("abz09_-./: é", min_size=1, max_size=8).map(str.strip).filter(bool)
+    own_keys = st.sampled_from(_HARD_KEYS) | st.builds(
+        lambda quote, key: quote + key + quote, st.sampled_from("`\"'"), plain
+    )
+    keyed = _prefixed(["metrics.", "metric.", "params.", "parameter.", "tags.", "tag."], own_keys)
+    fields = keyed | _prefixed(_OWN, _named([*_RUN_TEXTS, *_RUN_TIMES]))
     return _said(fields, st.sampled_from(["", " ASC", " DESC", " asc", "  desc", " Desc"]))

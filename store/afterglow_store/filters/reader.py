@@ -9,6 +9,7 @@ from afterglow_store.filters.fields import FIELDS, Of, Reference, find, is_keyed
 from afterglow_store.filters.tokens import Token, tokens
 
 KEYWORDS = ("AND", "OR", "NOT", "IN", "LIKE", "ILIKE", "IS", "NULL", "ASC", "DESC")
+_LONGEST = 1_000  # characters of a message, in which names are as long as they were typed
 _NO_DATASETS = "The store keeps no datasets of runs, so a search by them would find nothing: leave this out"
 
 
@@ -53,7 +54,8 @@ class Reader:
     def bad(self, why: str, token: Token | None = None, last: Token | None = None) -> BadFilter:
         """What to raise about `token`, the next one by default, or about all from it to `last`."""
         first = token or self.next
-        return BadFilter(why, self.text, first.start, (last or first).end)
+        shortened = why if len(why) <= _LONGEST else why[:_LONGEST] + "…"
+        return BadFilter(shortened, self.text, first.start, (last or first).end)
 
     def field(self) -> Reference:
         """Take the name of a field, and its key: `metrics.rmse`, ``params.`a b` ``, `status`."""
@@ -95,7 +97,7 @@ class Reader:
             return self.bad(f"{name} needs a key, right after a point: {name}.<key>", first, self.before)
         near = nearest(self.of, name) or (_meant_keyword(name) if first.start else None)
         why = f"Did you mean {near}?" if near else f"Known are {_known(self.of)}"
-        return self.bad(f"{name[:50]!r} is no field of {self.of}. {why}", first, self.before)
+        return self.bad(f"{name!r} is no field of {self.of}. {why}", first, self.before)
 
 
 def _instead(token: Token) -> str:

@@ -57,7 +57,7 @@ wheel: jar ## Build the wheel, with the jar in it, into dist/
 .PHONY: clean
 clean: ## Remove what was built: environment, tools, jar, caches
 	rm -rf .venv .tools dist build listener/afterglow/jars
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # First of all, so that whoever is not root is told of every missing package at once.

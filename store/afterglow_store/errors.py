@@ -4,6 +4,7 @@ StoreError
 ├── StoreUnreachable   the address cannot be opened
 ├── StoreTooNew        a newer Afterglow has written this store
 ├── BadWindow          a period that cannot be read
+├── BadFilter          a filter or an order that cannot be read, and where
 ├── NotFound           no such application, run, experiment, snapshot
 └── SourceRefused      a file that is no journal, or one that has shrunk
 """
@@ -23,6 +24,27 @@ class StoreTooNew(StoreError):
 
 class BadWindow(StoreError, ValueError):
     pass
+
+
+class BadFilter(StoreError, ValueError):
+    """`why` it cannot be read, and the piece of `text` that is to blame: from character `start`, counted from 0, to
+    before `end`. As text it shows the piece, underlined."""
+
+    def __init__(self, why: str, text: str, start: int, end: int) -> None:
+        super().__init__(why, text, start, end)
+        self.why, self.text, self.start, self.end = why, text, start, end
+
+    def __str__(self) -> str:
+        first = max(self.start - _SHOWN // 2, 0)
+        line = "".join(each if each.isprintable() else " " for each in self.text[first : first + _SHOWN])
+        length = max(min(self.end, first + _SHOWN) - self.start, 1)
+        before = "…" if first else ""
+        after = "…" if len(self.text) > first + _SHOWN else ""
+        underline = " " * (len(before) + self.start - first) + "^" * length
+        return f"{self.why} (at character {self.start + 1})\n  {before}{line}{after}\n  {underline}"
+
+
+_SHOWN = 100  # characters of the text around the piece
 
 
 class BadPage(StoreError, ValueError):

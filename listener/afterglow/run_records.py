@@ -13,6 +13,8 @@ from afterglow.spark import Application
 
 logger = logging.getLogger("afterglow")
 
+EXPERIMENT_NAME_SECONDS = 60.0  # that a name once read is good for
+
 
 class RunRecords:
     """Queues what is to be recorded. Every public method returns at once."""
@@ -20,6 +22,8 @@ class RunRecords:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._clients: dict[str, Any] = {}
+        self._experiments: dict[tuple[str, str], str | None] = {}  # names, by tracking URI and id
+        self._experiments_until = 0.0  # by the monotonic clock
 
     def start(self, event: RunEvent, session: Session, read_from: Any) -> None:
         """Record a run's start. `read_from` is the run, or its id to read it by."""
@@ -56,10 +60,21 @@ class RunRecords:
     def _details(self, event: RunEvent, read_from: Any) -> RunDetails | None:
         try:
             client, whole = self._client(event.tracking_uri), event.is_end
-            return run_details(client, read_from, outputs=whole, versions=whole)
+            run = client.get_run(read_from) if isinstance(read_from, str) else read_from
+            names, key = self._experiment_names(), (event.tracking_uri, run.info.experiment_id)
+            details = run_details(client, run, experiment_name=names.get(key), outputs=whole, versions=whole)
+            names[key] = details["experiment_name"]
         except Exception as error:  # noqa: BLE001 - whatever MLflow's store raises; the event itself still counts
             logger.warning("Afterglow could not read run %s: %s", event.run_id, error)
             return None
+        return details
+
+    def _experiment_names(self) -> dict[tuple[str, str], str | None]:
+        """Those that were read within the last minute: an experiment may be renamed."""
+        if time.monotonic() > self._experiments_until:
+            self._experiments_until = time.monotonic() + EXPERIMENT_NAME_SECONDS
+            self._experiments = {}
+        return self._experiments
 
     def _tag(self, run_id: str, tracking_uri: str, application: Application) -> None:
         from mlflow.entities import RunTag  # noqa: PLC0415 - loaded already, or there would be no run

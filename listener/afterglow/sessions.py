@@ -71,6 +71,8 @@ class Session:
 
     def leave_to_parent(self) -> None:
         """In a forked child: the JVM's sockets and the journals are its parent's."""
+        if isinstance(self.job_tags, spark.JobTags):
+            self.job_tags.forget()
         self.job_tags, self.says_unpinned = None, False
         self.listener_journal = None
         self.file_journal = FileJournal(self.settings.journal_dir, self.application)

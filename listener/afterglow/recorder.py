@@ -36,6 +36,7 @@ class Recorder:
         self._starting = threading.Lock()
         self._handover = threading.Lock()
         self._closed = False
+        self._caught_up = True  # what comes next has to wait for quiet
         self._last_put = 0.0  # by the monotonic clock
         self._hurry = threading.Event()
 
@@ -104,11 +105,10 @@ class Recorder:
             self._running = None
 
     def _next(self) -> Step | None:
-        if self._steps.empty():
-            step = self._steps.get()
+        step = self._steps.get()
+        if self._caught_up:
             self._await_quiet()
-        else:
-            step = self._steps.get()
+        self._caught_up = self._steps.empty()
         with self._handover:
             if not self._closed:
                 self._running = step

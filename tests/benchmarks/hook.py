@@ -24,14 +24,16 @@ import mlflow
 import numpy as np
 from numpy.typing import NDArray
 
+from afterglow.recorder import QUIET_SECONDS
 from tests.support.environment import REMOVED_PREFIXES, SETTINGS
 from tests.support.parts import ROOT, require
 from tests.support.tracking import running_mlflow
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 RAW = ROOT / "docs" / "benchmarks" / "hook.json"
-RUNS, TENS, JOBS, FIRST_JOBS, EXITS, WARM_UP = 100, 4, 60, 25, 2, 5
-PAUSE_SECONDS = 0.12  # after a run: what the hook does in the background is over before the other driver's turn
+RUNS, TENS, JOBS, FIRST_JOBS, EXITS, WARM_UP = 50, 4, 60, 25, 2, 3
+# After a run, and after ten: what the hook does in the background is over before the other driver's turn.
+PAUSE_SECONDS, LONG_PAUSE_SECONDS = QUIET_SECONDS + 0.15, QUIET_SECONDS + 0.85
 RESAMPLES = 2_000
 
 Samples = NDArray[np.float64]
@@ -141,7 +143,7 @@ def in_turns(
 
 def measure_runs(drivers: list[Driver], store: str) -> list[Figure]:
     start, end = in_turns(drivers, "begin", "end", times=RUNS, pause_seconds=PAUSE_SECONDS)
-    [ten] = in_turns(drivers, "ten runs", times=TENS, pause_seconds=0.5)
+    [ten] = in_turns(drivers, "ten runs", times=TENS, pause_seconds=LONG_PAUSE_SECONDS)
     return [
         Figure(f"`start_run()`, {store}", *start, target=1),
         Figure(f"`end_run()`, {store}", *end, target=None),

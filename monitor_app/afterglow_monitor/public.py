@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from afterglow_store.suggest import Suggestion
+
 Row = dict[str, Any]
 
 
@@ -76,6 +78,11 @@ def public_run(row: Row) -> Row:
         "tags": row["tags"] or {},
         "outputs": row["outputs"] or [],
     }
+
+
+def public_suggestion(found: Suggestion | None) -> Row | None:
+    """`id` is the store's number of the application."""
+    return None if found is None else {"app_id": found.app_id, "id": found.application_id, "why": found.why}
 
 
 def iso(millis: int | None) -> str | None:

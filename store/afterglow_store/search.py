@@ -41,6 +41,7 @@ class Query:
     experiment: str | None = None  # experiment id or name
     server: str | None = None
     users: Sequence[str] = ()
+    linked: bool | None = None  # runs only: those with, or without, a link to an application
     limit: int = 100
     offset: int = 0
     order_by: str = "start_time"
@@ -80,6 +81,9 @@ def search_runs(conn: sa.Connection, query: Query, *which: sa.ColumnElement[bool
         where.append(r.run_id.in_(_runs_of_app(query.app)))
     if query.experiment is not None:
         where.append(sa.or_(r.experiment_id == query.experiment, experiment.c.name == query.experiment))
+    if query.linked is not None:
+        links = sa.select(link.c.run_id).where(link.c.run_id == r.run_id).exists()
+        where.append(links if query.linked else ~links)
     if query.server is not None:
         where.append(r.server == query.server)
     if query.text:

@@ -12,17 +12,20 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import mlflow
 import pytest
+from py4j.clientserver import ClientServerConnection
 from pyspark import InheritableThread
+from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.sql import SparkSession
 
 from afterglow import autolog
 from afterglow.events import public_tracking_uri
 from afterglow.hook import driver
 from afterglow.journal import FileJournal
+from afterglow.jvm_commands import NextCommand
 from afterglow.recorder import Recorder
 from afterglow.run_details import json_number, list_outputs, run_details
 from afterglow.settings import Settings, read_settings
@@ -92,6 +95,24 @@ def test_a_run_made_by_the_client_is_tagged_and_recorded_as_the_clients(sandbox:
     assert spark_tags(run_id)["spark.app.id"] == spark.sparkContext.applicationId
     start, end = sandbox.events(run_id)
     assert (start["Source"], end["Source"], end["Status"]) == ("client", "client", "KILLED")
+
+
+def test_a_run_in_a_folder_is_tagged_and_recorded(
+    sandbox: Sandbox, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    folder = tmp_path / "mlruns"
+    mlflow.set_tracking_uri(folder.as_uri())
+    try:
+        with mlflow.start_run(experiment_id="0") as run:
+            spark.range(2).count()
+        start, end = sandbox.events(run.info.run_id)
+        assert spark_tags(run.info.run_id)["spark.app.id"] == spark.sparkContext.applicationId
+    finally:
+        mlflow.set_tracking_uri(sandbox.tracking_uri)
+    assert (start["Source"], start["Tracking URI"]) == ("tag", folder.as_uri())
+    assert end["Run"]["experiment_name"] == "Default"
+    assert {run.info.run_id} in sandbox.job_runs(spark)
 
 
 def test_tags_given_by_hand_win_over_ours(spark: SparkSession) -> None:
@@ -166,6 +187,77 @@ def test_a_thread_goes_back_to_the_run_that_it_inherited(sandbox: Sandbox, spark
         thread.join()
     inherited = {outer.info.run_id}
     assert sandbox.job_runs(spark)[seen:] == [inherited, set(own), inherited]
+
+
+@pytest.fixture
+def tag_commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What of this process's commands to the JVM sets or takes away a job tag, in their order."""
+    sent: list[str] = []
+    send_command = ClientServerConnection.send_command
+
+    def listen(self: Any, command: str) -> Any:
+        sent.extend(line for line in command.splitlines() if line in ("addJobTag", "removeJobTag"))
+        return send_command(self, command)
+
+    monkeypatch.setattr(ClientServerConnection, "send_command", listen)
+    return sent
+
+
+def test_the_jvm_hears_of_a_runs_tag_only_before_another_command(spark: SparkSession, tag_commands: list[str]) -> None:
+    context = spark.sparkContext
+    context.getLocalProperty("spark.job.tags")
+    with mlflow.start_run() as first:
+        assert tag_commands == []
+        assert set(context.getJobTags()) == {f"mlflow.run_id={first.info.run_id}"}
+        assert tag_commands == ["addJobTag"]
+    assert set(context.getJobTags()) == set()
+    assert tag_commands == ["addJobTag", "removeJobTag"]
+
+
+def test_tags_of_the_users_own_stay(spark: SparkSession) -> None:
+    context = spark.sparkContext
+    context.addJobTag("mine")
+    try:
+        with mlflow.start_run() as parent:
+            with mlflow.start_run(nested=True) as child:
+                assert set(context.getJobTags()) == {"mine", f"mlflow.run_id={child.info.run_id}"}
+            assert set(context.getJobTags()) == {"mine", f"mlflow.run_id={parent.info.run_id}"}
+        assert set(context.getJobTags()) == {"mine"}
+    finally:
+        context.removeJobTag("mine")
+
+
+class LeavesARunOpen:
+    """A `java.util.function.Consumer`: the JVM calls it, and goes on by itself."""
+
+    def __init__(self) -> None:
+        self.runs: list[str] = []
+
+    def accept(self, _: Any) -> None:
+        self.runs.append(mlflow.start_run().info.run_id)
+
+    class Java:
+        implements: ClassVar = ["java.util.function.Consumer"]
+
+
+def test_a_run_that_is_left_open_when_the_jvm_called_is_told_at_once(
+    spark: SparkSession, tag_commands: list[str]
+) -> None:
+    gateway: Any = spark.sparkContext._gateway
+    ensure_callback_server_started(gateway)  # type: ignore[no-untyped-call]
+    items = gateway.jvm.java.util.ArrayList()
+    items.add("one")
+    called = LeavesARunOpen()
+    items.forEach(called)
+    assert tag_commands == ["addJobTag"]
+    [run_id] = called.runs
+    mlflow.MlflowClient().set_terminated(run_id)
+
+
+def test_the_jvm_is_asked_by_one_wrapper_however_many_contexts_there_were(spark: SparkSession) -> None:
+    client: Any = spark.sparkContext._gateway._gateway_client  # type: ignore[union-attr]
+    assert NextCommand.of(client) is NextCommand.of(client)
+    assert NextCommand.of(object()) is None  # a gateway of another kind
 
 
 # -- what is recorded ------------------------------------------------------------------------------------------
@@ -296,6 +388,18 @@ def test_what_does_not_fit_into_the_queue_is_counted_and_said_once(caplog: pytes
     assert len(caplog.records) == 1
 
 
+def test_steps_wait_until_the_job_is_quiet_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("afterglow.recorder.QUIET_SECONDS", 0.3)
+    monkeypatch.setattr("afterglow.recorder.MAX_WAIT_SECONDS", 1.5)
+    recorder, ran = Recorder(), threading.Event()
+    began = time.monotonic()
+    recorder.put(lambda may_read: ran.set())
+    while not ran.is_set() and time.monotonic() < began + 10:
+        recorder.put(lambda may_read: None)
+        time.sleep(0.01)
+    assert 1.4 < time.monotonic() - began < 9
+
+
 def test_exit_does_not_wait_for_a_server_that_does_not_answer() -> None:
     recorder, recorded = Recorder(), []
 
@@ -345,6 +449,8 @@ def test_settings_read_as_the_listener_reads_them(afterglow_home: Path) -> None:
 
 # -- whole processes -------------------------------------------------------------------------------------------
 
+SLOW_MACHINE_SECONDS = 3  # what an exit may take longer where tests run
+
 START_SPARK = """
 from pyspark.sql import SparkSession
 spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
@@ -353,23 +459,27 @@ spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "fals
 
 def run_script(sandbox: Sandbox, folder: Path, *parts: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a Python program in `folder`, with a tracking store and an AFTERGLOW_HOME there."""
-    file = folder / "script.py"
+    file, output, errors = folder / "script.py", folder / "output", folder / "errors"
     file.write_text("\n".join(textwrap.dedent(part) for part in parts))
     shutil.copy(sandbox.folder / "mlflow.db", folder)  # making a new one takes seconds
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", str(file)],
-        cwd=folder,
-        env={
-            **{key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_EXPERIMENT")},
-            "AFTERGLOW_HOME": str(folder / "afterglow"),
-            "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
-            **environment,
-        },
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    # Into files: its JVM would hold a pipe open for a while longer.
+    with output.open("w") as stdout, errors.open("w") as stderr:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", str(file)],
+            cwd=folder,
+            env={
+                **{key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_EXPERIMENT")},
+                "AFTERGLOW_HOME": str(folder / "afterglow"),
+                "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+                **environment,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            timeout=200,
+            check=False,
+        )
+    return subprocess.CompletedProcess(done.args, done.returncode, output.read_text(), errors.read_text())
 
 
 def journal_of(folder: Path) -> list[dict[str, Any]]:
@@ -418,8 +528,10 @@ def test_the_kill_switch_leaves_mlflow_and_spark_untouched(sandbox: Sandbox, tmp
     assert done.returncode == 0, done.stderr
 
 
-def test_a_run_left_open_ends_before_the_driver_does(sandbox: Sandbox, tmp_path: Path) -> None:
-    done = run_script(sandbox, tmp_path, START_SPARK, "import mlflow; mlflow.start_run(); raise ValueError('boom')")
+def test_a_run_left_open_ends_before_the_driver_does_and_within_a_second(sandbox: Sandbox, tmp_path: Path) -> None:
+    program = "import mlflow, time; mlflow.start_run(); print(time.time()); raise ValueError('boom')"
+    done = run_script(sandbox, tmp_path, START_SPARK, program)
+    assert time.time() - float(done.stdout.split()[-1]) < 1 + SLOW_MACHINE_SECONDS
     assert done.returncode == 1
     *_, run_end, driver_end = events = journal_of(tmp_path)
     assert [event["Event"] for event in events] == [
@@ -430,6 +542,29 @@ def test_a_run_left_open_ends_before_the_driver_does(sandbox: Sandbox, tmp_path:
     ]
     assert run_end["Run"]["status"] == "FINISHED"  # so MLflow says; the next line knows better
     assert (driver_end["Outcome"], driver_end["Error"]) == ("exception", "ValueError: boom")
+
+
+def test_a_silent_mlflow_keeps_the_driver_for_two_seconds_at_most(sandbox: Sandbox, tmp_path: Path) -> None:
+    done = run_script(
+        sandbox,
+        tmp_path,
+        START_SPARK,
+        """
+        import mlflow, socket, time
+        from afterglow.hook import driver
+        silent = socket.create_server(("127.0.0.1", 0))  # takes connections, and says nothing
+        mlflow.start_run()
+        driver.run_terminated("1" * 32, f"http://127.0.0.1:{silent.getsockname()[1]}", "FINISHED")
+        mlflow.end_run()
+        print(time.time())
+        """,
+    )
+    assert time.time() - float(done.stdout.split()[-1]) < 2 + SLOW_MACHINE_SECONDS, done.stderr
+    assert done.returncode == 0, done.stderr
+    *_, silent_end, run_end, driver_end = journal_of(tmp_path)
+    assert "Run" not in silent_end
+    assert "Run" not in run_end  # there was no time for it; the server's sync reads it
+    assert driver_end["Outcome"] == "clean"
 
 
 def test_a_dead_jvm_costs_neither_the_run_nor_its_record(sandbox: Sandbox, tmp_path: Path) -> None:

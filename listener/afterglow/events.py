@@ -26,6 +26,11 @@ class RunEvent:
     thread: str = field(default_factory=lambda: threading.current_thread().name)
     _unclaimed: Any = field(default_factory=threading.Lock, repr=False, compare=False)
 
+    @property
+    def is_end(self) -> bool:
+        """Whether it tells of the run's end."""
+        return self.name == "AfterglowRunEnd"
+
     def claim(self) -> bool:
         """True for the first caller only: at exit two threads may be about to record the same event."""
         return bool(self._unclaimed.acquire(blocking=False))

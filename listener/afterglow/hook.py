@@ -7,7 +7,8 @@ import sys
 from typing import Any
 
 from afterglow import interpreter_exit, mlflow_patches, spark_patches
-from afterglow.driver import Driver, never_raises
+from afterglow.boundary import never_raises
+from afterglow.driver import Driver
 from afterglow.settings import disabled_by_environment
 
 logger = logging.getLogger("afterglow")

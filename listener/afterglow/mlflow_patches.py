@@ -22,7 +22,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from afterglow.driver import Driver, never_raises
+from afterglow.boundary import never_raises
+from afterglow.driver import Driver
 
 logger = logging.getLogger("afterglow")
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 logger = logging.getLogger("afterglow")
 
 MAX_QUEUED = 10_000
-# Before a step is begun: reading from MLflow takes Python's lock from the job's thread, which is most likely in
-# the middle of start_run just then. Added to each start_run, that was several milliseconds.
-LINGER_SECONDS = 0.05
+# Reading from MLflow takes Python's lock from the job's thread and the server's time from its requests, and the job
+# is most likely in the middle of start_run just then. So steps wait until nothing was put for a while.
+QUIET_SECONDS = 0.15
+MAX_WAIT_SECONDS = 2.0  # of a job that makes one run after the other
 
 # A step does its own reading and recording. It is told whether there is time to read from MLflow: at exit
 # there is not. It may raise; that costs only itself.
@@ -35,13 +36,16 @@ class Recorder:
         self._starting = threading.Lock()
         self._handover = threading.Lock()
         self._closed = False
-        self._closing = threading.Event()
+        self._caught_up = True  # what comes next has to wait for quiet
+        self._last_put = 0.0  # by the monotonic clock
+        self._hurry = threading.Event()
 
     def put(self, step: Step) -> bool:
         """Queue one step; False if it was dropped."""
         if self._steps.qsize() >= self._max_queued:
             self.count_drop(f"more than {self._max_queued:,} are waiting to be recorded")
             return False
+        self._last_put = time.monotonic()
         self._steps.put(step)
         if self._thread is None:
             self._start()
@@ -57,7 +61,7 @@ class Recorder:
         """Finish what is queued within `seconds`; what is left then is recorded without asking MLflow."""
         deadline = time.monotonic() + seconds
         self._steps.put(None)
-        self._closing.set()
+        self._hurry.set()
         if self._thread is not None:
             self._thread.join(seconds)
         with self._handover:
@@ -74,9 +78,15 @@ class Recorder:
                 run_step(step, may_read=False)
 
     def wait_until_idle(self, seconds: float) -> bool:
-        """Whether all that was put before this call was done within `seconds`."""
+        """Whether all that was put before this call was done within `seconds`; begins it at once."""
         done = threading.Event()
-        return self.put(lambda may_read: done.set()) and done.wait(seconds)
+
+        def finish(may_read: bool) -> None:
+            self._hurry.clear()
+            done.set()
+
+        self._hurry.set()
+        return self.put(finish) and done.wait(seconds)
 
     @property
     def thread(self) -> threading.Thread | None:
@@ -95,11 +105,10 @@ class Recorder:
             self._running = None
 
     def _next(self) -> Step | None:
-        if self._steps.empty():
-            step = self._steps.get()
-            self._closing.wait(LINGER_SECONDS)
-        else:
-            step = self._steps.get()
+        step = self._steps.get()
+        if self._caught_up:
+            self._await_quiet()
+        self._caught_up = self._steps.empty()
         with self._handover:
             if not self._closed:
                 self._running = step
@@ -107,6 +116,12 @@ class Recorder:
         if step is not None:
             run_step(step, may_read=False)
         return None
+
+    def _await_quiet(self) -> None:
+        latest = time.monotonic() + MAX_WAIT_SECONDS
+        while (left := min(self._last_put + QUIET_SECONDS, latest) - time.monotonic()) > 0:
+            if self._hurry.wait(left):
+                return
 
 
 def run_step(step: Step, *, may_read: bool) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from afterglow.jvm_commands import NextCommand
 from afterglow.settings import Settings, read_settings
 
 logger = logging.getLogger("afterglow")
@@ -138,40 +139,68 @@ def pins_threads(context: Any) -> bool:
     return type(context._gateway).__name__ == "ClientServer"
 
 
+class _Tagged(threading.local):
+    known = False  # what this thread carried when it was first looked at
+    run_id: str | None = None  # by Spark's own word
+    wanted: str | None = None
+
+
 class JobTags:
-    """The run whose id tags the Spark jobs of each thread, in one SparkContext.
+    """The run whose id tags the Spark jobs of each thread, in one SparkContext with pinned threads.
 
     What a thread carries is asked of Spark once, since it may have inherited the tag of the thread that
-    started it, and remembered from then on: each call to the JVM takes 0.1 ms or more of the job's time.
+    started it, and remembered from then on. Spark is told of a change right before the thread's next call of it.
     """
 
     def __init__(self, context: Any) -> None:
         self._context = context
-        self._thread = threading.local()
+        self._thread = _Tagged()
+        self._next_command = NextCommand.of(getattr(context._gateway, "_gateway_client", None))
+        self._error: Exception | None = None
 
     def swap(self, run_id: str | None) -> str | None:
         """Tag the jobs that this thread submits from now on with `run_id`, and with no other run.
 
-        Returns the run id that they were tagged with until now.
+        Returns the run id that they were tagged with until now. Raises py4j's errors for a JVM that is gone,
+        maybe of the time before.
         """
-        before = self._carried()
-        if before != run_id:
-            if before is not None:
-                self._context.removeJobTag(JOB_TAG_PREFIX + before)
-            if run_id is not None:
-                self._context.addJobTag(JOB_TAG_PREFIX + run_id)
-            self._thread.run_id = run_id
+        if self._error is not None:
+            raise self._error
+        thread = self._thread
+        if not thread.known:
+            thread.run_id = thread.wanted = self._inherited()
+            thread.known = True
+        before, thread.wanted = thread.wanted, run_id
+        if thread.wanted == thread.run_id:
+            return before
+        if self._next_command is None:
+            self._tell_spark()
+        else:
+            self._next_command.run_before(self._tell_spark)
         return before
 
-    def _carried(self) -> str | None:
-        if not hasattr(self._thread, "run_id"):
-            tags = (self._context.getLocalProperty(_JOB_TAGS_PROPERTY) or "").split(",")
-            carried = [tag.removeprefix(JOB_TAG_PREFIX) for tag in tags if tag.startswith(JOB_TAG_PREFIX)]
-            for other in carried[1:]:
-                self._context.removeJobTag(JOB_TAG_PREFIX + other)
-            self._thread.run_id = carried[0] if carried else None
-        run_id: str | None = self._thread.run_id
-        return run_id
+    def forget(self) -> None:
+        """In a forked child: tell the parent's JVM nothing any more."""
+        if self._next_command is not None:
+            self._next_command.forget()
+
+    def _tell_spark(self) -> None:
+        thread = self._thread
+        try:
+            if thread.run_id is not None and thread.run_id != thread.wanted:
+                self._context.removeJobTag(JOB_TAG_PREFIX + thread.run_id)
+            if thread.wanted is not None and thread.run_id != thread.wanted:
+                self._context.addJobTag(JOB_TAG_PREFIX + thread.wanted)
+            thread.run_id = thread.wanted
+        except Exception as error:  # noqa: BLE001 - within the job's own call of Spark; the next swap tells
+            self._error = error
+
+    def _inherited(self) -> str | None:
+        tags = (self._context.getLocalProperty(_JOB_TAGS_PROPERTY) or "").split(",")
+        runs = [tag.removeprefix(JOB_TAG_PREFIX) for tag in tags if tag.startswith(JOB_TAG_PREFIX)]
+        for other in runs[1:]:
+            self._context.removeJobTag(JOB_TAG_PREFIX + other)
+        return runs[0] if runs else None
 
 
 def answers(context: Any) -> bool:

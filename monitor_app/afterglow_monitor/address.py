@@ -29,7 +29,7 @@ SHORT_WINDOWS = {
 }
 PAGE_ROWS = 100
 # Changing one of these makes another list of it: what page of the old one was shown means nothing then.
-_FILTERS = {"window", "from", "to", "status", "q", "sort", "tab"}
+_FILTERS = {"window", "from", "to", "status", "unlinked", "q", "sort", "tab"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class View:
     since: str | None = None
     until: str | None = None
     statuses: tuple[str, ...] = ()
+    unlinked: bool = False  # of runs: only those without an application
     text: str = ""
     page: int = 1
     order_by: str = "start_time"
@@ -64,6 +65,7 @@ def view(default_window: str = DEFAULT) -> View:
         since=given.get("from"),
         until=given.get("to"),
         statuses=tuple(sorted(given.get_all("status"))),
+        unlinked=given.get("unlinked") == "yes",
         text=given.get("q", ""),
         page=max(1, int(page)) if page.isdecimal() and len(page) < 6 else 1,
         order_by=sort.lstrip("-"),

@@ -20,6 +20,7 @@ from afterglow_store import (
     search_runs,
     snapshots,
 )
+from afterglow_store.suggest import Suggestion, add_suggestions, suggest
 
 Row = dict[str, Any]
 
@@ -56,7 +57,11 @@ def experiments(view: View) -> Page:
 @reading
 def runs(view: View, server: str | None = None, experiment_id: str | None = None) -> Page:
     with store().read() as conn:
-        return search_runs(conn, _query(view, "runs", server=server, experiment=experiment_id))
+        linked = False if view.unlinked else None
+        page = search_runs(conn, _query(view, "runs", server=server, experiment=experiment_id, linked=linked))
+        if view.unlinked:
+            add_suggestions(conn, page.rows)
+        return page
 
 
 @reading
@@ -127,6 +132,13 @@ def run(run_id: str) -> Row:
     """Raises NotFound."""
     with store().read() as conn:
         return items.run_by_id(conn, run_id)
+
+
+@reading
+def suggestion(run_id: str) -> Suggestion | None:
+    """Raises NotFound."""
+    with store().read() as conn:
+        return suggest(conn, [items.run_by_id(conn, run_id)]).get(run_id)
 
 
 @reading

@@ -2,6 +2,7 @@
 
 MonitorError
 ├── BadSettings   a settings file that cannot be read, or says something that it cannot mean
+├── CannotLink    a run that has a link, or an application that MLflow or the store would not take for it
 ├── CannotSettle  a run that is not orphaned, or that MLflow would not change
 └── DemoFailed    a step of the demo did not work
 """
@@ -16,6 +17,10 @@ class BadSettings(MonitorError):
 
 
 class CannotSettle(MonitorError):
+    pass
+
+
+class CannotLink(MonitorError):
     pass
 
 

@@ -11,6 +11,7 @@ from afterglow_monitor import places, status
 from afterglow_monitor.address import View
 from afterglow_monitor.data import Row
 from afterglow_monitor.grid import Column, grid
+from afterglow_store.suggest import Suggestion
 
 STATUS_OF_APPLICATIONS = Column("Status", 108, "status", config=status.column(status.APPLICATION_STATUSES))
 STATUS_OF_RUNS = Column("Status", 108, "status", config=status.column(status.RUN_STATUSES))
@@ -51,6 +52,10 @@ RUNS = (
     Column("Source", 120, "source_name"),
     Column("Registered version", 150),
 )
+# Of runs without an application the columns say instead which it may be.
+SUGGESTED = (Column("Suggested application", 170), Column("Because", 420))
+UNLINKED_KEY = " unlinked"
+_UNLINKED = tuple(each for column in RUNS for each in (SUGGESTED if column.name == "Application" else (column,)))
 
 
 def applications(key: str, rows: list[Row], view: View, zone: tzinfo, *, now: int) -> None:
@@ -96,8 +101,12 @@ def runs(
     key: str, rows: list[Row], view: View | None, zone: tzinfo, *, now: int, without: tuple[str, ...] = ()
 ) -> None:
     """`without`: columns that say the same in each row here."""
-    columns = tuple(column for column in RUNS if column.name not in without)
-    _draw(key, columns, rows, lambda row: run_cells(row, zone, now=now), lambda row: places.run(row["run_id"]), view)
+    unlinked = view is not None and view.unlinked
+    of_list = _UNLINKED if unlinked else RUNS
+    columns = tuple(column for column in of_list if column.name not in without)
+    # Streamlit keeps what it knows of a list by its key: with other columns it is another list.
+    at = f"{key}{UNLINKED_KEY}" if unlinked else key
+    _draw(at, columns, rows, lambda row: run_cells(row, zone, now=now), lambda row: places.run(row["run_id"]), view)
 
 
 def run_cells(row: Row, zone: tzinfo, *, now: int) -> dict[str, Any]:
@@ -108,11 +117,18 @@ def run_cells(row: Row, zone: tzinfo, *, now: int) -> dict[str, Any]:
         "Duration": fmt.lasting(row, now=now),
         "Experiment": fmt.named(row["experiment"]),
         "Application": ", ".join(fmt.named(each["name"]) for each in row["applications"]) or fmt.NOTHING,
+        **_suggested_cells(row.get("suggestion")),
         "User": fmt.short(row["user_name"], 60),
         "Metrics": fmt.metrics(row["metrics"]),
         "Source": fmt.source(row["source_name"]),
         "Registered version": fmt.versions(row["registered_versions"]),
     }
+
+
+def _suggested_cells(found: Suggestion | None) -> dict[str, str]:
+    if found is None:
+        return {column.name: fmt.NOTHING for column in SUGGESTED}
+    return {"Suggested application": fmt.named(found.name), "Because": fmt.short(found.why, 300)}
 
 
 def _draw(

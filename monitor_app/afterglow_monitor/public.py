@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from afterglow_store.suggest import Suggestion
+
 Row = dict[str, Any]
 
 
@@ -94,6 +96,11 @@ def public_usage(row: Row) -> Row:
     ]
     used = ("jobs", "failed_jobs", "core_seconds", "overhead_core_seconds")
     return {name: row[name] for name in (*keys, *used)} | _figures(row)
+
+
+def public_suggestion(found: Suggestion | None) -> Row | None:
+    """`id` is the store's number of the application."""
+    return None if found is None else {"app_id": found.app_id, "id": found.application_id, "why": found.why}
 
 
 def iso(millis: int | None) -> str | None:

@@ -5,6 +5,7 @@ MLflow comes first, then the store: a run that MLflow did not take stays as it w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,7 @@ class Settler:
         """
         with self.store.read() as conn:
             row = run_by_id(conn, run_id)
-            last = audit.last_of_run(conn, run_id)
+            last = audit.last_of_run(conn, run_id, audit.SETTLE, audit.UNDO)
         if last is None or last["action"] != audit.SETTLE:
             raise CannotSettle(f"run {run_id} was not settled by Afterglow: there is nothing to undo")
         client = self.client_of(row)
@@ -111,9 +112,13 @@ def last_sign(conn: Any, row: Row) -> int | None:
 
 
 def clients(settings: Settings) -> Callable[[Row], Any]:
-    """MLflow's client for a run's row: of the configured server that has it, else of the URI that its journal named."""
+    """MLflow's client for a run's row: of the configured server that has it, else of the URI that its journal named.
+
+    A person waits for the answer: a server that is down is given up after seconds, not after MLflow's four minutes.
+    """
     import mlflow  # noqa: PLC0415 - takes seconds
 
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     uris = {server.name: server.uri for server in settings.mlflow}
     for server in settings.mlflow:
         uris |= {tracking.plain(uri): server.uri for uri in (server.uri, *server.aliases)}

@@ -23,11 +23,15 @@ from afterglow_monitor.address import (
 from afterglow_store import Page
 
 
-def filters(view: View, statuses: Sequence[str], zone: tzinfo, *, hint: str, default_window: str) -> None:
+def filters(
+    view: View, statuses: Sequence[str], zone: tzinfo, *, hint: str, default_window: str, of_runs: bool = False
+) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="toolbar"):
         _search(view, hint)
         _window(view, default_window)
         _statuses(view, statuses)
+        if of_runs:
+            _unlinked(view)
     if view.window == CUSTOM:
         _span(view, zone)
 
@@ -54,7 +58,7 @@ def _search(view: View, hint: str) -> None:
         icon=":material/search:",
         placeholder=hint,
         label_visibility="collapsed",
-        width=300,
+        width=260,  # so that all filters of the runs fit on one line of a laptop's screen
         on_change=lambda: change(q=st.session_state["q"].strip()),
     )
 
@@ -90,6 +94,20 @@ def _statuses(view: View, statuses: Sequence[str]) -> None:
         label_visibility="collapsed",
         wrap=True,
         on_change=lambda: change(status=sorted(st.session_state["status"])),
+    )
+
+
+def _unlinked(view: View) -> None:
+    follow("unlinked", ["yes"] if view.unlinked else [])
+    st.pills(
+        "Link",
+        ["yes"],
+        key="unlinked",
+        selection_mode="multi",
+        format_func=lambda _: ":material/add_link: Unlinked",
+        label_visibility="collapsed",
+        help="Runs that are tied to no Spark application, with the one that they are probably of",
+        on_change=lambda: change(unlinked=[*st.session_state["unlinked"]]),
     )
 
 

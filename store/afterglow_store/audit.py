@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from afterglow_store.schema import application, audit_entry
 
 SETTLE, UNDO = "settle", "undo settle"
+LINK, UNLINK = "link", "undo link"
 
 Row = dict[str, Any]
 
@@ -26,8 +27,9 @@ def entries(conn: sa.Connection, *, limit: int = 100) -> list[Row]:
     return [dict(row._mapping) for row in rows]
 
 
-def last_of_run(conn: sa.Connection, run_id: str) -> Row | None:
-    of_run = sa.select(audit_entry).where(audit_entry.c.run_id == run_id)
+def last_of_run(conn: sa.Connection, run_id: str, *actions: str) -> Row | None:
+    """The latest of these changes of a run."""
+    of_run = sa.select(audit_entry).where(audit_entry.c.run_id == run_id, audit_entry.c.action.in_(actions))
     row = conn.execute(of_run.order_by(audit_entry.c.id.desc()).limit(1)).one_or_none()
     return None if row is None else dict(row._mapping)
 

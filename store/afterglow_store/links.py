@@ -10,10 +10,12 @@ from afterglow_store.engine import upsert
 from afterglow_store.schema import application, link, owner, run
 
 # The stronger the evidence, the later: a link keeps the strongest that it was given.
-SOURCES = ("inferred", "job-tag", "tag", "executor", "client", "resumed")
+INFERRED = "inferred"  # suggested, and accepted by a person
+SOURCES = (INFERRED, "job-tag", "tag", "executor", "client", "resumed")
 APP_ID_TAG = "spark.app.id"
 APP_START_TAG = "spark.app.startTime"
 TASK_TAG = "spark.task.attempt.id"
+SAID_TAG = "afterglow.linked"  # who said it, where a person did
 
 
 def add_links(conn: sa.Connection, application_id: int, runs: Mapping[str, tuple[str, int]]) -> None:
@@ -94,8 +96,16 @@ def link_waiting_runs(conn: sa.Connection, application_id: int) -> list[str]:
     return list(found)
 
 
+def remove_inferred(conn: sa.Connection, application_id: int, run_id: str) -> None:
+    """Take back a link that a person made. One that has been seen otherwise since stays."""
+    of_it = sa.and_(link.c.application_id == application_id, link.c.run_id == run_id, link.c.source == INFERRED)
+    conn.execute(sa.delete(link).where(of_it))
+
+
 def source_of(tags: Mapping[str, str]) -> str:
-    """How a run came by its tags: the hook in an executor adds which task it was."""
+    """How a run came by its tags: a person who links it says so, the hook in an executor adds which task it was."""
+    if SAID_TAG in tags:
+        return INFERRED
     return "executor" if TASK_TAG in tags else "tag"
 
 

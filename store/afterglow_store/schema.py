@@ -351,7 +351,7 @@ audit_entry = Table(
     Column("id", Id, primary_key=True),
     Column("time", Millis, nullable=False),
     Column("who", Text, nullable=False),
-    Column("action", Text, nullable=False),  # settle, undo settle
+    Column("action", Text, nullable=False),  # settle, undo settle, link, undo link
     Column("run_id", Text, nullable=False),
     Column("before", Json),
     Column("after", Json),

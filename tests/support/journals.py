@@ -125,6 +125,10 @@ class Journal:
     def end(self, error: str | None = None) -> Path:
         self._write("AfterglowDriverEnd", Timestamp=self.clock, Application=self.application,
                     Outcome="exception" if error else "clean", Error=error)  # fmt: skip
+        return self.end_without_hook()
+
+    def end_without_hook(self) -> Path:
+        """As it ends where only the listener was loaded."""
         self._write("SparkListenerApplicationEnd", Timestamp=self.clock)
         return self.path
 

@@ -23,6 +23,7 @@ COMMANDS = {  # name: module, what --help says of it
     "submit": ("spark", "Run spark-submit with the listener loaded."),
     "apps": ("lists", "List Spark applications, newest first."),
     "experiments": ("lists", "List MLflow experiments by their newest run."),
+    "link": ("link", "Say of which Spark application runs without a link are."),
     "settle": ("settle", "Write into MLflow what became of orphaned runs."),
     "runs": ("lists", "List MLflow runs, newest first, each with its Spark applications."),
     "usage": ("usage", "Add up what Spark jobs used: by run, experiment, user or application."),

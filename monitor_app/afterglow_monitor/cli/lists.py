@@ -10,9 +10,10 @@ import orjson
 
 from afterglow_monitor.cli.common import opened
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.public import public_application, public_experiment, public_run
+from afterglow_monitor.public import public_application, public_experiment, public_run, public_suggestion
 from afterglow_monitor.table import draw
 from afterglow_store import Page, Query, parse_window, search_applications, search_experiments, search_runs
+from afterglow_store.suggest import add_suggestions
 
 Row = dict[str, Any]
 
@@ -51,9 +52,24 @@ def experiments(**options: Any) -> None:
 
 @click.command()
 @_options
-def runs(**options: Any) -> None:
-    """List MLflow runs, newest first, each with its Spark applications."""
-    _show(search_runs, public_run, _RUN_COLUMNS, options)
+@click.option("--unlinked", is_flag=True, help="Only without a link, each with the application that it may be of.")
+def runs(unlinked: bool, **options: Any) -> None:
+    """List MLflow runs, newest first, each with its Spark applications.
+
+    A suggested application is no link: `afterglow link` makes one.
+    """
+    columns = _UNLINKED_COLUMNS if unlinked else _RUN_COLUMNS
+    _show(_search_runs, _listed_run, columns, options | ({"linked": False} if unlinked else {}))
+
+
+def _search_runs(conn: Any, query: Query) -> Page:
+    page = search_runs(conn, query)
+    add_suggestions(conn, page.rows)
+    return page
+
+
+def _listed_run(row: Row) -> Row:
+    return public_run(row) | {"suggested_application": public_suggestion(row["suggestion"])}
 
 
 _APP_COLUMNS = ("app_id", "name", "status", "start_time", "duration_s", "user", "experiments", "runs", "jobs",
@@ -61,6 +77,8 @@ _APP_COLUMNS = ("app_id", "name", "status", "start_time", "duration_s", "user", 
 _EXPERIMENT_COLUMNS = ("name", "experiment_id", "runs", "failed_runs", "running_runs", "last_run_time", "applications")
 _RUN_COLUMNS = ("run_id", "name", "experiment", "status", "start_time", "duration_s", "user", "applications",
                 "core_seconds")  # fmt: skip
+_UNLINKED_COLUMNS = ("run_id", "name", "experiment", "status", "start_time", "duration_s", "user", "source",
+                     "suggested_application")  # fmt: skip
 
 
 def _show(
@@ -72,6 +90,7 @@ def _show(
             statuses=tuple(status.upper() for status in options["statuses"]),
             app=options["app"],
             experiment=options["experiment"],
+            linked=options.get("linked"),
             limit=options["limit"],
         )
         with store.read() as conn:
@@ -80,6 +99,12 @@ def _show(
     if options["as_json"]:
         click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
     else:
-        click.echo(draw(rows, columns))
+        click.echo(draw([_flat(row) for row in rows], columns))
         if page.total > len(rows):
             click.echo(f"{len(rows)} of {page.total_text}: more with --limit", err=True)
+
+
+def _flat(row: Row) -> Row:
+    """For the table: of a suggested application only its id."""
+    found = row.get("suggested_application")
+    return row | {"suggested_application": found["app_id"]} if found else row

@@ -24,7 +24,12 @@ def show() -> None:
         return
     _header(row, zone, now=now_ms())
     toolbar.filters(
-        address.view(address.ALL), status.RUN_STATUSES, zone, hint="Run name or id", default_window=address.ALL
+        address.view(address.ALL),
+        status.RUN_STATUSES,
+        zone,
+        hint="Run name or id",
+        default_window=address.ALL,
+        of_runs=True,
     )
     _runs(row["server"], row["experiment_id"])
 
@@ -54,7 +59,8 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def _runs(server: str, experiment_id: str) -> None:
-    grid.leave_if_clicked("experiment runs")
+    for key in ("experiment runs", "experiment runs" + lists.UNLINKED_KEY):
+        grid.leave_if_clicked(key)
     view, zone, now = address.view(address.ALL), fmt.zone(st.context.timezone), now_ms()
     page = data.runs(view, server, experiment_id)
     toolbar.counted(page, view, "runs", zone, now=now)

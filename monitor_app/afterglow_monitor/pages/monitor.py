@@ -31,13 +31,14 @@ def show() -> None:
             _nothing_yet()
             return
         statuses = status.APPLICATION_STATUSES if tab == "applications" else status.RUN_STATUSES
-        toolbar.filters(address.view(), statuses, zone, hint=HINTS[tab], default_window=DEFAULT)
+        toolbar.filters(address.view(), statuses, zone, hint=HINTS[tab], default_window=DEFAULT, of_runs=tab == "runs")
         _rows(tab)
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def _rows(tab: str) -> None:
-    grid.leave_if_clicked(tab)
+    for key in (tab, tab + lists.UNLINKED_KEY):
+        grid.leave_if_clicked(key)
     view, zone, now = address.view(), fmt.zone(st.context.timezone), now_ms()
     page = _READ[tab](view)
     toolbar.counted(page, view, tab, zone, now=now)
@@ -61,21 +62,24 @@ _READ: dict[str, Callable[[address.View], Page]] = {
 
 def _change_tab() -> None:
     tab = next(key for key, label in TABS.items() if label == st.session_state["monitor tab"])
-    address.change(tab=tab, status=None, sort=None)
+    address.change(tab=tab, status=None, unlinked=None, sort=None)
 
 
 def _none_match(what: str, view: address.View) -> None:
     with st.container(border=True, key="empty"):
         st.subheader(f"No {what} match", anchor=False)
         window = address.WINDOWS[view.window].lower()
-        st.text(
-            f"None of the {what} here ({window}) has this name and status."
-            if view.text or view.statuses
-            else f"There are {what}, but none of them in this window: {window}."
-        )
+        if view.text or view.statuses:
+            st.text(f"None of the {what} here ({window}) has this name and status.")
+        elif view.unlinked:
+            st.text(f"Every run here ({window}) is linked to its Spark application.")
+        else:
+            st.text(f"There are {what}, but none of them in this window: {window}.")
         with st.container(horizontal=True):
             if view.text or view.statuses:
                 st.button("Clear search and statuses", on_click=lambda: address.change(q=None, status=None))
+            if view.unlinked:
+                st.button("Show all runs", on_click=lambda: address.change(unlinked=None))
             if view.window != address.ALL:
                 st.button("Look at all time", on_click=lambda: address.change(window=address.ALL))
 

@@ -13,6 +13,7 @@ from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
 from afterglow_monitor.grid import Column, grid, leave_if_clicked
+from afterglow_monitor.offer import offer
 from afterglow_store.errors import NotFound
 
 TABS = {
@@ -30,7 +31,7 @@ HOW_LINKED = {
     "client": "made through MlflowClient here",
     "resumed": "made elsewhere, resumed here",
     "executor": "made on an executor of it",
-    "inferred": "inferred",
+    "inferred": "linked by hand",
 }
 
 
@@ -114,7 +115,7 @@ def _overview(row: Row, zone: tzinfo, now: int) -> None:
 def _applications(row: Row) -> None:
     details.section("Spark application" if len(row["applications"]) < 2 else "Spark applications")
     if not row["applications"]:
-        st.caption("None is known: it was made outside of Spark, or before Afterglow was there.")
+        offer(row)
     for each in row["applications"]:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             places.link(each["name"], places.application(each), icon=":material/bolt:")

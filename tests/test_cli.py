@@ -169,3 +169,18 @@ def test_a_command_whose_part_is_not_installed_says_what_to_install(home: Path) 
     done = subprocess.run([sys.executable, "-c", script, "runs"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "pip install 'afterglow[monitor]'" in done.stderr
+
+
+def test_runs_are_filtered_and_ordered_by_what_mlflow_knows_and_what_spark_did(home: Path) -> None:
+    asked = ("--since", "all", "--filter", "metrics.loss < 0.8 AND (status = 'FINISHED' OR spark.failed_jobs > 9)")
+    assert [row["name"] for row in listed(home, "runs", *asked)] == ["run 2", "run 0"]
+    assert [row["name"] for row in listed(home, "runs", *asked, "--order-by", "start_time")] == ["run 0", "run 2"]
+    apps = listed(home, "apps", "--since", "all", "--filter", "failed_jobs > 0 AND name LIKE 's%'")
+    assert [row["app_id"] for row in apps] == ["app-1"]
+
+
+def test_a_filter_that_cannot_be_read_is_shown_with_the_place(home: Path) -> None:
+    done = afterglow(home, "runs", "--filter", "metrics.loss << 1")
+    assert done.returncode == 1
+    assert "metrics.loss << 1" in done.stderr
+    assert "^" in done.stderr

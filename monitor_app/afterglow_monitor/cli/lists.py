@@ -28,6 +28,10 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--status", "statuses", multiple=True, help="Only with this status; may be repeated."),
             click.option("--app", help="Only of this application: its Spark id or its name."),
             click.option("--experiment", help="Only of this experiment: its id or its name."),
+            click.option("--filter", "filter_", default="", help="Only what it says, as in docs/filters.md."),
+            click.option(
+                "--order-by", default=Query.order_by, help="Such as 'metrics.rmse DESC'.  [default: newest first]"
+            ),
             click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="At most this many."),
             click.option("--json", "as_json", is_flag=True, help="An array of objects; times in ISO 8601, UTC."),
         ]
@@ -55,6 +59,9 @@ def experiments(**options: Any) -> None:
 @click.option("--unlinked", is_flag=True, help="Only without a link, each with the application that it may be of.")
 def runs(unlinked: bool, **options: Any) -> None:
     """List MLflow runs, newest first, each with its Spark applications.
+
+    \b
+    afterglow runs --filter "metrics.rmse < 0.8 AND tags.team = 'a'" --order-by metrics.rmse
 
     A suggested application is no link: `afterglow link` makes one.
     """
@@ -84,14 +91,19 @@ _UNLINKED_COLUMNS = ("run_id", "name", "experiment", "status", "start_time", "du
 def _show(
     search: Callable[..., Page], public: Callable[[Row], Row], columns: tuple[str, ...], options: dict[str, Any]
 ) -> None:
+    now = now_ms()
     with opened() as (_, store):
         query = Query(
-            window=parse_window(options["since"], options["until"], now=now_ms()),
+            window=parse_window(options["since"], options["until"], now=now),
             statuses=tuple(status.upper() for status in options["statuses"]),
             app=options["app"],
             experiment=options["experiment"],
             linked=options.get("linked"),
+            filter=options["filter_"],
+            order_by=options["order_by"],
             limit=options["limit"],
+            count=not options["as_json"],
+            now=now,
         )
         with store.read() as conn:
             page = search(conn, query)

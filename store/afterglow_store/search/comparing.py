@@ -37,6 +37,29 @@ def compare(column: sa.ColumnElement[Any], operator: str, value: Value) -> sa.Co
     return holds
 
 
+def _like(column: sa.ColumnElement[Any], pattern: str) -> sa.ColumnElement[bool]:
+    """No character takes its meaning from another: by itself PostgreSQL would have a backslash do that."""
+    return like_as_is(column, sa.literal(pattern))
+
+
+class like_as_is(sa.sql.functions.FunctionElement[bool]):
+    name = "like_as_is"
+    type = sa.Boolean()
+    inherit_cache = True
+
+
+@compiles(like_as_is, "sqlite")
+def _sqlite_like(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
+    column, pattern = (compiler.process(each, **kw) for each in element.clauses)
+    return f"({column} LIKE {pattern})"
+
+
+@compiles(like_as_is, "postgresql")
+def _postgresql_like(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
+    column, pattern = (compiler.process(each, **kw) for each in element.clauses)
+    return f"({column} LIKE {pattern} ESCAPE '')"
+
+
 _OPERATORS: dict[str, Any] = {
     "=": lambda column, value: column == value,
     "!=": lambda column, value: column != value,
@@ -44,10 +67,10 @@ _OPERATORS: dict[str, Any] = {
     "<=": lambda column, value: column <= value,
     ">": lambda column, value: column > value,
     ">=": lambda column, value: column >= value,
-    "LIKE": lambda column, value: column.like(value),
-    "NOT LIKE": lambda column, value: column.not_like(value),
-    "ILIKE": lambda column, value: column.ilike(value),
-    "NOT ILIKE": lambda column, value: column.not_ilike(value),
+    "LIKE": _like,
+    "NOT LIKE": lambda column, value: ~_like(column, value),
+    "ILIKE": lambda column, value: _like(sa.func.lower(column), value.lower()),
+    "NOT ILIKE": lambda column, value: ~_like(sa.func.lower(column), value.lower()),
     "IN": lambda column, value: column.in_(value),
     "NOT IN": lambda column, value: column.not_in(value),
     "IS NULL": lambda column, value: column.is_(None),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from afterglow import connect, spark
-from afterglow.events import RunEvent, application_end, driver_end, heartbeat
+from afterglow.events import RunEvent, application_end, context_death, driver_end, heartbeat
 from afterglow.journal import FileJournal, Journal, ListenerJournal, find_listener
 from afterglow.recorder import Recorder
 from afterglow.run_details import RunDetails, run_details
@@ -56,6 +56,8 @@ class Session:
     file_journal: FileJournal
     listener_journal: ListenerJournal | None = None
     beats: bool = False
+    stopped: bool = False  # by the program
+    died: bool = False  # under the program, and that is told
 
     @property
     def is_connect(self) -> bool:
@@ -64,6 +66,8 @@ class Session:
 
     def is_alive(self) -> bool:
         """Whether the application, or the Connect session, still runs."""
+        if self.stopped or self.died:
+            return False
         return connect.answers(self.context) if self.is_connect else spark.answers(self.context)
 
     def record(self, event: dict[str, Any]) -> bool:
@@ -80,13 +84,19 @@ class Session:
 def _classic_session(context: Any) -> Session:
     settings, application = spark.read_context_settings(context), spark.read_application(context)
     tags = spark.JobTags(context) if spark.pins_threads(context) else None
-    return Session(context, application, settings, tags, FileJournal(settings.journal_dir, application))
+    return Session(context, application, settings, tags, _file_journal(settings, application))
 
 
 def _connect_session(context: Any) -> Session:
     settings, application = connect.client_settings(), connect.read_application(context)
-    journal = FileJournal(settings.journal_dir, application, connect_session=context.session_id)
+    journal = _file_journal(settings, application, connect_session=context.session_id)
     return Session(context, application, settings, connect.SessionTags(context), journal)
+
+
+def _file_journal(
+    settings: Settings, application: spark.Application, connect_session: str | None = None
+) -> FileJournal:
+    return FileJournal(settings.journal_dir, application, settings.heartbeat_seconds, connect_session=connect_session)
 
 
 @dataclass
@@ -98,6 +108,7 @@ class OpenRun:
     source: str
     has_application: bool  # MLflow's tags name one
     ended: bool = False
+    only_logged: bool = False  # by its id: neither made nor active here
     # The sessions that it is linked to, by the identity of their SparkContext.
     linked: set[int] = field(default_factory=set)
 
@@ -114,6 +125,7 @@ class Driver:
         self._clients: dict[str, Any] = {}
         self._said_unpinned = False
         self._forked = False
+        self._exiting = False  # Python starts no thread any more
 
     def forget_parent(self) -> None:
         """In a forked child: it has its parent's sockets to the JVM and its parent's journals, and must use
@@ -125,7 +137,7 @@ class Driver:
         for session in self._sessions.values():
             session.job_tags = None
             session.listener_journal = None
-            session.file_journal = FileJournal(session.settings.journal_dir, session.application)
+            session.file_journal = _file_journal(session.settings, session.application)
 
     # -- Spark -------------------------------------------------------------------------------------------
 
@@ -177,12 +189,14 @@ class Driver:
     def context_stopping(self, context: Any) -> None:
         """A SparkContext is about to stop. The listener sees that itself; the hook's own journal has to be told."""
         session = self._sessions.get(id(context))
-        if session is not None and session.file_journal.is_open and not session.is_connect:
-            event = application_end()
-            self.recorder.put(lambda may_read: self._record_in_file(session, event))
+        if session is not None and session.settings.enabled and not session.is_connect:
+            session.stopped, event = True, application_end()
+            self.recorder.put(lambda may_read: self._record_stop(session, event))
 
-    def _record_in_file(self, session: Session, event: dict[str, Any]) -> None:
-        if session.file_journal.is_open:
+    def _record_stop(self, session: Session, event: dict[str, Any]) -> None:
+        if spark.jvm_is_gone(session.context):  # a JVM outlives the stop of its context: this one was gone before
+            self._record_death(session)
+        elif session.file_journal.is_open:
             session.file_journal.record(event)
 
     # -- runs --------------------------------------------------------------------------------------------
@@ -213,11 +227,14 @@ class Driver:
         if known.source == "client" and not known.linked:
             known.source = "tag"  # made by start_run, before there was a Spark application
         session = self.session()
+        if known.ended or known.only_logged:
+            if known.only_logged:
+                known.source = "resumed"
+            known.ended = known.only_logged = False
+            if session is not None:
+                known.linked.discard(id(session.context))
         if session is None:
             return
-        if known.ended:
-            known.ended = False
-            known.linked.discard(id(session.context))
         self._link(known, session)
         carried = self._tag_jobs(session, known.run_id)
         if carried is not None:
@@ -249,7 +266,8 @@ class Driver:
             sessions = [session for key, session in self._sessions.items() if key in known.linked]
         if sessions:
             source = "client" if known is None else known.source
-            event = RunEvent("AfterglowRunEnd", run_id, tracking_uri, source, status, at_exit)
+            elsewhere = known is None or known.only_logged
+            event = RunEvent("AfterglowRunEnd", run_id, tracking_uri, source, status, at_exit, elsewhere)
             self.recorder.put(lambda may_read: self._record_end(event, sessions, may_read))
 
     @never_raises
@@ -259,7 +277,9 @@ class Driver:
             return
         session = self.session()
         if session is not None:
-            self._link(self._remember(run_id, tracking_uri, "client", tags={}), session)
+            known = self._remember(run_id, tracking_uri, "client", tags={})
+            known.only_logged = True
+            self._link(known, session)
 
     def _remember(self, run_id: str, tracking_uri: str, source: str, *, tags: Mapping[str, str]) -> OpenRun:
         known = OpenRun(run_id, tracking_uri, source, has_application="spark.app.id" in tags)
@@ -321,7 +341,7 @@ class Driver:
         return threading.current_thread() is self.recorder.thread
 
     def _record_start(self, run: OpenRun, session: Session, source: str, read_from: Any) -> None:
-        event = RunEvent("AfterglowRunStart", run.run_id, run.tracking_uri, source)
+        event = RunEvent("AfterglowRunStart", run.run_id, run.tracking_uri, source, only_logged=run.only_logged)
 
         def step(may_read: bool) -> None:
             details = self._details(run.tracking_uri, read_from, full=False) if may_read else None
@@ -339,7 +359,7 @@ class Driver:
     def _record(self, session: Session, event: dict[str, Any]) -> None:
         if not session.record(event):
             self.recorder.count_drop(f"{event['Event']} was taken neither by the listener nor by a journal")
-        elif session.file_journal.is_open and not session.beats:
+        elif not session.beats and not self._forked and not self._exiting:
             session.beats = True
             threading.Thread(target=self._beat, args=(session,), name="afterglow-heartbeat", daemon=True).start()
 
@@ -373,15 +393,45 @@ class Driver:
     # -- heartbeats and the end --------------------------------------------------------------------------
 
     def _beat(self, session: Session) -> None:
-        """A beat speaks for the application, so it takes an answer of its JVM; on a thread of its own, since
-        the recorder's may be waiting for MLflow."""
-        while not self._forked and session.is_alive():
-            session.file_journal.record(heartbeat(self.recorder.dropped))
+        """A beat speaks for the application, so it takes an answer of its JVM; where the listener says that, it need
+        not be said twice. Once the application is over it speaks for the driver, as long as that has open runs. On a
+        thread of its own, since the recorder's may be waiting for MLflow."""
+        while not self._forked:
+            if session.is_alive():
+                if session.file_journal.is_open:
+                    session.file_journal.record(heartbeat(self.recorder.dropped))
+            elif not self._beat_alone(session):
+                break
             time.sleep(session.settings.heartbeat_seconds)
+        session.beats = False
+
+    def _beat_alone(self, session: Session) -> bool:
+        """The application is over; whether its driver still had something to beat for."""
+        if not session.stopped and not session.is_connect:
+            self._record_death(session)
+        if session.listener_journal is not None and spark.jvm_is_gone(session.context):
+            session.listener_journal = None  # py4j logs each call that it cannot make
+        if not self._has_open_runs(session):
+            return False
+        return session.record(heartbeat(self.recorder.dropped if session.listener_journal is None else None))
+
+    def _has_open_runs(self, session: Session) -> bool:
+        ours = [run for run in list(self._runs.values()) if id(session.context) in run.linked]
+        return any(not run.ended and not run.only_logged for run in ours)
+
+    def _record_death(self, session: Session) -> None:
+        """The context is no more, and the program has not stopped it."""
+        if session.died or not (session.listener_journal is not None or session.file_journal.is_open):
+            return
+        session.died, what = True, "Spark context was stopped"
+        if spark.jvm_is_gone(session.context):
+            session.listener_journal, what = None, "JVM died"
+        session.record(context_death(session.application, f"its {what} under its Python driver"))
 
     @never_raises
     def interpreter_exits(self, outcome: str, error: str | None) -> None:
         """Record how the driver ended, and wait for at most a second until all is written."""
+        self._exiting = True
         sessions = [session for session in self._sessions.values() if session.settings.enabled]
         for session in [] if self._forked else sessions:
             event = driver_end(session.application, outcome, error)
@@ -391,5 +441,10 @@ class Driver:
 
     def _record_driver_end(self, session: Session, event: dict[str, Any], may_read: bool) -> None:
         if session.listener_journal is not None or session.file_journal.is_open:
+            if not session.is_connect and not session.stopped:
+                # Only the recorder's thread may wait for the JVM's answer: the one that exits follows it if need be.
+                is_alive = session.is_alive() if may_read else not spark.jvm_is_gone(session.context)
+                if not is_alive:
+                    self._record_death(session)
             session.record(event)
             session.flush(0.5)

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import socket
 import sys
 import threading
 from collections.abc import Mapping
@@ -172,6 +173,19 @@ class JobTags:
             self._thread.run_id = carried[0] if carried else None
         run_id: str | None = self._thread.run_id
         return run_id
+
+
+def jvm_is_gone(context: Any) -> bool:
+    """Whether nobody listens any more where the JVM of `context` did. Waits for at most 0.2 s, and takes a JVM that is
+    only too busy to answer for one that is there."""
+    try:
+        parameters = context._gateway.gateway_parameters
+        socket.create_connection((parameters.address, parameters.port), timeout=0.2).close()
+    except ConnectionRefusedError:
+        return True
+    except Exception:  # noqa: BLE001 - a gateway of another kind, or no answer in time: nobody knows
+        return False
+    return False
 
 
 def answers(context: Any) -> bool:

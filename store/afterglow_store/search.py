@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from afterglow_store.schema import application, experiment, link, run
+from afterglow_store.status import OWNER_UNKNOWN, RUNNING
 from afterglow_store.windows import ALL, Window
 
 Row = dict[str, Any]
@@ -89,6 +90,12 @@ def search_runs(conn: sa.Connection, query: Query, *which: sa.ColumnElement[bool
     page = _page(conn, select, query, run, r.run_id)
     add_applications(conn, page.rows)
     return page
+
+
+def search_runs_of_unknown_owner(conn: sa.Connection, query: Query) -> Page:
+    """As `search_runs`: those that MLflow says run, and of which nobody knows whose they are, so that nobody can tell
+    whether they do."""
+    return search_runs(conn, query, run.c.status == RUNNING, run.c.status_reason == OWNER_UNKNOWN)
 
 
 def search_experiments(conn: sa.Connection, query: Query) -> Page:

@@ -30,6 +30,10 @@ test: machine-for-test .venv/synced ## Lint, types and all tests; ARGS="-k snaps
 	@if tools/bootstrap.sh --has jdk; then $(MAKE) jar; fi
 	@$(BIN)/pytest -n 2 --durations=10 $(ARGS)
 
+.PHONY: matrix
+matrix: machine-for-test jar ## What is shown after each way in which a real driver can end; minutes
+	@$(BIN)/pytest -m '' --durations=10 tests/matrix $(ARGS)
+
 .PHONY: lint
 lint: .venv/synced ## Formatting, lint rules, types, import contracts
 	@$(BIN)/ruff check --quiet

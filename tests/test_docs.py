@@ -2,14 +2,20 @@
 
 import re
 
+import pytest
+
+from afterglow_monitor.status import APPLICATION_STATUSES
+from tests.matrix.test_status_of_real_processes import WAYS
 from tests.support.parts import ROOT
 
 LINKS = (ROOT / "docs" / "links.md").read_text()
+STATUS = (ROOT / "docs" / "status.md").read_text()
 
 
-def test_each_test_that_the_table_of_links_names_is_there() -> None:
-    named = re.findall(r"`(test_\w+\.py)::(\w+)`", LINKS)
-    assert len(named) > 20
+@pytest.mark.parametrize(("page", "at_least"), [(LINKS, 20), (STATUS, 10)], ids=["links", "status"])
+def test_each_test_that_a_page_names_is_there(page: str, at_least: int) -> None:
+    named = re.findall(r"`((?:matrix/)?test_\w+\.py)::(\w+)`", page)
+    assert len(named) > at_least
     for file, test in named:
         assert f"\ndef {test}(" in (ROOT / "tests" / file).read_text(), f"{file}::{test}"
 
@@ -18,3 +24,17 @@ def test_each_way_to_make_a_run_names_a_test() -> None:
     rows = [line for line in LINKS.splitlines() if line.startswith("|")][2:]
     assert len(rows) > 20
     assert [row for row in rows if not re.search(r"\| `test_\w+\.py::\w+` \|$", row)] == []
+
+
+def test_the_table_of_ways_to_end_is_what_make_matrix_tries() -> None:
+    table = STATUS.partition("| Way to end |")[2].partition("\n\n")[0]
+    assert table.splitlines()[2:] == [
+        f"| {name} | {way.codes[0]}, {way.codes[1]} | {way.application[0]} | "
+        f"{way.at_once[0] + ', then ' if way.at_once else ''}{way.run[0]} | {way.mlflow} |"
+        for name, way in WAYS.items()
+    ]
+
+
+def test_the_statuses_of_the_page_are_those_of_monitor() -> None:
+    rows = re.findall(r"^\| ([A-Z]+) \|", STATUS.partition("## Runs")[0], re.MULTILINE)
+    assert rows == list(APPLICATION_STATUSES)

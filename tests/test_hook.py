@@ -583,10 +583,13 @@ def test_a_dead_jvm_costs_neither_the_run_nor_its_record(sandbox: Sandbox, tmp_p
         MLFLOW_REGISTRY_URI=sandbox.tracking_uri,  # else each MlflowClient() asks the dead JVM for it, and fails
     )
     assert done.returncode == 0, done.stderr
-    start, run_start, run_end, driver_end = journal_of(tmp_path)
-    assert start["Application"] == run_start["Application"] == driver_end["Application"]
-    assert run_end["Run"]["params"] == {"depth": "5"}
-    assert driver_end["Outcome"] == "clean"
+    events = journal_of(tmp_path)
+    told = {event["Event"]: event for event in events}
+    assert len(events) == len(told) == 5
+    assert len({json.dumps(event["Application"]) for event in events if "Application" in event}) == 1
+    assert told["AfterglowRunEnd"]["Run"]["params"] == {"depth": "5"}
+    assert told["AfterglowContextDeath"]["Error"] == "its JVM died under its Python driver"
+    assert told["AfterglowDriverEnd"]["Outcome"] == "clean"
 
 
 # -- how the interpreter ends ----------------------------------------------------------------------------------

@@ -5,14 +5,12 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pandas as pd
-import pyspark
 import pytest
 from mlflow.optuna.storage import MlflowStorage
 from mlflow.pyspark.optuna.study import MlflowSparkStudy
@@ -26,9 +24,9 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
+from tests.support.connect import running_connect_server
 from tests.support.sandbox import Sandbox
-from tests.support.spark import spark_command, spark_environment, spark_submit
-from tests.support.tracking import free_port
+from tests.support.spark import spark_environment, spark_submit
 
 # MLflow's and pyspark's use of what others deprecated is not ours to settle.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -115,10 +113,18 @@ def test_a_run_made_by_mlflow_client(sandbox: Sandbox, spark: SparkSession) -> N
 
 def test_a_run_of_an_earlier_process_that_is_logged_to_by_id(sandbox: Sandbox, spark: SparkSession) -> None:
     client = mlflow.MlflowClient()
-    run_id = client._tracking_client.store.create_run("0", "someone", 0, [], None).info.run_id  # made elsewhere
+    experiment = client.get_experiment_by_name("links")
+    assert experiment is not None
+    made = client._tracking_client.store.create_run(experiment.experiment_id, "someone", 0, [], None)  # elsewhere
+    run_id = made.info.run_id
     client.log_metric(run_id, "rmse", 0.7)
     assert links(sandbox, run_id) == [(app_id(spark), "client")]
     assert tagged_app(run_id) == app_id(spark)
+    with mlflow.start_run(run_id=run_id):
+        pass
+    assert links(sandbox, run_id) == [(app_id(spark), "client"), (app_id(spark), "resumed")]
+    only_logged = [event.get("Only Logged", False) for event in sandbox.events(run_id)]
+    assert only_logged == [True, False, False]  # until it is active here
 
 
 def test_a_session_that_starts_after_its_run(sandbox: Sandbox, spark: SparkSession) -> None:
@@ -305,28 +311,11 @@ def test_runs_that_a_streaming_query_logs(sandbox: Sandbox, spark: SparkSession,
         assert {run_id} in jobs
 
 
-CONNECT_SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
-
-
 @pytest.fixture
 def connect_server(tmp_path: Path) -> Iterator[str]:
     """A Connect server with the listener, its AFTERGLOW_HOME in `tmp_path / "server"`; gives its URI."""
-    [jar] = Path(pyspark.__file__).parent.glob("jars/spark-connect_*.jar")
-    port = free_port()
-    command = spark_command(jar, conf={"spark.connect.grpc.binding.port": str(port)})
-    command[-1:] = ["--class", CONNECT_SERVER, str(jar)]
-    log = tmp_path / "server.log"
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(command, env=spark_environment(tmp_path / "server"), stdout=output, stderr=output) as server,
-    ):
-        deadline = time.monotonic() + 90
-        while "Connect server started" not in log.read_text():
-            assert server.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
-        yield f"sc://127.0.0.1:{port}"
-        server.terminate()
+    with running_connect_server(tmp_path) as uri:
+        yield uri
 
 
 def test_runs_of_a_connect_client(sandbox: Sandbox, connect_server: str, tmp_path: Path) -> None:
@@ -420,17 +409,19 @@ def test_with_unpinned_threads_runs_are_linked_and_no_job_is_given_to_the_wrong_
 def test_with_the_listener_there_is_one_journal_and_it_works_on_after_stop(sandbox: Sandbox, tmp_path: Path) -> None:
     job = spark_submit(
         """
-        import mlflow, sys
+        import mlflow, sys, time
         from pyspark.sql import SparkSession
         spark = SparkSession.builder.getOrCreate()
         mlflow.start_run()
         spark.sparkContext.parallelize(range(2), 2).count()
         spark.stop()
+        time.sleep(1)
         mlflow.end_run()
         sys.exit(3)
         """,
         home=tmp_path,
         environment={"MLFLOW_TRACKING_URI": sandbox.tracking_uri},
+        conf={"spark.afterglow.heartbeat.interval": "200ms"},
     )
     assert job.returncode == 3
     events = journal_events(tmp_path / "journal")
@@ -440,6 +431,10 @@ def test_with_the_listener_there_is_one_journal_and_it_works_on_after_stop(sandb
     assert by_name["SparkListenerJobStart"]["Properties"]["spark.job.tags"] == f"mlflow.run_id={run_id}"
     assert by_name["AfterglowRunEnd"]["Run"]["status"] == "FINISHED"
     assert by_name["AfterglowDriverEnd"]["Error"] == "SystemExit: 3"
+    names = [event["Event"] for event in events]
+    stopped, ended = names.index("SparkListenerApplicationEnd"), names.index("AfterglowRunEnd")
+    beats = [event for event in events[stopped:ended] if event["Event"] == "AfterglowHeartbeat"]
+    assert {"Event", "Timestamp", "Seq"} in [set(event) for event in beats]  # the hook's; the listener counts losses
     assert [event["Seq"] for event in events] == list(range(len(events)))
 
 

@@ -207,6 +207,7 @@ def test_the_journal_begins_with_itself_and_the_version_of_spark(job: SparkJob, 
     }
     assert start["Instance"] == said(job, "JOURNAL").split()[-2]
     assert start["Host"]
+    assert start["Heartbeat Interval"] == 10_000
     assert abs(start["Timestamp"] - only(named(events, "SparkListenerApplicationStart"))["Timestamp"]) < 60_000
     assert log["Event"] == "SparkListenerLogStart"
     assert log["Spark Version"][:2] in ("3.", "4.")

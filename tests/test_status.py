@@ -16,7 +16,15 @@ from afterglow.spark import Application
 from afterglow_monitor.journals import Tail
 from afterglow_monitor.settings import Settings, StatusSettings
 from afterglow_monitor.worker import judge_silence
-from afterglow_store import Query, Store, ingest_file, open_store, search_applications, search_runs
+from afterglow_store import (
+    Query,
+    Store,
+    ingest_file,
+    open_store,
+    search_applications,
+    search_runs,
+    search_runs_of_unknown_owner,
+)
 from afterglow_store.judge import judge
 from afterglow_store.links import add_links
 from afterglow_store.runs import refresh_sums, take_in_run
@@ -49,8 +57,22 @@ class Driver(Journal):
     def spark_ends(self) -> None:
         self._write("SparkListenerApplicationEnd", Timestamp=self.clock)
 
+    def context_dies(self) -> None:
+        self._write("AfterglowContextDeath", Timestamp=self.clock, Application=self.application,
+                    Error="its JVM died under its Python driver")  # fmt: skip
+
     def resume(self, run: dict[str, Any]) -> None:
         self._run_event("AfterglowRunStart", run | {"_source": "resumed"})
+
+    def log_to(self, run: dict[str, Any]) -> None:
+        self._run_event("AfterglowRunStart", run | {"_source": "client"}, **{"Only Logged": True})
+
+    def goes_on_alone(self) -> "Driver":
+        """The hook's own journal of the same application, once the listener is gone with its JVM."""
+        own = Driver(self.path.parent.with_name("own"), "local-1", name="train", start=START)
+        head = {"Event": "AfterglowJournalStart", "Writer": "hook", "Application": self.application}
+        own.path.write_bytes(orjson.dumps(head) + b"\n")
+        return own
 
 
 class Client:
@@ -289,6 +311,59 @@ def test_a_connect_client_is_no_sign_of_life_of_its_application(server: Server, 
     assert server.run() == ("RUNNING", None)
 
 
+def test_an_application_whose_jvm_died_under_its_driver_has_failed_whatever_the_driver_made_of_it(
+    server: Server, driver: Driver
+) -> None:
+    own = driver.goes_on_alone()
+    server.hear(driver, at=0)
+    own.wait(5)
+    own.context_dies()
+    died = own.clock
+    server.hear(own, at=1)
+    assert server.status() == ("FAILED", "its JVM died under its Python driver")
+    own.wait(5)
+    own.exits()
+    server.hear(own, at=2)
+    assert server.status() == ("FAILED", "its JVM died under its Python driver")
+    assert server.application()["end_time"] == died
+
+
+def test_a_context_that_was_stopped_from_elsewhere_ended_when_spark_says(server: Server, driver: Driver) -> None:
+    driver.wait(5)
+    driver.spark_ends()
+    ended = driver.clock
+    driver.wait(5)
+    driver.context_dies()
+    server.hear(driver, at=0)
+    assert (server.status()[0], server.application()["end_time"]) == ("FAILED", ended)
+
+
+def beats_every(journal: Journal, interval_ms: int) -> None:
+    text = journal.path.read_text()
+    journal.path.write_text(text.replace('"Host":', f'"Heartbeat Interval": {interval_ms}, "Host":', 1))
+
+
+def test_who_beats_rarely_is_given_time_for_three_beats(server: Server, driver: Driver) -> None:
+    beats_every(driver, 60_000)
+    server.hear(driver, at=0)
+    assert server.judge(at=GRACE) == 0
+    server.judge(at=GRACE + 1)
+    assert server.status() == ("RUNNING", "no heartbeat for 121 s")
+    server.judge(at=180)
+    assert server.status()[0] == "RUNNING"
+    server.judge(at=181)
+    assert server.status()[0] == "LOST"
+
+
+def test_who_beats_often_is_warned_of_after_two_of_its_own_beats(server: Server, driver: Driver) -> None:
+    beats_every(driver, 1_000)
+    server.hear(driver, at=0)
+    server.judge(at=3)
+    assert server.status() == ("RUNNING", "no heartbeat for 3 s")
+    server.judge(at=GRACE)
+    assert server.status()[0] == "RUNNING"
+
+
 # -- runs and their owners -----------------------------------------------------------------------------
 
 
@@ -400,6 +475,39 @@ def test_a_run_that_nobody_is_known_to_own_runs_and_says_so(server: Server, driv
     assert server.run() == server.run("b" * 32) == ("RUNNING", OWNER_UNKNOWN)
     server.sync(plain, status="FINISHED")
     assert server.run() == ("FINISHED", None)
+
+
+def test_a_process_that_only_logs_to_a_run_does_not_own_it(server: Server, driver: Driver, tmp_path: Path) -> None:
+    run = driver.run_start(RUN, "first")
+    other = Driver(tmp_path / "journal", "local-2", name="other", start=START)
+    other.log_to(run)
+    other.log_to(run | {"run_id": "b" * 32})
+    other.end()
+    server.hear(driver, other, at=0)
+    assert server.run() == ("RUNNING", None)
+    assert server.run("b" * 32) == ("RUNNING", OWNER_UNKNOWN)
+    with server.store.read() as conn:
+        unknown = search_runs_of_unknown_owner(conn, Query())
+    assert ([row["run_id"] for row in unknown.rows], unknown.total) == (["b" * 32], 1)
+
+
+def test_a_run_of_a_driver_that_outlives_its_jvm_runs_until_the_driver_is_silent(
+    server: Server, driver: Driver
+) -> None:
+    run = driver.run_start(RUN, "first")
+    own = driver.goes_on_alone()
+    own.context_dies()
+    server.hear(driver, own, at=0)
+    own.beat()
+    server.hear(own, at=GRACE)
+    server.judge(at=GRACE + 1)
+    assert server.run() == ("RUNNING", None)
+    server.judge(at=2 * GRACE + 1)
+    assert server.run() == ("ORPHANED", "its driver is gone: application local-1 is FAILED")
+    at_exit(own, run)
+    own.exits("ValueError: no JVM")
+    server.hear(own, at=3 * GRACE)
+    assert server.run() == ("SUSPECT", "open until its driver died of ValueError: no JVM")
 
 
 def test_a_run_that_was_made_in_an_executor_is_owned_by_its_application(server: Server, driver: Driver) -> None:
@@ -547,6 +655,19 @@ def test_a_long_error_is_cut(server: Server, driver: Driver) -> None:
     reason = server.run()[1]
     assert reason is not None
     assert (len(reason), reason[-1]) == (300, "…")
+
+
+def test_of_the_error_of_a_python_worker_the_end_of_its_traceback_is_shown(server: Server, driver: Driver) -> None:
+    run = driver.run_start(RUN, "first")
+    where = '  File "job.py", line 3, in too_much\n    bytearray(1 << 40)\n'
+    driver.job(RUN, error=f"From the Python worker: Traceback (most recent call last):\n{where}MemoryError\n\tat x(Y)")
+    driver.run_end(run, status="FAILED")
+    cut = driver.run_start("b" * 32, "second")
+    driver.job("b" * 32, error=f"From the Python worker: Traceback (most recent call last):\n{where}")
+    driver.run_end(cut, status="FAILED")
+    server.hear(driver, at=0)
+    assert server.run() == ("FAILED", "From the Python worker: MemoryError")
+    assert server.run("b" * 32) == ("FAILED", "From the Python worker:")
 
 
 def test_lists_find_orphans_by_their_status(server: Server, driver: Driver) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from afterglow import spark
 from afterglow.boundary import never_raises
 from afterglow.events import RunEvent, application_end, driver_end
+from afterglow.heartbeats import Heartbeats, record_death, record_stop
 from afterglow.recorder import Recorder
 from afterglow.run_records import RunRecords
 from afterglow.sessions import Session, Sessions
@@ -30,6 +31,7 @@ class OpenRun:
     source: str
     has_application: bool  # MLflow's tags name one
     ended: bool = False
+    only_logged: bool = False  # by its id: neither made nor active here
     linked: set[Session] = field(default_factory=set)
 
 
@@ -38,7 +40,8 @@ class Driver:
 
     def __init__(self) -> None:
         self.recorder = Recorder()
-        self._records = RunRecords(self.recorder)
+        self._heartbeats = Heartbeats(self.recorder, self._has_open_runs)
+        self._records = RunRecords(self.recorder, self._heartbeats)
         self._sessions = Sessions(met=self._met)
         self._runs: OrderedDict[str, OpenRun] = OrderedDict()  # the latest, ended ones too
         self._thread = threading.local()
@@ -49,7 +52,8 @@ class Driver:
         neither. Runs made in it are linked by tags, and recorded in a journal of its own."""
         self._forked = True
         self.recorder = Recorder()
-        self._records = RunRecords(self.recorder)
+        self._heartbeats.stop()
+        self._records = RunRecords(self.recorder, self._heartbeats)
         self._sessions.leave_to_parent()
 
     # -- Spark -------------------------------------------------------------------------------------------
@@ -77,9 +81,9 @@ class Driver:
     def context_stopping(self, context: Any) -> None:
         """A SparkContext is about to stop. The listener sees that itself; the hook's own journal has to be told."""
         session = self._sessions.of(context)
-        if session is not None and session.file_journal.is_open and not session.is_connect:
-            event = application_end()
-            self.recorder.put(lambda may_read: session.record_in_file(event))
+        if session is not None and session.settings.enabled and not session.is_connect:
+            session.stopped, event = True, application_end()
+            self.recorder.put(lambda may_read: record_stop(session, event))
 
     # -- runs --------------------------------------------------------------------------------------------
 
@@ -110,11 +114,14 @@ class Driver:
         if known.source == "client" and not known.linked:
             known.source = "tag"  # made by start_run, before there was a Spark application
         session = self._sessions.running()
+        if known.ended or known.only_logged:
+            if known.only_logged:
+                known.source = "resumed"
+            known.ended = known.only_logged = False
+            if session is not None:
+                known.linked.discard(session)
         if session is None:
             return
-        if known.ended:
-            known.ended = False
-            known.linked.discard(session)
         self._link(known, session)
         carried = session.tag_jobs(known.run_id)
         if carried is not None:
@@ -146,7 +153,8 @@ class Driver:
             sessions = list(known.linked)
         if sessions:
             source = "client" if known is None else known.source
-            event = RunEvent("AfterglowRunEnd", run_id, tracking_uri, source, status, at_exit)
+            elsewhere = known is None or known.only_logged
+            event = RunEvent("AfterglowRunEnd", run_id, tracking_uri, source, status, at_exit, elsewhere)
             self._records.end(event, sessions)
 
     @never_raises
@@ -156,7 +164,9 @@ class Driver:
             return
         session = self._sessions.running()
         if session is not None:
-            self._link(self._remember(run_id, tracking_uri, "client", tags={}), session)
+            known = self._remember(run_id, tracking_uri, "client", tags={})
+            known.only_logged = True
+            self._link(known, session)
 
     def _remember(self, run_id: str, tracking_uri: str, source: str, *, tags: Mapping[str, str]) -> OpenRun:
         known = OpenRun(run_id, tracking_uri, source, has_application="spark.app.id" in tags)
@@ -180,7 +190,15 @@ class Driver:
             self._records.tag(run.run_id, run.tracking_uri, session.application)
         elif len(run.linked) > 1:
             source = "resumed"  # it is another application's run, and was active here too
-        self._records.start(RunEvent("AfterglowRunStart", run.run_id, run.tracking_uri, source), session, run.run_id)
+        self._record_start(run, session, source, run.run_id)
+
+    def _record_start(self, run: OpenRun, session: Session, source: str, read_from: Any) -> None:
+        event = RunEvent("AfterglowRunStart", run.run_id, run.tracking_uri, source, only_logged=run.only_logged)
+        self._records.start(event, session, read_from)
+
+    def _has_open_runs(self, session: Session) -> bool:
+        ours = [run for run in list(self._runs.values()) if session in run.linked]
+        return any(not run.ended and not run.only_logged for run in ours)
 
     @property
     def _carried(self) -> dict[str, str]:
@@ -197,6 +215,7 @@ class Driver:
     def interpreter_exits(self, outcome: str, error: str | None) -> None:
         """Record how the driver ended, and wait for at most a second until all is written."""
         sessions = self._sessions.enabled()
+        self._heartbeats.stop()
         for session in [] if self._forked else sessions:
             event = driver_end(session.application, outcome, error)
             self.recorder.put(functools.partial(_record_driver_end, session, event))
@@ -205,6 +224,12 @@ class Driver:
 
 
 def _record_driver_end(session: Session, event: dict[str, Any], may_read: bool) -> None:
-    if session.listener_journal is not None or session.file_journal.is_open:
-        session.record(event)
-        session.flush(0.5)
+    if session.listener_journal is None and not session.file_journal.is_open:
+        return
+    if not session.is_connect and not session.stopped:
+        # Only the recorder's thread may wait for the JVM's answer: the one that exits follows it if need be.
+        is_alive = session.is_alive() if may_read else not spark.jvm_is_gone(session.context)
+        if not is_alive:
+            record_death(session)
+    session.record(event)
+    session.flush(0.5)

@@ -22,6 +22,7 @@ class RunEvent:
     source: str  # tag, resumed or client
     status: str | None = None  # at the end: the status that MLflow was given
     at_exit: bool = False  # ended by MLflow's exit handler, not by the program
+    only_logged: bool = False  # neither made nor active here: only logged to, or ended, by its id
     timestamp: int = field(default_factory=now_ms)
     thread: str = field(default_factory=lambda: threading.current_thread().name)
     _unclaimed: Any = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -50,19 +51,29 @@ class RunEvent:
             event["Status"] = self.status
         if self.at_exit:
             event["At Exit"] = True
+        if self.only_logged:
+            event["Only Logged"] = True
         if run is not None:
             event["Run"] = run
         return event
 
 
-def heartbeat(dropped: int) -> dict[str, Any]:
-    """The application is alive, and this hook lost `dropped` events so far."""
-    return {"Event": "AfterglowHeartbeat", "Timestamp": now_ms(), "Dropped": dropped}
+def heartbeat(dropped: int | None) -> dict[str, Any]:
+    """The application is alive, or its driver has open runs. This hook lost `dropped` events so far; None in the
+    listener's journal, where that would take the place of the listener's own count."""
+    event = {"Event": "AfterglowHeartbeat", "Timestamp": now_ms()}
+    return event if dropped is None else event | {"Dropped": dropped}
 
 
 def application_end() -> dict[str, Any]:
     """Spark's own event: the hook sees a context stop where no listener does."""
     return {"Event": "SparkListenerApplicationEnd", "Timestamp": now_ms()}
+
+
+def context_death(application: Application, error: str) -> dict[str, Any]:
+    """The Spark context is no more, and it was not this living driver that stopped it."""
+    event = {"Event": "AfterglowContextDeath", "Timestamp": now_ms(), "Application": application.to_json()}
+    return event | {"Error": error}
 
 
 def driver_end(application: Application, outcome: str, error: str | None) -> dict[str, Any]:

@@ -85,4 +85,6 @@ def is_interactive() -> bool:
 
 
 def _shortened(error: str) -> str:
-    return error if len(error) <= MAX_ERROR_CHARACTERS else error[: MAX_ERROR_CHARACTERS - 1] + "…"
+    """Its start and its end: a Python worker's traceback, which may be in it, says last what it was."""
+    half = MAX_ERROR_CHARACTERS // 2 - 1
+    return error if len(error) <= MAX_ERROR_CHARACTERS else error[:half] + "…" + error[-half:]

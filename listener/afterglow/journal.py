@@ -64,11 +64,19 @@ class FileJournal:
     on nothing is taken.
     """
 
-    def __init__(self, folder: Path, application: Application, *, connect_session: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        application: Application,
+        heartbeat_seconds: float = 10.0,
+        *,
+        connect_session: str | None = None,
+    ) -> None:
         self.instance = str(uuid.uuid4())
         self.path = folder / f"{self.instance}.jsonl"
         self._application = application
         self._connect_session = connect_session
+        self._heartbeat_ms = int(heartbeat_seconds * 1000)
         self._file: int | None = None
         self._seq = 0
         self._broken = False
@@ -105,6 +113,7 @@ class FileJournal:
             "Writer": "hook",
             "Timestamp": now_ms(),
             "Host": socket.gethostname(),
+            "Heartbeat Interval": self._heartbeat_ms,
             "Application": self._application.to_json(),
         }
         if self._connect_session is not None:

@@ -1,11 +1,11 @@
 """What is recorded of runs, on the recorder's thread: reads a run from MLflow, hands the event to the journals."""
 
 import logging
-import threading
 import time
 from typing import Any
 
-from afterglow.events import RunEvent, heartbeat
+from afterglow.events import RunEvent
+from afterglow.heartbeats import Heartbeats
 from afterglow.recorder import Recorder
 from afterglow.run_details import RunDetails, run_details
 from afterglow.sessions import Session
@@ -19,8 +19,9 @@ EXPERIMENT_NAME_SECONDS = 60.0  # that a name once read is good for
 class RunRecords:
     """Queues what is to be recorded. Every public method returns at once."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, heartbeats: Heartbeats) -> None:
         self._recorder = recorder
+        self._heartbeats = heartbeats
         self._clients: dict[str, Any] = {}
         self._experiments: dict[tuple[str, str], str | None] = {}  # names, by tracking URI and id
         self._experiments_until = 0.0  # by the monotonic clock
@@ -46,16 +47,8 @@ class RunRecords:
     def _hand_over(self, event: dict[str, Any], session: Session) -> None:
         if not session.record(event):
             self._recorder.count_drop(f"{event['Event']} was taken neither by the listener nor by a journal")
-        elif session.file_journal.is_open and not session.beats:
-            session.beats = True
-            threading.Thread(target=self._beat, args=(session,), name="afterglow-heartbeat", daemon=True).start()
-
-    def _beat(self, session: Session) -> None:
-        """A beat speaks for the application, so it takes an answer of its JVM; on a thread of its own, since
-        the recorder's may be waiting for MLflow."""
-        while session.is_alive():
-            session.file_journal.record(heartbeat(self._recorder.dropped))
-            time.sleep(session.settings.heartbeat_seconds)
+        else:
+            self._heartbeats.begin(session)
 
     def _details(self, event: RunEvent, read_from: Any) -> RunDetails | None:
         try:

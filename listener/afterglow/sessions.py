@@ -25,6 +25,8 @@ class Session:
     file_journal: FileJournal
     listener_journal: ListenerJournal | None = None
     beats: bool = False  # a thread writes heartbeats
+    stopped: bool = False  # by the program
+    died: bool = False  # under the program, and that is told
     says_unpinned: bool = False  # once, at the first run
 
     @property
@@ -34,6 +36,8 @@ class Session:
 
     def is_alive(self) -> bool:
         """Whether the application, or the Connect session, still runs."""
+        if self.stopped or self.died:
+            return False
         return connect.answers(self.context) if self.is_connect else spark.answers(self.context)
 
     def tag_jobs(self, run_id: str | None) -> str | None:
@@ -75,7 +79,7 @@ class Session:
             self.job_tags.forget()
         self.job_tags, self.says_unpinned = None, False
         self.listener_journal = None
-        self.file_journal = FileJournal(self.settings.journal_dir, self.application)
+        self.file_journal = _file_journal(self.settings, self.application)
         self.beats = True  # the parent does
 
     def _say_unpinned(self) -> None:
@@ -137,12 +141,18 @@ class Sessions:
 
 def _classic_session(context: Any) -> Session:
     settings, application = spark.read_context_settings(context), spark.read_application(context)
-    journal, pinned = FileJournal(settings.journal_dir, application), spark.pins_threads(context)
+    journal, pinned = _file_journal(settings, application), spark.pins_threads(context)
     tags = spark.JobTags(context) if pinned else None
     return Session(context, application, settings, tags, journal, says_unpinned=not pinned)
 
 
 def _connect_session(context: Any) -> Session:
     settings, application = connect.client_settings(), connect.read_application(context)
-    journal = FileJournal(settings.journal_dir, application, connect_session=context.session_id)
+    journal = _file_journal(settings, application, connect_session=context.session_id)
     return Session(context, application, settings, connect.SessionTags(context), journal)
+
+
+def _file_journal(
+    settings: Settings, application: spark.Application, connect_session: str | None = None
+) -> FileJournal:
+    return FileJournal(settings.journal_dir, application, settings.heartbeat_seconds, connect_session=connect_session)

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import socket
 import sys
 import threading
 from collections.abc import Mapping
@@ -201,6 +202,19 @@ class JobTags:
         for other in runs[1:]:
             self._context.removeJobTag(JOB_TAG_PREFIX + other)
         return runs[0] if runs else None
+
+
+def jvm_is_gone(context: Any) -> bool:
+    """Whether nobody listens any more where the JVM of `context` did. Waits for at most 0.2 s, and takes a JVM that is
+    only too busy to answer for one that is there."""
+    try:
+        parameters = context._gateway.gateway_parameters
+        socket.create_connection((parameters.address, parameters.port), timeout=0.2).close()
+    except ConnectionRefusedError:
+        return True
+    except Exception:  # noqa: BLE001 - a gateway of another kind, or no answer in time: nobody knows
+        return False
+    return False
 
 
 def answers(context: Any) -> bool:

@@ -13,6 +13,7 @@ from afterglow_store.search import (
     search_applications,
     search_experiments,
     search_runs,
+    search_runs_of_unknown_owner,
 )
 from afterglow_store.windows import Window, parse_window
 
@@ -28,4 +29,5 @@ __all__ = [
     "search_applications",
     "search_experiments",
     "search_runs",
+    "search_runs_of_unknown_owner",
 ]

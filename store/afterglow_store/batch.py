@@ -31,6 +31,7 @@ class RunEvent:
     details: dict[str, Any] | None = None
     ended: bool = False
     at_exit: bool = False  # it ended only because the interpreter exited
+    owns: bool = False  # it was made or active there
 
 
 @dataclass

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import sqlalchemy as sa
+
 from afterglow_store.batch import Batch, RunEvent
 from afterglow_store.redact import redact_properties
-from afterglow_store.schema import FIGURES, application_conf, executor, job, sql_execution, stage
+from afterglow_store.schema import FIGURES, application, application_conf, executor, job, sql_execution, stage
 
 Event = dict[str, Any]
 
@@ -174,7 +176,8 @@ def sql_end(batch: Batch, event: Event) -> None:
 
 
 def heartbeat(batch: Batch, event: Event) -> None:
-    batch.application["lost_events"] = event.get("Dropped") or 0
+    if "Dropped" in event:  # the hook's own beats in the listener's journal leave the counting to the listener
+        batch.application["lost_events"] = event["Dropped"] or 0
     batch.seen(event.get("Timestamp"))
 
 
@@ -188,9 +191,20 @@ def run_event(batch: Batch, event: Event) -> None:
             details=event.get("Run"),
             ended=event["Event"] == "AfterglowRunEnd",
             at_exit=event.get("At Exit") is True,
+            owns=event.get("Only Logged") is not True,
         )
     )
     batch.seen(event["Timestamp"])
+
+
+def context_death(batch: Batch, event: Event) -> None:
+    """It ends the application where nothing else has."""
+    batch.seen(event["Timestamp"])
+    batch.application["context_error"] = (event.get("Error") or "its Spark context died")[:_MAX_ERROR]
+    if batch.ended_time is None:
+        batch.ended_time = event["Timestamp"]
+        said = sa.func.coalesce(application.c.spark_end_time, event["Timestamp"])
+        batch.application["spark_end_time"] = said
 
 
 def driver_end(batch: Batch, event: Event) -> None:
@@ -217,6 +231,7 @@ HANDLERS: dict[str, Callable[[Batch, Event], None]] = {
     "AfterglowHeartbeat": heartbeat,
     "AfterglowRunStart": run_event,
     "AfterglowRunEnd": run_event,
+    "AfterglowContextDeath": context_death,
     "AfterglowDriverEnd": driver_end,
 }
 

@@ -195,6 +195,7 @@ def _identify(conn: sa.Connection, path: Path, events: list[Event]) -> int | Non
             application_id=application_id,
             instance=head.get("Instance"),
             connect_session=head.get("Connect Session"),
+            beat_ms=head.get("Heartbeat Interval"),
             writer=head.get("Writer") or "spark",
         )
     )
@@ -252,7 +253,7 @@ def _take_in_runs(conn: sa.Connection, batch: Batch) -> set[str]:
         if event.run_id not in links or links[event.run_id][0] == "job-tag":
             links[event.run_id] = (event.source, event.as_of)
     add_links(conn, batch.application_id, links)
-    add_owner(conn, batch.source_id, {event.run_id for event in batch.runs if not event.ended})
+    add_owner(conn, batch.source_id, {event.run_id for event in batch.runs if event.owns})
     note_ends(
         conn, batch.source_id, {event.run_id: (event.as_of, event.at_exit) for event in batch.runs if event.ended}
     )

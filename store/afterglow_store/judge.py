@@ -10,12 +10,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from afterglow_store.schema import application, owner, source
-from afterglow_store.status import BEATS, ENDED, RUNNING, decide_application, decide_runs, runs_of
+from afterglow_store.status import BEATS, ENDED, FAILED, RUNNING, decide_application, decide_runs, runs_of
 
-BEAT_MS = 10_000
+BEAT_MS = 10_000  # where a journal does not say how often it beats
+PATIENCE = 3  # beats: where they are so rare that this is longer than the grace, it takes the grace's place
 
 
-def judge(conn: sa.Connection, *, now: int, server_started: int, grace_ms: int, beat_ms: int = BEAT_MS) -> int:
+def judge(conn: sa.Connection, *, now: int, server_started: int, grace_ms: int) -> int:
     """Two missed beats warn, a silence longer than the grace decides. How many applications and runs it changed.
 
     All times are of the server's clock: a driver's may be wrong. Nobody is silent for longer than the server listens,
@@ -25,14 +26,16 @@ def judge(conn: sa.Connection, *, now: int, server_started: int, grace_ms: int, 
     changed, at_stake = 0, set[str]()
     for row in _open_applications(conn):
         silence = now - max(row.heard, server_started)
+        beat_ms = row.beat_ms or BEAT_MS
         warned = silence if row.status == RUNNING and silence > 2 * beat_ms else None
-        if (warned, silence > grace_ms) == (row.silent_ms, bool(row.gone)):
+        gone = silence > max(grace_ms, PATIENCE * beat_ms)
+        if (warned, gone) == (row.silent_ms, bool(row.gone)):
             continue
-        values = {"silent_ms": warned, "gone": silence > grace_ms}
+        values = {"silent_ms": warned, "gone": gone}
         conn.execute(sa.update(application).where(application.c.id == row.id).values(**values))
         changed += decide_application(conn, row.id)
         at_stake |= runs_of(conn, row.id)
-    at_stake |= _runs_of_silent_clients(conn, max_heard=now - grace_ms, server_started=server_started)
+    at_stake |= _runs_of_silent_clients(conn, now=now, server_started=server_started, grace_ms=grace_ms)
     return changed + decide_runs(conn, at_stake)
 
 
@@ -45,18 +48,22 @@ def _close_the_unheard(conn: sa.Connection) -> None:
 
 
 def _open_applications(conn: sa.Connection) -> list[Any]:
-    """Those that run, and those that are over and whose driver may live on; with `heard` (ms), for those that beat."""
+    """Those that run, and those that are over and whose driver may live on; with when they were `heard` (ms) and
+    their `beat_ms`, for those that beat."""
     a, s = application.c, source.c
     beats = source.join(application, a.id == s.application_id)
-    columns = (a.id, a.status, a.silent_ms, a.gone, sa.func.max(s.updated_time).label("heard"))
-    which = sa.and_(BEATS, a.status.in_((RUNNING, ENDED)), a.gone.is_not(True))
+    latest = (sa.func.max(s.updated_time).label("heard"), sa.func.max(s.beat_ms).label("beat_ms"))
+    columns = (a.id, a.status, a.silent_ms, a.gone, *latest)
+    outlived = sa.and_(a.status == FAILED, a.driver_outcome.is_(None))  # its context died under its driver
+    which = sa.and_(BEATS, a.gone.is_not(True), sa.or_(a.status.in_((RUNNING, ENDED)), outlived))
     return list(conn.execute(sa.select(*columns).select_from(beats).where(which).group_by(a.id)))
 
 
-def _runs_of_silent_clients(conn: sa.Connection, *, max_heard: int, server_started: int) -> set[str]:
-    if server_started >= max_heard:
-        return set()
+def _runs_of_silent_clients(conn: sa.Connection, *, now: int, server_started: int, grace_ms: int) -> set[str]:
     s = source.c
-    silent = sa.and_(s.connect_session.is_not(None), s.gone.is_not(True), s.updated_time < max_heard)
+    beats = PATIENCE * sa.func.coalesce(s.beat_ms, BEAT_MS)
+    patience = sa.case((beats > grace_ms, beats), else_=grace_ms)
+    heard = sa.case((s.updated_time > server_started, s.updated_time), else_=server_started)
+    silent = sa.and_(s.connect_session.is_not(None), s.gone.is_not(True), heard + patience < now)
     ids = list(conn.scalars(sa.update(source).where(silent).values(gone=True).returning(s.id)))
     return set(conn.scalars(sa.select(owner.c.run_id).where(owner.c.source_id.in_(ids)))) if ids else set()

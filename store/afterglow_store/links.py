@@ -39,7 +39,8 @@ def _add(conn: sa.Connection, links: Collection[tuple[str, int, str, int]]) -> N
 
 
 def add_owner(conn: sa.Connection, source_id: int, run_ids: Collection[str]) -> None:
-    """Note that these runs became active in the process whose journal `source_id` is."""
+    """Note that these runs were made or active in the process whose journal `source_id` is. A driver whose JVM died
+    has two: the listener's until then, and one of its own."""
     upsert(conn, owner, [{"run_id": run_id, "source_id": source_id} for run_id in sorted(run_ids)])
 
 

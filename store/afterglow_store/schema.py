@@ -92,6 +92,7 @@ application = Table(
     Column("last_event_time", Millis),
     Column("driver_outcome", Text),  # what the hook saw at the interpreter's exit: clean, exception
     Column("driver_error", Text),
+    Column("context_error", Text),  # what became of a Spark context that died under a living driver
     Column("silent_ms", BigInteger),  # for how long nothing was heard, once beats are missed
     Column("gone", Boolean),  # silent beyond the grace
     Column("task_cpus", Integer, nullable=False, server_default="1"),
@@ -341,6 +342,7 @@ source = Table(
     Column("driver_error", Text),
     Column("gone", Boolean),  # of a Connect client: silent beyond the grace
     Column("updated_time", Millis),  # by the server's clock: when it was last heard
+    Column("beat_ms", BigInteger),  # how often it beats
     Index(None, "application_id"),
     Index(None, "connect_session"),
 )

@@ -22,6 +22,7 @@ FINISHED, ORPHANED, SUSPECT = "FINISHED", "ORPHANED", "SUSPECT"
 BEATS = sa.and_(source.c.writer.in_(BEATING), source.c.connect_session.is_(None))
 OWNER_UNKNOWN = "owner unknown"
 _MAX_REASON = 300  # characters
+_TRACEBACK = "Traceback (most recent call last):"
 _CHUNK = 500  # bound values in one statement
 
 Verdict = tuple[str | None, str | None]  # status, reason
@@ -56,6 +57,8 @@ def decide_application(conn: sa.Connection, application_id: int) -> bool:
 
 def _of_application(row: Any, heard: int | None) -> Verdict:
     silent = row.gone or row.silent_ms is not None
+    if row.context_error is not None:
+        return FAILED, row.context_error  # whatever its driver made of that
     if row.driver_outcome == "exception":
         return FAILED, row.driver_error
     if row.driver_outcome == "clean" and (silent or row.spark_end_time is not None):
@@ -216,8 +219,13 @@ def _job_errors(conn: sa.Connection, run_ids: list[str]) -> dict[str, str]:
 
 
 def shortened(error: str) -> str:
-    """The first line of an error, of at most 300 characters."""
-    line = error.strip().partition("\n")[0].rstrip()
+    """The first line of an error, of at most 300 characters. Where that only says that Python's traceback follows, what
+    the traceback ends with takes its place."""
+    line, _, rest = error.strip().partition("\n")
+    if line.rstrip().endswith(_TRACEBACK):
+        raised = next((each for each in rest.splitlines() if each and not each[0].isspace()), "")
+        line = line.rstrip().removesuffix(_TRACEBACK) + raised
+    line = line.rstrip()
     return line if len(line) <= _MAX_REASON else line[: _MAX_REASON - 1] + "…"
 
 

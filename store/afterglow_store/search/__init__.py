@@ -9,7 +9,7 @@ to them, `finding` chooses among these, `conditions` says in SQL what else must 
 from afterglow_store.search.applications import search_applications
 from afterglow_store.search.experiments import search_experiments
 from afterglow_store.search.query import COUNT_LIMIT, Page, Query, Row
-from afterglow_store.search.runs import add_applications, count_runs, search_runs
+from afterglow_store.search.runs import add_applications, count_runs, search_runs, search_runs_of_unknown_owner
 
 __all__ = [
     "COUNT_LIMIT",
@@ -21,4 +21,5 @@ __all__ = [
     "search_applications",
     "search_experiments",
     "search_runs",
+    "search_runs_of_unknown_owner",
 ]

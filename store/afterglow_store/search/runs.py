@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +20,7 @@ from afterglow_store.search.finding import Mark, Part, Wanted, count_wanted, new
 from afterglow_store.search.marks import AnyMark, as_text, from_text
 from afterglow_store.search.ordering import MetricMark, by_anything, by_metric
 from afterglow_store.search.query import COUNT_LIMIT, Page, Query, Row
+from afterglow_store.status import OWNER_UNKNOWN, RUNNING
 from afterglow_store.usage import add_totals
 
 FoundMark = Mark | MetricMark
@@ -42,6 +44,14 @@ def search_runs(conn: sa.Connection, query: Query) -> Page:
         return Page(rows, total)
     before = (after if isinstance(after, int) else 0) + query.offset
     return Page(rows, total, as_text(_next(shown, orders, before)))
+
+
+def search_runs_of_unknown_owner(conn: sa.Connection, query: Query) -> Page:
+    """As `search_runs`: those that MLflow says run, and of which nobody knows whose they are, so that nobody can tell
+    whether they do."""
+    unknown = f"status = '{RUNNING}' AND status_reason = '{OWNER_UNKNOWN}'"
+    both = f"({query.filter}) AND {unknown}" if query.filter.strip() else unknown
+    return search_runs(conn, replace(query, filter=both))
 
 
 def count_runs(conn: sa.Connection, query: Query, most: int = COUNT_LIMIT + 1) -> int:

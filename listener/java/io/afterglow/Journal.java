@@ -16,13 +16,15 @@ final class Journal {
   private final EventQueue queue;
   private final JournalWriter writer;
   private final long flushTimeoutMillis;
+  private final long heartbeatMillis;
   private volatile boolean applicationEnded;
 
   private Journal(Settings settings, Health health, Set<Integer> runningJobs) throws BadSetting {
     path = settings.journalDir().resolve(instance + ".jsonl");
     flushTimeoutMillis = settings.flushTimeoutMillis();
     queue = new EventQueue(health, settings.queueBytes());
-    Heartbeat heartbeat = new Heartbeat(queue, health, runningJobs, settings.heartbeatMillis());
+    heartbeatMillis = settings.heartbeatMillis();
+    Heartbeat heartbeat = new Heartbeat(queue, health, runningJobs, heartbeatMillis);
     writer = new JournalWriter(path, queue, health, heartbeat, new Redaction(settings.redaction()));
     queue.offer(Rank.FACT, new AfterglowLine("AfterglowJournalStart", this::describe));
     queue.offer(Rank.FACT, new AfterglowLine("SparkListenerLogStart", Journal::describeSpark));
@@ -97,6 +99,7 @@ final class Journal {
   private void describe(JsonFields fields) {
     fields.put("Version", VERSION).put("Instance", instance).put("Writer", "listener");
     fields.put("Timestamp", startedAt).put("Host", host());
+    fields.put("Heartbeat Interval", heartbeatMillis);
   }
 
   private static void describeSpark(JsonFields fields) {

@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.support.databases",
     "tests.support.demo",
     "tests.support.environment",
+    "tests.support.generated",
     "tests.support.tracking",
 ]
 

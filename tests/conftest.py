@@ -15,7 +15,11 @@ pytest_plugins = [
 ]
 
 # Files whose fixtures are dear go to the same process, which then makes them once.
-TOGETHER = {"tests/test_ingest.py": "tests/test_demo.py"}
+TOGETHER = {
+    "tests/test_ingest.py": "tests/test_demo.py",
+    "tests/test_generate.py": "tests/test_sync.py",
+    "tests/test_tracking_database.py": "tests/test_sync.py",
+}
 
 
 class Files(LoadFileScheduling):  # type: ignore[misc]  # untyped

@@ -1,9 +1,10 @@
 """Everything that the server and the command line raise on purpose.
 
 MonitorError
-├── BadSettings   a settings file that cannot be read, or says something that it cannot mean
-├── CannotSettle  a run that is not orphaned, or that MLflow would not change
-└── DemoFailed    a step of the demo did not work
+├── BadSettings          a settings file that cannot be read, or says something that it cannot mean
+├── BadTrackingDatabase  a database of MLflow that cannot be read: away, not MLflow's, or of a version not known here
+├── CannotSettle         a run that is not orphaned, or that MLflow would not change
+└── DemoFailed           a step of the demo did not work
 """
 
 
@@ -12,6 +13,10 @@ class MonitorError(Exception):
 
 
 class BadSettings(MonitorError):
+    pass
+
+
+class BadTrackingDatabase(MonitorError):
     pass
 
 

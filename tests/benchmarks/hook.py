@@ -4,10 +4,7 @@ Two drivers stand side by side and take turns, so that whatever else the machine
 keeps it in docs/benchmarks.md, and all samples in docs/benchmarks/hook.json.
 """
 
-import json
 import os
-import platform
-import re
 import signal
 import subprocess
 import sys
@@ -16,7 +13,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +20,11 @@ import mlflow
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.benchmarks import report
 from tests.support.environment import REMOVED_PREFIXES, SETTINGS
 from tests.support.parts import ROOT, require
 from tests.support.tracking import running_mlflow
 
-PAGE = ROOT / "docs" / "benchmarks.md"
-RAW = ROOT / "docs" / "benchmarks" / "hook.json"
 RUNS, TENS, JOBS, FIRST_JOBS, EXITS, WARM_UP = 100, 4, 60, 25, 2, 5
 PAUSE_SECONDS = 0.12  # after a run: what the hook does in the background is over before the other driver's turn
 RESAMPLES = 2_000
@@ -206,14 +201,9 @@ def measure(folder: Path) -> list[Figure]:
     return figures
 
 
-def machine() -> str:
-    versions = ", ".join(f"{name} {version(package)}" for name, package in (("Spark", "pyspark"), ("MLflow", "mlflow")))
-    return f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {versions}"
-
-
 def table(figures: list[Figure]) -> str:
     head = [
-        f"Milliseconds, median (95th percentile), on {machine()}.",
+        f"Milliseconds, median (95th percentile), on {report.machine()}.",
         "*Added*: the difference of the medians, and its 95 % interval by resampling.",
         "",
         "| | n | without the hook | with it | added | target |",
@@ -223,10 +213,8 @@ def table(figures: list[Figure]) -> str:
 
 
 def keep(figures: list[Figure]) -> None:
-    RAW.parent.mkdir(exist_ok=True)
-    RAW.write_text(json.dumps({"machine": machine(), "figures": [figure.raw() for figure in figures]}) + "\n")
-    page = PAGE.read_text()
-    PAGE.write_text(re.sub(r"(?s)(?<=<!-- hook -->\n).*(?=\n<!-- /hook -->)", lambda _: table(figures), page))
+    raw = {"machine": report.machine(), "figures": [figure.raw() for figure in figures]}
+    report.keep("hook", table(figures), raw)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@ def _open_postgres(url: sa.URL, name: str) -> Iterator[Connection]:
         with psycopg.connect(**said, autocommit=True) as raw:
             raw.execute("SET default_transaction_read_only = on")
             raw.execute("SET default_transaction_isolation = 'repeatable read'")
+            raw.execute("SET jit = off")  # compiling takes longer than reading a chunk
             yield _Postgres(raw)
     except psycopg.Error as exc:
         raise BadTrackingDatabase(f"{name} cannot be read: {exc}") from exc
@@ -86,13 +87,15 @@ class Connection(ABC):
 
     def rows_of(self, run_ids: Sequence[str], columns: str, table: str) -> list[tuple[Any, ...]]:
         which, values = self._among(run_ids)
-        return self.rows(f"SELECT {columns} FROM {table} WHERE {which}", values)  # noqa: S608 - all ours
+        return self.rows(f"SELECT {columns} FROM {table} r WHERE {which}", values)  # noqa: S608 - all ours
 
-    def objects_of(self, run_ids: Sequence[str], table: str) -> list[tuple[Any, ...]]:
-        """(run id, JSON object of keys and values) of a table with keys and values."""
-        which, values = self._among(run_ids)
-        statement = f"SELECT run_uuid, {self.gathered} FROM {table} WHERE {which} GROUP BY run_uuid"  # noqa: S608
-        return self.rows(statement, values)
+    def gather(self, table: str) -> str:
+        """Of a table with keys and values: those of a run `r` as one JSON object, NULL or {} where it has none.
+
+        A subquery, so that the index of the run ids is used whatever the database thinks of it; put together there,
+        they are read three times as fast as row by row.
+        """
+        return f"(SELECT {self.gathered} FROM {table} t WHERE t.run_uuid = r.run_uuid)"  # noqa: S608 - all ours
 
     @abstractmethod
     def columns(self) -> dict[str, set[str]]:

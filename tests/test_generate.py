@@ -1,5 +1,6 @@
 """The generated MLflow database of the benchmarks: what MLflow itself makes of it."""
 
+import sqlite3
 from collections import Counter
 
 import numpy as np
@@ -107,3 +108,15 @@ def test_the_same_seed_gives_the_same_runs_and_another_one_others() -> None:
     assert again.ids == DRAWN.ids
     assert (again.metrics["rmse"] == DRAWN.metrics["rmse"]).sum() > 0.98 * RUNS  # NaN is not itself
     assert not set(other.ids) & set(DRAWN.ids)
+
+
+@pytest.mark.parametrize("table", ["params", "metrics", "latest_metrics", "tags"])
+def test_the_tables_of_sqlite_are_as_mlflow_made_them(generated_sqlite: str, table: str) -> None:
+    """They were filled without their keys, which were put back afterwards."""
+    with sqlite3.connect(generated_sqlite.removeprefix("sqlite:///")) as conn:
+        assert conn.execute(f"PRAGMA integrity_check({table})").fetchall() == [("ok",)]
+        indexes = {name for _, name, *_ in conn.execute(f"PRAGMA index_list({table})")}
+        assert {f"sqlite_autoindex_{table}_1", f"index_{table}_run_uuid"} <= indexes
+        with pytest.raises(sqlite3.IntegrityError, match=f"UNIQUE constraint failed: {table}.key"):
+            conn.execute(f"INSERT INTO {table} SELECT * FROM {table} LIMIT 1")
+    conn.close()

@@ -7,6 +7,7 @@ MLflow makes the tables itself; what `draw` gives is then written past it, as it
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -36,6 +37,8 @@ Rows = dict[str, list[tuple[Any, ...]]]
 BATCH = 5_000  # runs written at a time
 ARTIFACTS = "mlflow-artifacts:/"
 _STATUS = list(STATUSES)
+_LARGE = ("params", "metrics", "latest_metrics", "tags")
+_PRIMARY_KEY = re.compile(r"\s*CONSTRAINT \w+ PRIMARY KEY \(([^)]*)\),")
 _METRIC = ("key", "value", "timestamp", "step", "is_nan", "run_uuid")
 COLUMNS = {
     "experiments": (
@@ -68,23 +71,46 @@ def generate(url: str, runs: int, *, seed: int = 1, now: int) -> Drawn:
 
 def _write_sqlite(conn: Any, batches: Iterator[Rows]) -> None:
     conn.isolation_level = None
-    for pragma in ("journal_mode=OFF", "synchronous=OFF", "foreign_keys=OFF", "cache_size=-1500000", "threads=2"):
+    for pragma in ("journal_mode=OFF", "synchronous=OFF", "foreign_keys=OFF", "cache_size=-500000", "threads=2"):
         conn.execute(f"PRAGMA {pragma}")
-    # Made at the end, an index is sorted once. Those of the primary keys have to stay.
-    query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql > '' AND tbl_name IN (?, ?, ?, ?)"
-    indexes = conn.execute(query, ("params", "metrics", "latest_metrics", "tags")).fetchall()
     conn.execute("BEGIN")
-    for name, _ in indexes:
-        conn.execute(f'DROP INDEX "{name}"')
+    declared = {table: _without_indexes(conn, table) for table in _LARGE}
     for batch in batches:
         for table, rows in batch.items():
             columns = ", ".join(COLUMNS[table])
             marks = ", ".join("?" * len(COLUMNS[table]))
             conn.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
-    for _, made in indexes:
-        conn.execute(made)
+    for table, (statement, *indexes) in declared.items():
+        for index in indexes:
+            conn.execute(index)
+        _make_primary_key(conn, table, statement)
     conn.execute("COMMIT")
     conn.execute("PRAGMA journal_mode=DELETE")
+
+
+# Keys come at random: kept up row by row, indexes take most of the time; made at the end, each is sorted once. SQLite
+# cannot add a primary key: it is left out of the table at first, then declared over an index made like any other.
+
+
+def _without_indexes(conn: Any, table: str) -> list[str]:
+    """Make an empty table anew, without any index. The statements that made it, the table's first."""
+    query = "SELECT sql FROM sqlite_master WHERE tbl_name = ? AND sql > '' ORDER BY type = 'index'"
+    statements = [statement for (statement,) in conn.execute(query, [table])]
+    conn.execute(f"DROP TABLE {table}")
+    conn.execute(_PRIMARY_KEY.sub("", statements[0]))
+    return statements
+
+
+def _make_primary_key(conn: Any, table: str, declared: str) -> None:
+    found = _PRIMARY_KEY.search(declared)
+    assert found is not None
+    conn.execute(f"CREATE UNIQUE INDEX {table}_key ON {table} ({found[1]})")
+    conn.execute("PRAGMA writable_schema=ON")
+    conn.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", [declared, table])
+    conn.execute(
+        "UPDATE sqlite_master SET sql = NULL, name = ? WHERE name = ?", [f"sqlite_autoindex_{table}_1", f"{table}_key"]
+    )
+    conn.execute("PRAGMA writable_schema=RESET")
 
 
 def _write_postgres(conn: Any, batches: Iterator[Rows]) -> None:

@@ -182,7 +182,7 @@ def table(results: Mapping[str, Any]) -> str:
 def _table(result: Mapping[str, Any]) -> str:
     head = [
         f"{result['runs']:,} runs, {result['database']}: milliseconds, median (95th percentile); {result['machine']}; "
-        f"load {result['load']} (on an idle machine 1 to 2).",
+        f"load average {result['load']}.",
         "",
         "| | rows | MLflow's search | Afterglow |",
         "|---|---|---|---|",

@@ -10,11 +10,16 @@ pytest_plugins = [
     "tests.support.databases",
     "tests.support.demo",
     "tests.support.environment",
+    "tests.support.generated",
     "tests.support.tracking",
 ]
 
 # Files whose fixtures are dear go to the same process, which then makes them once.
-TOGETHER = {"tests/test_ingest.py": "tests/test_demo.py"}
+TOGETHER = {
+    "tests/test_ingest.py": "tests/test_demo.py",
+    "tests/test_generate.py": "tests/test_sync.py",
+    "tests/test_tracking_database.py": "tests/test_sync.py",
+}
 
 
 class Files(LoadFileScheduling):  # type: ignore[misc]  # untyped

@@ -1,10 +1,11 @@
 """Everything that the server and the command line raise on purpose.
 
 MonitorError
-├── BadSettings   a settings file that cannot be read, or says something that it cannot mean
-├── CannotLink    a run that has a link, or an application that MLflow or the store would not take for it
-├── CannotSettle  a run that is not orphaned, or that MLflow would not change
-└── DemoFailed    a step of the demo did not work
+├── BadSettings          a settings file that cannot be read, or says something that it cannot mean
+├── BadTrackingDatabase  a database of MLflow that cannot be read: away, not MLflow's, or of a version not known here
+├── CannotLink           a run that has a link, or an application that MLflow or the store would not take for it
+├── CannotSettle         a run that is not orphaned, or that MLflow would not change
+└── DemoFailed           a step of the demo did not work
 """
 
 
@@ -13,6 +14,10 @@ class MonitorError(Exception):
 
 
 class BadSettings(MonitorError):
+    pass
+
+
+class BadTrackingDatabase(MonitorError):
     pass
 
 

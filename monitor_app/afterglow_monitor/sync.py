@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import mlflow
@@ -17,9 +17,10 @@ from mlflow.exceptions import MlflowException
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
-from afterglow.run_details import RegisteredVersion, list_outputs, run_details, version_order
+from afterglow.run_details import RegisteredVersion, list_outputs, run_details
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, SyncSettings
+from afterglow_monitor.sources import pages, plain_experiment, versions_by_run
 from afterglow_store import Store, snapshots, tracking
 from afterglow_store.items import known_run_details
 from afterglow_store.runs import OVER, refresh_sums, take_in_experiment, take_in_run
@@ -85,8 +86,8 @@ class ServerSync:
     def _sync_experiments(self) -> None:
         search = self._client.search_experiments
         found = {
-            each.experiment_id: _plain(each)
-            for each in _pages(lambda token: search(view_type=ViewType.ALL, page_token=token))
+            each.experiment_id: plain_experiment(each)
+            for each in pages(lambda token: search(view_type=ViewType.ALL, page_token=token))
         }
         changed = [each for key, each in found.items() if each != self._experiments.get(key)]
         if changed:
@@ -154,11 +155,8 @@ class ServerSync:
 
     def _registered_versions(self) -> dict[str, list[RegisteredVersion]]:
         """All registered versions by the run that they were made of."""
-        found: dict[str, list[RegisteredVersion]] = {}
-        for each in _pages(lambda token: self._client.search_model_versions(page_token=token)):
-            if each.run_id:
-                found.setdefault(each.run_id, []).append(RegisteredVersion(name=each.name, version=str(each.version)))
-        return {run_id: sorted(versions, key=version_order) for run_id, versions in found.items()}
+        found = pages(lambda token: self._client.search_model_versions(page_token=token))
+        return versions_by_run((each.run_id, each.name, str(each.version)) for each in found)
 
 
 class _Due:
@@ -173,26 +171,3 @@ class _Due:
 
     def done(self) -> None:
         self._next = time.monotonic() + self._seconds
-
-
-def _plain(experiment: Any) -> dict[str, Any]:
-    return {
-        "experiment_id": experiment.experiment_id,
-        "name": experiment.name,
-        "lifecycle_stage": experiment.lifecycle_stage,
-        "artifact_location": experiment.artifact_location,
-        "created_time": experiment.creation_time,
-        "updated_time": experiment.last_update_time,
-        "tags": dict(experiment.tags or {}),
-    }
-
-
-def _pages(ask: Callable[[str | None], Any]) -> Iterator[Any]:
-    """All entries of a paged MLflow answer."""
-    token = None
-    while True:
-        page = ask(token)
-        yield from page
-        token = page.token
-        if not token:
-            return

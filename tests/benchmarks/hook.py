@@ -4,10 +4,7 @@ Two drivers stand side by side and take turns, so that whatever else the machine
 keeps it in docs/benchmarks.md, and all samples in docs/benchmarks/hook.json.
 """
 
-import json
 import os
-import platform
-import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +14,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.recorder import QUIET_SECONDS
+from tests.benchmarks import report
 from tests.support.environment import REMOVED_PREFIXES, SETTINGS
 from tests.support.parts import ROOT, require
 from tests.support.tracking import running_mlflow
 
-PAGE = ROOT / "docs" / "benchmarks.md"
-RAW = ROOT / "docs" / "benchmarks" / "hook.json"
 RUNS, TENS, JOBS, FIRST_JOBS, EXITS, WARM_UP = 50, 4, 60, 25, 2, 3
 # After a run, and after ten: what the hook does in the background is over before the other driver's turn.
 PAUSE_SECONDS, LONG_PAUSE_SECONDS = QUIET_SECONDS + 0.15, QUIET_SECONDS + 0.85
@@ -210,14 +205,9 @@ def measure(folder: Path) -> list[Figure]:
     return figures
 
 
-def machine() -> str:
-    versions = ", ".join(f"{name} {version(package)}" for name, package in (("Spark", "pyspark"), ("MLflow", "mlflow")))
-    return f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {versions}"
-
-
 def table(figures: list[Figure]) -> str:
     head = [
-        f"Milliseconds, median (95th percentile), on {machine()}.",
+        f"Milliseconds, median (95th percentile), on {report.machine()}.",
         "*Added*: the difference of the medians, and its 95 % interval by resampling.",
         "",
         "| | n | without the hook | with it | added | target |",
@@ -227,10 +217,8 @@ def table(figures: list[Figure]) -> str:
 
 
 def keep(figures: list[Figure]) -> None:
-    RAW.parent.mkdir(exist_ok=True)
-    RAW.write_text(json.dumps({"machine": machine(), "figures": [figure.raw() for figure in figures]}) + "\n")
-    page = PAGE.read_text()
-    PAGE.write_text(re.sub(r"(?s)(?<=<!-- hook -->\n).*(?=\n<!-- /hook -->)", lambda _: table(figures), page))
+    raw = {"machine": report.machine(), "figures": [figure.raw() for figure in figures]}
+    report.keep("hook", table(figures), raw)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,13 @@ def _await(uri: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mlflow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the session's tracking server keeps its database, mlflow.db."""
+    return tmp_path_factory.mktemp("mlflow")
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(mlflow_folder: Path) -> Iterator[str]:
     """The URI of a tracking server that the whole session shares: a test makes its own experiments."""
-    with running_mlflow(tmp_path_factory.mktemp("mlflow")) as uri:
+    with running_mlflow(mlflow_folder) as uri:
         yield uri

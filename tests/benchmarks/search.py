@@ -1,0 +1,232 @@
+"""`python -m tests.benchmarks.search --runs N`: how long finding runs among N takes, by MLflow's own search and ours.
+
+MLflow is asked through its client, on the database itself without a server between, and given 60 s a question; above
+100,000 runs once. Prints a table, and with --keep puts it into docs/benchmarks.md and all samples into
+docs/benchmarks/search.json. The answers are held against what was drawn.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from mlflow import MlflowClient
+from mlflow.utils.search_utils import SearchUtils
+
+from afterglow_store import Store
+from tests.benchmarks import report
+from tests.benchmarks.capped import Capped
+from tests.benchmarks.draw import DAY, FILTERS, STATUSES, Column, Drawn, app_id, draw
+from tests.benchmarks.generate import generate
+from tests.support.environment import SETTINGS
+
+NOW = 1_795_000_000_000  # of the generated server, ms since 1970
+LIMIT, PAGES, HOUR = 50, 1_000, 3_600_000
+CAP_SECONDS, TIMES, TIMES_OURS, ONCE_ABOVE = 60, 5, 20, 100_000
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which LIMIT runs to list. `asked` is in MLflow's grammar, beside the window; {app_id} is put in."""
+
+    window_ms: int | None = None  # that started in the last so many ms; None is all
+    asked: str = ""
+    order_by: str = "attributes.start_time DESC"
+    skip: int = 0  # this many come before the first one asked for
+    to_mlflow: bool = True  # False: MLflow's search has nothing like it
+    drawn: Callable[[Drawn], Column] | None = field(default=None, compare=False)  # which ones match, beside the window
+
+
+def _failed(drawn: Drawn) -> Column:
+    return np.equal(drawn.status, list(STATUSES).index("FAILED"))
+
+
+def asked_application(drawn: Drawn) -> int:
+    """The one with the most runs of a hundred in the middle."""
+    sizes = np.bincount(drawn.application)
+    first = max(0, len(sizes) // 2 - 50)
+    return first + int(np.argmax(sizes[first : first + 100]))
+
+
+def _of_application(drawn: Drawn) -> Column:
+    return np.equal(drawn.application, asked_application(drawn))
+
+
+QUESTIONS = {
+    "newest 50 of 30 days": Question(30 * DAY),
+    "newest 50 FAILED of 30 days": Question(30 * DAY, "attributes.status = 'FAILED'", drawn=_failed),
+    "one application's runs": Question(None, "tags.`spark.app.id` = '{app_id}'", drawn=_of_application),
+    "top 50 by a metric, 30 days": Question(30 * DAY, order_by="metrics.rmse ASC"),
+    "top 50 by a metric, 1 hour": Question(HOUR, order_by="metrics.rmse ASC"),
+    "the next page after 1,000 pages": Question(skip=PAGES * LIMIT),
+    **{
+        f"{name}, {window}": Question(window_ms, each.text, drawn=partial(Drawn.matching, asked=each))
+        for name, each in FILTERS.items()
+        for window, window_ms in (("30 days", 30 * DAY), ("all time", None))
+    },
+    "how many of each status, user and tag": Question(30 * DAY, to_mlflow=False),
+}
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One question to one side. No samples: it took longer than CAP_SECONDS."""
+
+    samples_ms: list[float]
+    rows: int | None
+
+    def text(self) -> str:
+        if not self.samples_ms:
+            return f"> {CAP_SECONDS} s"
+        median, high = np.median(self.samples_ms), np.percentile(self.samples_ms, 95)
+        return f"{median:,.1f} ({high:,.1f})" if len(self.samples_ms) > 1 else f"{median:,.1f}"
+
+    def raw(self) -> dict[str, Any]:
+        return {"samples_ms": [round(each, 3) for each in self.samples_ms], "rows": self.rows}
+
+
+Timings = dict[str, Timing]
+Ours = Mapping[str, Callable[[Store], int]]  # by question; each lists from the store, and gives how many rows it got
+
+
+def expected_rows(question: Question, drawn: Drawn) -> int:
+    """How many rows the answer has: MLflow lists runs that were not deleted."""
+    matching = ~drawn.deleted
+    if question.window_ms is not None:
+        matching &= drawn.start >= NOW - question.window_ms
+    if question.drawn is not None:
+        matching &= question.drawn(drawn)
+    return max(0, min(LIMIT, int(matching.sum()) - question.skip))
+
+
+def connect_mlflow(url: str, application: str) -> Callable[[Question], int]:
+    """What asks MLflow's search, over all experiments, and gives how many runs it got."""
+    client = MlflowClient(url)
+    experiments = [each.experiment_id for each in client.search_experiments()]
+
+    def ask(question: Question) -> int:
+        asked = [question.asked.format(app_id=application)] if question.asked else []
+        if question.window_ms is not None:
+            asked.append(f"attributes.start_time >= {NOW - question.window_ms}")
+        token = _token(question.skip)
+        found = client.search_runs(
+            experiments, " and ".join(asked), max_results=LIMIT, order_by=[question.order_by], page_token=token
+        )
+        return len(found)
+
+    return ask
+
+
+def _token(skip: int) -> Any:
+    """MLflow's for the page that begins after so many runs."""
+    return SearchUtils.create_page_token(skip) if skip else None  # type: ignore[no-untyped-call]
+
+
+def measure_mlflow(url: str, drawn: Drawn) -> Iterator[tuple[str, Timing]]:
+    # Killed at the cap, its process would leave a PostgreSQL server at work on the question.
+    os.environ["PGOPTIONS"] = f"-c statement_timeout={CAP_SECONDS + 5}s"
+    times = 1 if len(drawn) > ONCE_ABOVE else TIMES
+    with Capped(partial(connect_mlflow, url, app_id(asked_application(drawn)))) as mlflow:
+        for name, question in QUESTIONS.items():
+            if question.to_mlflow:
+                yield name, _ask_mlflow(mlflow, question, times, expected_rows(question, drawn))
+
+
+def _ask_mlflow(mlflow: Capped, question: Question, times: int, expected: int) -> Timing:
+    samples: list[float] = []
+    for _ in range(times):
+        answer = mlflow.ask(question, CAP_SECONDS)
+        if answer is None:
+            return Timing([], None)
+        assert answer.answer == expected, f"{question}: {answer.answer} rows, not {expected}"
+        samples.append(answer.milliseconds)
+    return Timing(samples, expected)
+
+
+def measure_ours(store: Store, ours: Ours) -> Timings:
+    """Each of `ours` is asked once to warm up, and then TIMES_OURS times."""
+    return {name: _ask_ours(store, ask) for name, ask in ours.items()}
+
+
+def _ask_ours(store: Store, ask: Callable[[Store], int]) -> Timing:
+    rows = ask(store)
+    samples = []
+    for _ in range(TIMES_OURS):
+        started = time.perf_counter()
+        ask(store)
+        samples.append((time.perf_counter() - started) * 1_000)
+    return Timing(samples, rows)
+
+
+def slower(before: Mapping[str, Any], after: Timings, factor: float = 2) -> list[str]:
+    """What takes more than `factor` times the median that was kept: a sentence each."""
+    found = []
+    for name, timing in after.items():
+        kept = before.get(name, {}).get("samples_ms")
+        if kept and timing.samples_ms and np.median(timing.samples_ms) > factor * np.median(kept):
+            found.append(f"{name}: {np.median(timing.samples_ms):,.1f} ms, kept were {np.median(kept):,.1f} ms")
+    return found
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """Of all sizes that were kept, the largest last."""
+    return "\n\n".join(_table(result) for result in results.values())
+
+
+def _table(result: Mapping[str, Any]) -> str:
+    head = [
+        f"{result['runs']:,} runs, {result['database']}: milliseconds, median (95th percentile); {result['machine']}; "
+        f"load average {result['load']}.",
+        "",
+        "| | rows | MLflow's search | Afterglow |",
+        "|---|---|---|---|",
+    ]
+    return "\n".join([*head, *(_row(name, result["mlflow"], result["afterglow"]) for name in QUESTIONS)])
+
+
+def _row(name: str, mlflow: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    sides = [Timing(**each[name]) if name in each else None for each in (mlflow, ours)]
+    rows = next((each.rows for each in sides if each is not None and each.rows is not None), "")
+    texts = [each.text() if each else "" for each in sides]
+    texts[0] = texts[0] or "no such question"
+    return f"| {name} | {rows} | {' | '.join(texts)} |"
+
+
+def result_of(url: str, runs: int, mlflow: Timings, ours: Timings) -> dict[str, Any]:
+    database = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[sa.make_url(url).get_backend_name()]
+    sides = [{name: timing.raw() for name, timing in each.items()} for each in (mlflow, ours)]
+    about = {"machine": report.machine(), "load": round(os.getloadavg()[1], 1), "runs": runs, "database": database}
+    return about | dict(zip(("mlflow", "afterglow"), sides, strict=True))
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", action="store_true", help="put the figures into docs/benchmarks")
+    parser.add_argument("--database", metavar="URL", help=f"one that was generated with these and --now {NOW}")
+    said = parser.parse_args()
+    os.environ.update(SETTINGS)
+    with tempfile.TemporaryDirectory() as folder:
+        url = said.database or f"sqlite:///{folder}/mlflow.db"
+        drawn = draw(said.runs, said.seed, NOW) if said.database else generate(url, said.runs, seed=said.seed, now=NOW)
+        mlflow = {}
+        for name, timing in measure_mlflow(url, drawn):
+            print(f"{name}: {timing.text()}", flush=True)
+            mlflow[name] = timing
+    result = result_of(url, said.runs, mlflow, {})
+    print(_table(result))
+    if said.keep:
+        results = (report.kept("search") or {}) | {f"{said.runs} {result['database']}": result}
+        results = dict(sorted(results.items(), key=lambda each: (each[1]["runs"], each[0])))
+        report.keep("search", table(results), results)
+
+
+if __name__ == "__main__":
+    _main()

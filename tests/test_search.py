@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,13 +11,13 @@ import sqlalchemy as sa
 
 from afterglow_store import Query, Store, Window, open_store
 from afterglow_store.errors import BadFilter, BadPage, TooSlow
-from afterglow_store.filters import Comparison, Condition, Field, Order
+from afterglow_store.filters import Comparison, Condition, Field, Order, parse
 from afterglow_store.filters.condition import all_of, any_of
 from afterglow_store.filters.fields import FIELDS
 from afterglow_store.links import add_links
 from afterglow_store.runs import Origin, take_in_runs
 from afterglow_store.schema import application, run
-from afterglow_store.search import count_runs, finding, ordering, search_applications, search_runs
+from afterglow_store.search import count_runs, facets, finding, ordering, search_applications, search_runs
 from afterglow_store.search.deadline import deadline
 from tests.support.matching import in_order, matches
 
@@ -284,3 +285,24 @@ def test_every_field_that_a_filter_may_name_is_known_to_the_search(store: Store)
     with store.read() as conn:
         for field in FIELDS["applications"]:
             search_applications(conn, Query(filter=f"{field.name} IS NULL", order_by=field.name))
+
+
+def test_facets_count_what_the_filter_finds(store: Store, rows: list[Row]) -> None:
+    for text in ("", "params.depth = '5'", "metrics.rmse > 0 OR user = 'ada'"):
+        asked = parse(text, "runs", now=0)
+        hits = [row for row in rows if asked is None or matches(asked, row)]
+        with store.read() as conn:
+            found = facets(conn, Query(filter=text))
+        assert counted(found["status"]) == Counter(row["effective_status"] for row in hits)
+        assert counted(found["user"]) == Counter(row["user_name"] for row in hits)
+        assert counted(found["experiment"]) == Counter(row["experiment"] for row in hits)
+        names = (app["name"] for row in hits for app in row["applications"] or [{"name": None}])
+        assert counted(found["application"]) == Counter(names)
+        assert all(each == sorted(each, key=lambda row: -row["runs"]) for each in found.values())
+
+
+def counted(values: list[Row]) -> Counter[str | None]:
+    counts: Counter[str | None] = Counter()
+    for each in values:
+        counts[each["value"]] += each["runs"]
+    return counts

@@ -8,16 +8,19 @@ to them, `finding` chooses among these, `conditions` says in SQL what else must 
 
 from afterglow_store.search.applications import search_applications
 from afterglow_store.search.experiments import search_experiments
+from afterglow_store.search.facets import FACETS, facets
 from afterglow_store.search.query import COUNT_LIMIT, Page, Query, Row
 from afterglow_store.search.runs import add_applications, count_runs, search_runs, search_runs_of_unknown_owner
 
 __all__ = [
     "COUNT_LIMIT",
+    "FACETS",
     "Page",
     "Query",
     "Row",
     "add_applications",
     "count_runs",
+    "facets",
     "search_applications",
     "search_experiments",
     "search_runs",

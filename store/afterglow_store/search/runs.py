@@ -32,7 +32,7 @@ def search_runs(conn: sa.Connection, query: Query) -> Page:
 
     Raises BadFilter, BadPage, and TooSlow.
     """
-    wanted, orders = _wanted(query), parse_order(query.order_by, "runs")
+    wanted, orders = wanted_by(query), parse_order(query.order_by, "runs")
     after = None if query.after is None else from_text(query.after)
     with deadline(conn):
         # One more than the page has: it tells whether another page follows.
@@ -57,7 +57,7 @@ def search_runs_of_unknown_owner(conn: sa.Connection, query: Query) -> Page:
 def count_runs(conn: sa.Connection, query: Query, most: int = COUNT_LIMIT + 1) -> int:
     """How many runs there are, but at most `most`. Raises BadFilter and TooSlow."""
     with deadline(conn):
-        return count_wanted(conn, _wanted(query), most)
+        return count_wanted(conn, wanted_by(query), most)
 
 
 def _find(
@@ -125,7 +125,7 @@ def add_applications(conn: sa.Connection, rows: list[Row]) -> None:
 _OF_LINK = ("id", "app_id", "start_time", "name", "status", "user_name", "master", "source")
 
 
-def _wanted(query: Query) -> Wanted:
+def wanted_by(query: Query) -> Wanted:
     filter_ = parse(query.filter, "runs", now=query.now)
     conditions: list[Condition] = list(filter_.parts if isinstance(filter_, And) else [filter_] if filter_ else [])
     if query.statuses:

@@ -42,8 +42,13 @@ lint: .venv/synced ## Formatting, lint rules, types, import contracts
 	@report=$$($(BIN)/lint-imports) || { echo "$$report"; exit 1; }
 
 .PHONY: bench
-bench: jar ## Measure what the hook adds to a job, into docs/benchmarks.md; minutes, on an idle machine
+bench: jar ## Measure the hook, and the search beside MLflow's, into docs/benchmarks.md; half an hour, on an idle machine
 	@$(BIN)/python -m tests.benchmarks.hook
+	@for runs in 10000 100000 1000000; do $(BIN)/python -W ignore -m tests.benchmarks.search --runs $$runs --keep; done
+
+.PHONY: bench-quick
+bench-quick: .venv/synced ## Measure our search among 100,000 runs; fails where it takes twice what was kept
+	@$(BIN)/python -W ignore -m tests.benchmarks.search --runs 100000 --ours --check
 
 .PHONY: format
 format: .venv/synced ## Format the code and mend what the linter can mend

@@ -242,8 +242,9 @@ run = Table(
     Column("jobs", Integer, nullable=False, server_default="0"),
     Column("failed_jobs", Integer, nullable=False, server_default="0"),
     *_used(),
-    # Lists go through these, newest first; the first alone tells how many there are of a status, user or experiment.
-    Index("ix_run_facets", "start_time", "effective_status", "user_name", "server", "experiment_id"),
+    # Lists go through these, newest first; the first alone tells how many there are of a status, user or
+    # experiment, and which have some text in their names.
+    Index("ix_run_facets", "start_time", "effective_status", "user_name", "server", "experiment_id", "run_id", "name"),
     Index(None, "effective_status", "start_time", "id"),
     Index(None, "user_name", "start_time", "id"),
     Index(None, "server", "experiment_id", "start_time", "id"),

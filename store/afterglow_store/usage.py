@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from afterglow_store.figures import used_by
-from afterglow_store.schema import application, experiment, job, run
+from afterglow_store.schema import PEAKS, SUMS, application, experiment, job, run
 from afterglow_store.windows import Window, within
 
 Row = dict[str, Any]
@@ -56,14 +56,16 @@ def usage(conn: sa.Connection, by: str, window: Window) -> list[Row]:
 def totals(conn: sa.Connection, run_ids: Collection[str]) -> dict[str, Row]:
     """What each of these runs used together with all runs below it: `runs` (itself included), `jobs`, `failed_jobs`,
     every sum and peak, `core_seconds`. By run id."""
-    family = (
-        sa.select(run.c.run_id.label("root"), run.c.run_id)
-        .where(run.c.run_id.in_(run_ids))
-        .cte("family", recursive=True)
-    )
+    rows = conn.execute(_TOTALS, {"run_ids": list(run_ids)})
+    return {row["root"]: _with_seconds(dict(row)) for row in rows.mappings()}
+
+
+def _totals() -> sa.Select[Any]:
+    asked = run.c.run_id.in_(sa.bindparam("run_ids", expanding=True))
+    family = sa.select(run.c.run_id.label("root"), run.c.run_id).where(asked).cte("family", recursive=True)
     below = sa.select(family.c.root, run.c.run_id).where(run.c.parent_run_id == family.c.run_id)
     family = family.union(below)  # not all: parents that go round in a circle end, too
-    rows = conn.execute(
+    return (
         sa.select(
             family.c.root,
             sa.func.count().label("runs"),
@@ -74,14 +76,21 @@ def totals(conn: sa.Connection, run_ids: Collection[str]) -> dict[str, Row]:
         .select_from(family.join(run, run.c.run_id == family.c.run_id))
         .group_by(family.c.root)
     )
-    return {row.root: _with_seconds(dict(row._mapping)) for row in rows}
 
 
 def add_totals(conn: sa.Connection, rows: list[Row]) -> None:
     """Give each run row `total`: what it and the runs below it used."""
-    found = totals(conn, [row["run_id"] for row in rows])
+    run_ids = [row["run_id"] for row in rows]
+    parents = set(conn.scalars(_PARENTS, {"run_ids": run_ids}))  # of a list, most have no runs below them
+    found = totals(conn, parents) if parents else {}
     for row in rows:
-        row["total"] = found[row["run_id"]]
+        row["total"] = found.get(row["run_id"]) or _alone(row)
+
+
+def _alone(row: Row) -> Row:
+    sums = {name: row[name] or 0 for name in SUMS}
+    peaks = {name: row[name] for name in PEAKS}
+    return _with_seconds({"runs": 1, "jobs": row["jobs"], "failed_jobs": row["failed_jobs"], **sums, **peaks})
 
 
 def _with_seconds(row: Row) -> Row:
@@ -93,3 +102,8 @@ def _with_seconds(row: Row) -> Row:
 
 def _whole_sum(column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
     return sa.cast(sa.func.coalesce(sa.func.sum(column), 0), sa.BigInteger)
+
+
+# Made once: putting together twenty sums takes longer than adding up the runs of a page.
+_TOTALS = _totals()
+_PARENTS = sa.select(run.c.parent_run_id).where(run.c.parent_run_id.in_(sa.bindparam("run_ids", expanding=True)))

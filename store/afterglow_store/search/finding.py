@@ -6,6 +6,7 @@ start from; the other parts are then asked of each run. Counts are taken at the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from afterglow_store.filters import Condition
+from afterglow_store.schema import run
 from afterglow_store.search.conditions import At, Holds, holds
 from afterglow_store.search.drivers import Driver, all_runs, driver_of
 from afterglow_store.windows import Window
 
-FEW = 1_000  # so many are read and asked at once, whatever the order
-NEWEST = 2_000  # of an index, so many are tried before anything is counted: a filter that holds often needs no more
-MANY = 50_000  # where counting stops
+FEW = 200  # so many are read and asked at once, whatever the order
+NEWEST = 1_000  # of an index, so many are tried before anything is counted: a filter that holds often needs no more
+MANY = 100_000  # where counting stops
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,12 @@ class Wanted:
         return driver.select(self.window, *columns).where(*self.rest(driver, driver.at))
 
     def rest(self, driver: Driver, at: At) -> list[Holds]:
-        """What must hold of a run that is `at`, beyond its being in the driver's index."""
-        return [part.holds(at) for part in self.parts if part.driver is not driver or not driver.exact]
+        """What must hold of a run that is `at`, beyond its being in the driver's index: what one look into an index
+        tells first, since it spares the rest."""
+        asked = [part for part in self.parts if part.driver is not driver or not driver.exact]
+        return [
+            part.holds(at) for part in sorted(asked, key=lambda part: part.driver is None or not part.driver.in_order)
+        ]
 
     @property
     def drivers(self) -> list[Driver]:
@@ -61,8 +67,6 @@ def smallest(conn: sa.Connection, wanted: Wanted, drivers: Sequence[Driver], mos
         count = _count(conn, driver.select(wanted.window), fewest)
         if count < fewest:
             found, fewest = driver, count
-        if count <= FEW // 10:
-            break
     return found, fewest
 
 
@@ -89,16 +93,29 @@ class Mark:
 def newest_first(conn: sa.Connection, wanted: Wanted, limit: int, after: Mark | None = None) -> list[Mark]:
     """The `limit` newest, of those that follow `after`."""
     drivers = wanted.drivers
-    few, _ = smallest(conn, wanted, drivers, FEW)
-    if few is None:
-        driver = next((each for each in drivers if each.in_order), None) or all_runs()
-        found = _among_newest(conn, wanted, driver, limit, after)
+    driver, _ = smallest(conn, wanted, drivers, FEW)
+    if driver is None:
+        in_order = next((each for each in drivers if each.in_order), None) or all_runs()
+        found = _among_newest(conn, wanted, in_order, limit, after)
         if len(found) == limit:
             return found
-        few, _ = smallest(conn, wanted, drivers, MANY)
-    driver = few or next((each for each in drivers if each.in_order), None) or all_runs()
+        driver = _least_to_read(conn, wanted, limit)
     select = wanted.from_driver(driver).where(*_follows(driver.at, after))
     return _marks(conn, _ordered(select, driver.at).limit(limit))
+
+
+def _least_to_read(conn: sa.Connection, wanted: Wanted, limit: int) -> Driver:
+    """Of an index in order as much is read as the page takes, of another one all of it. How much the page takes is
+    guessed as if the parts had nothing to do with each other."""
+    counts = [(each, max(1, _count(conn, each.select(wanted.window), MANY))) for each in wanted.drivers]
+    of_all = max(MANY, conn.scalar(sa.select(sa.func.max(run.c.id))) or 0)
+    hits = of_all * math.prod(count / of_all for _, count in counts)
+    costs = [
+        (min(count, limit * count / hits) if driver.in_order else count, number)
+        for number, (driver, count) in enumerate(counts)
+        if count < MANY or driver.in_order
+    ]
+    return counts[min(costs)[1]][0] if costs else all_runs()
 
 
 def _among_newest(conn: sa.Connection, wanted: Wanted, driver: Driver, limit: int, after: Mark | None) -> list[Mark]:

@@ -18,7 +18,7 @@ from afterglow_store.search.finding import MANY, Mark, Part, Wanted, newest_firs
 from afterglow_store.windows import within
 
 SORTED = 3_000  # runs that are quicker sorted than found in the index of a metric
-BEST = 5_000  # of a metric's values, so many are tried before anything is counted
+BEST = 1_500  # of a metric's values, so many are tried before anything is counted
 
 NUMBERS, NANS, WITHOUT = range(3)  # the order in which runs come, whatever the direction
 

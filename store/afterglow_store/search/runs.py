@@ -88,12 +88,7 @@ def _next(shown: Sequence[FoundMark], orders: Sequence[Order], before: int) -> A
 
 def rows_of(conn: sa.Connection, ids: Sequence[int]) -> list[Row]:
     """The rows of runs, in the order of their ids here; those that are not there are left out."""
-    of = sa.and_(experiment.c.server == run.c.server, experiment.c.experiment_id == run.c.experiment_id)
-    found = conn.execute(
-        sa.select(*run.c, experiment.c.name.label("experiment"))
-        .select_from(run.outerjoin(experiment, of))
-        .where(run.c.id.in_(ids))
-    )
+    found = conn.execute(_ROWS, {"ids": list(ids)})
     by_id = {row["id"]: dict(row) for row in found.mappings()}
     rows = [by_id[id_] for id_ in ids if id_ in by_id]
     for row in rows:
@@ -109,19 +104,28 @@ def add_applications(conn: sa.Connection, rows: list[Row]) -> None:
     """Give each run row its `applications`, the oldest link first: id, app_id, start_time (ms), name, status,
     user_name, master, source."""
     by_run: dict[str, list[Row]] = {row["run_id"]: [] for row in rows}
-    a = application.c
-    found = conn.execute(
-        sa.select(link.c.run_id, a.id, a.app_id, a.start_time, a.name, a.status, a.user_name, a.master, link.c.source)
-        .select_from(link.join(application, a.id == link.c.application_id))
-        .where(link.c.run_id.in_(by_run))
-        .order_by(link.c.first_seen, a.id)
-    )
+    found = conn.execute(_APPLICATIONS, {"run_ids": list(by_run)})
     for run_id, *rest in found:
         by_run[run_id].append(dict(zip(_OF_LINK, rest, strict=True)))
     for row in rows:
         row["applications"] = by_run[row["run_id"]]
 
 
+_of_experiment = sa.and_(experiment.c.server == run.c.server, experiment.c.experiment_id == run.c.experiment_id)
+_ROWS = (
+    sa.select(*run.c, experiment.c.name.label("experiment"))
+    .select_from(run.outerjoin(experiment, _of_experiment))
+    .where(run.c.id.in_(sa.bindparam("ids", expanding=True)))
+)
+_a = application.c
+_APPLICATIONS = (
+    sa.select(
+        link.c.run_id, _a.id, _a.app_id, _a.start_time, _a.name, _a.status, _a.user_name, _a.master, link.c.source
+    )
+    .select_from(link.join(application, _a.id == link.c.application_id))
+    .where(link.c.run_id.in_(sa.bindparam("run_ids", expanding=True)))
+    .order_by(link.c.first_seen, _a.id)
+)
 _OF_LINK = ("id", "app_id", "start_time", "name", "status", "user_name", "master", "source")
 
 

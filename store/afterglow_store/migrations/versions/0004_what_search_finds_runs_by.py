@@ -26,7 +26,7 @@ OLD_INDEXES = (
     "app_id_tag",
 )
 INDEXES = {
-    "ix_run_facets": ["start_time", "effective_status", "user_name", "server", "experiment_id"],
+    "ix_run_facets": ["start_time", "effective_status", "user_name", "server", "experiment_id", "run_id", "name"],
     "ix_run_effective_status_start_time_id": ["effective_status", "start_time", "id"],
     "ix_run_user_name_start_time_id": ["user_name", "start_time", "id"],
     "ix_run_server_experiment_id_start_time_id": ["server", "experiment_id", "start_time", "id"],

@@ -29,7 +29,7 @@ SHORT_WINDOWS = {
 }
 PAGE_ROWS = 100
 # Changing one of these makes another list of it: what page of the old one was shown means nothing then.
-_FILTERS = {"window", "from", "to", "status", "unlinked", "q", "sort", "tab"}
+_FILTERS = {"window", "from", "to", "status", "unlinked", "q", "filter", "sort", "tab"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class View:
     statuses: tuple[str, ...] = ()
     unlinked: bool = False  # of runs: only those without an application
     text: str = ""
+    filter: str = ""  # in the language of docs/filters.md
     page: int = 1
     order_by: str = "start_time"
     descending: bool = True
@@ -67,6 +68,7 @@ def view(default_window: str = DEFAULT) -> View:
         statuses=tuple(sorted(given.get_all("status"))),
         unlinked=given.get("unlinked") == "yes",
         text=given.get("q", ""),
+        filter=given.get("filter", ""),
         page=max(1, int(page)) if page.isdecimal() and len(page) < 6 else 1,
         order_by=sort.lstrip("-"),
         descending=sort.startswith("-"),

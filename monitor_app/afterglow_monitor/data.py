@@ -161,11 +161,14 @@ def snapshot(snapshot_id: int) -> Row:
 
 
 def _query(view: View, what: str, **which: Any) -> Query:
+    now = now_ms()
     field = SORTS.get(what, {}).get(view.order_by, "start_time")
     return Query(
-        window=view.span(now=now_ms()),
+        window=view.span(now=now),
         statuses=view.statuses,
         text=view.text,
+        filter=view.filter,
+        now=now,
         limit=PAGE_ROWS,
         offset=(view.page - 1) * PAGE_ROWS,
         order_by=f"{field} {'DESC' if view.descending else 'ASC'}",

@@ -22,16 +22,23 @@ from afterglow_monitor.address import (
 )
 from afterglow_store import Page
 
+# What may be typed into the filter line of each list.
+EXAMPLES = {
+    "runs": "metrics.rmse < 0.8 AND tags.team = 'a' AND (duration > 10m OR spark.core_seconds > 100)",
+    "applications": "user = 'ada' AND core_seconds > 100 AND idle_share > 0.5",
+    "experiments": "failed_runs > 0 AND tags.team = 'a'",
+}
 
-def filters(
-    view: View, statuses: Sequence[str], zone: tzinfo, *, hint: str, default_window: str, of_runs: bool = False
-) -> None:
+
+def filters(view: View, statuses: Sequence[str], zone: tzinfo, *, hint: str, default_window: str, what: str) -> None:
+    """For a list of `what`: one of EXAMPLES."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="toolbar"):
         _search(view, hint)
         _window(view, default_window)
         _statuses(view, statuses)
-        if of_runs:
+        if what == "runs":
             _unlinked(view)
+    _filter(view, what)
     if view.window == CUSTOM:
         _span(view, zone)
 
@@ -60,6 +67,19 @@ def _search(view: View, hint: str) -> None:
         label_visibility="collapsed",
         width=260,  # so that all filters of the runs fit on one line of a laptop's screen
         on_change=lambda: change(q=st.session_state["q"].strip()),
+    )
+
+
+def _filter(view: View, what: str) -> None:
+    follow("filter", view.filter)
+    st.text_input(
+        "Filter",
+        key="filter",
+        icon=":material/filter_alt:",
+        placeholder=EXAMPLES[what],
+        label_visibility="collapsed",
+        help="MLflow's filters, with OR, brackets, IN, durations and what Spark did. Enter applies it.",
+        on_change=lambda: change(filter=st.session_state["filter"].strip()),
     )
 
 

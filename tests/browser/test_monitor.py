@@ -144,6 +144,21 @@ class TestAList:
         Grid(page).row("trial-007")
         asks(page, tab=["runs"], q=["TRIAL-007"])
 
+    def test_is_filtered_by_what_mlflow_knows_and_says_where_a_filter_is_wrong(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?tab=runs")
+        line = page.get_by_role("textbox", name="Filter")
+        line.fill("metrics.auc >= 0 AND metrics.auc < 2 AND spark.jobs = 1")
+        line.press("Enter")
+        counted(page, "1–100 of 293 runs")
+        asks(page, filter=["metrics.auc >= 0 AND metrics.auc < 2 AND spark.jobs = 1"])
+        line.fill("metrics.auc >> 0.9")
+        line.press("Enter")
+        expect(page.get_by_text("This filter cannot be read")).to_be_visible()
+        expect(page.get_by_text(">> is no comparator (at character 13)")).to_be_visible()
+        page.get_by_role("button", name="Clear the filter").click()
+        counted(page, "1–100 of 322 runs")
+        asks(page, filter=None)
+
     def test_shows_only_the_statuses_that_were_chosen(self, a_month: str, page: Page) -> None:
         page.goto(f"{a_month}/?tab=runs")
         page.get_by_role("button", name="Failed").click()

@@ -6,7 +6,7 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import address, data, details, grid, lists, places, status, toolbar
+from afterglow_monitor import address, answers, data, details, grid, lists, places, status, toolbar
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
@@ -29,7 +29,7 @@ def show() -> None:
         zone,
         hint="Run name or id",
         default_window=address.ALL,
-        of_runs=True,
+        what="runs",
     )
     _runs(row["server"], row["experiment_id"])
 
@@ -62,9 +62,11 @@ def _runs(server: str, experiment_id: str) -> None:
     for key in ("experiment runs", "experiment runs" + lists.UNLINKED_KEY):
         grid.leave_if_clicked(key)
     view, zone, now = address.view(address.ALL), fmt.zone(st.context.timezone), now_ms()
-    page = data.runs(view, server, experiment_id)
+    page = answers.page(lambda: data.runs(view, server, experiment_id), experiment_id, view)
+    if page is None:
+        return
     toolbar.counted(page, view, "runs", zone, now=now)
     if not page.rows:
-        details.nothing("No runs match", "Choose a wider window, or clear the search and the statuses.")
+        details.nothing("No runs match", "Choose a wider window, or clear the search, the statuses and the filter.")
         return
     lists.runs("experiment runs", page.rows, view, zone, now=now, without=("Experiment",))

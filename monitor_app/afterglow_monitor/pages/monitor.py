@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from afterglow_monitor import address, data, grid, lists, status, toolbar
+from afterglow_monitor import address, answers, data, grid, lists, status, toolbar
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_store import Page
@@ -31,7 +31,7 @@ def show() -> None:
             _nothing_yet()
             return
         statuses = status.APPLICATION_STATUSES if tab == "applications" else status.RUN_STATUSES
-        toolbar.filters(address.view(), statuses, zone, hint=HINTS[tab], default_window=DEFAULT, of_runs=tab == "runs")
+        toolbar.filters(address.view(), statuses, zone, hint=HINTS[tab], default_window=DEFAULT, what=tab)
         _rows(tab)
 
 
@@ -40,7 +40,9 @@ def _rows(tab: str) -> None:
     for key in (tab, tab + lists.UNLINKED_KEY):
         grid.leave_if_clicked(key)
     view, zone, now = address.view(), fmt.zone(st.context.timezone), now_ms()
-    page = _READ[tab](view)
+    page = answers.page(lambda: _READ[tab](view), tab, view)
+    if page is None:
+        return
     toolbar.counted(page, view, tab, zone, now=now)
     if not page.rows:
         _none_match(tab, view)
@@ -62,20 +64,24 @@ _READ: dict[str, Callable[[address.View], Page]] = {
 
 def _change_tab() -> None:
     tab = next(key for key, label in TABS.items() if label == st.session_state["monitor tab"])
-    address.change(tab=tab, status=None, unlinked=None, sort=None)
+    address.change(tab=tab, status=None, unlinked=None, filter=None, sort=None)
 
 
 def _none_match(what: str, view: address.View) -> None:
     with st.container(border=True, key="empty"):
         st.subheader(f"No {what} match", anchor=False)
         window = address.WINDOWS[view.window].lower()
-        if view.text or view.statuses:
+        if view.filter:
+            st.text(f"None of the {what} here ({window}) is what the filter asks for.")
+        elif view.text or view.statuses:
             st.text(f"None of the {what} here ({window}) has this name and status.")
         elif view.unlinked:
             st.text(f"Every run here ({window}) is linked to its Spark application.")
         else:
             st.text(f"There are {what}, but none of them in this window: {window}.")
         with st.container(horizontal=True):
+            if view.filter:
+                st.button("Clear the filter", on_click=lambda: address.change(filter=None))
             if view.text or view.statuses:
                 st.button("Clear search and statuses", on_click=lambda: address.change(q=None, status=None))
             if view.unlinked:

@@ -287,6 +287,26 @@ def test_every_field_that_a_filter_may_name_is_known_to_the_search(store: Store)
             search_applications(conn, Query(filter=f"{field.name} IS NULL", order_by=field.name))
 
 
+@pytest.mark.usefixtures("plans")
+def test_active_in_a_window_is_what_ran_in_it_for_a_while(store: Store, rows: list[Row]) -> None:
+    since, until = START + 60 * STEP, START + 70 * STEP
+    for text in ("", "params.depth = '5'"):
+        expected = [
+            row["run_id"] for row in rows
+            if row["start_time"] < until and (row["start_time"] >= since or (row["end_time"] or 0) >= since
+                                              or row["effective_status"] == "RUNNING")
+            and (not text or row["params"].get("depth") == "5")
+        ]  # fmt: skip
+        assert pages(store, filter=text, window=Window(since, until), active=True) == expected
+        assert len(expected) > len(found(store, filter=text, window=Window(since, until)))
+    with store.read() as conn:
+        later = Window(START + STEP)
+        assert search_applications(conn, Query(later)).rows == []
+        conn.execute(sa.update(application).where(application.c.id == 2).values(end_time=START + 9 * STEP))
+        assert [row["id"] for row in search_applications(conn, Query(later, active=True)).rows] == [2]
+        conn.rollback()
+
+
 def test_facets_count_what_the_filter_finds(store: Store, rows: list[Row]) -> None:
     for text in ("", "params.depth = '5'", "metrics.rmse > 0 OR user = 'ada'"):
         asked = parse(text, "runs", now=0)

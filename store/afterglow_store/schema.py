@@ -250,6 +250,7 @@ run = Table(
     Index(None, "server", "experiment_id", "start_time", "id"),
     Index(None, "app_id_tag", "start_time", "id"),
     Index(None, "parent_run_id"),
+    Index(None, "end_time"),
 )
 
 # What search finds runs by: each param and tag that a run has, newest first, and each metric by its value. `term` and

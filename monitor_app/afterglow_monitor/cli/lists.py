@@ -25,6 +25,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
                 "--since", default="30d", show_default=True, help="Started since: 30d, 24h, 2026-11-01, or all."
             ),
             click.option("--until", help="Started before: the same forms."),
+            click.option("--active", is_flag=True, help="Also what began before --since and had not ended then."),
             click.option("--status", "statuses", multiple=True, help="Only with this status; may be repeated."),
             click.option("--app", help="Only of this application: its Spark id or its name."),
             click.option("--experiment", help="Only of this experiment: its id or its name."),
@@ -96,6 +97,7 @@ def _show(
         query = Query(
             window=parse_window(options["since"], options["until"], now=now),
             statuses=tuple(status.upper() for status in options["statuses"]),
+            active=options["active"],
             app=options["app"],
             experiment=options["experiment"],
             linked=options.get("linked"),

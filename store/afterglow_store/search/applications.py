@@ -11,7 +11,8 @@ from afterglow_store.schema import PEAKS, SUMS, application, experiment, link, r
 from afterglow_store.search.deadline import deadline
 from afterglow_store.search.listing import chosen, contains, holds, ordered, page, seconds
 from afterglow_store.search.query import Page, Query
-from afterglow_store.windows import within
+from afterglow_store.status import RUNNING
+from afterglow_store.windows import Window, within
 
 a = application.c
 _DURATION = a.end_time - a.start_time
@@ -41,7 +42,7 @@ def search_applications(conn: sa.Connection, query: Query) -> Page:
 
     Raises BadFilter and TooSlow.
     """
-    where = [*within(a.start_time, query.window), *chosen(a.status, query.statuses), *chosen(a.user_name, query.users)]
+    where = [*_in_time(query), *chosen(a.status, query.statuses), *chosen(a.user_name, query.users)]
     filter_ = parse(query.filter, "applications", now=query.now)
     if filter_ is not None:
         where.append(holds(filter_, FIELDS))
@@ -54,6 +55,14 @@ def search_applications(conn: sa.Connection, query: Query) -> Page:
     orders = ordered(parse_order(query.order_by, "applications"), FIELDS, a.start_time.desc(), a.id.desc())
     with deadline(conn):
         return page(conn, sa.select(*application.c, *_computed()).where(*where), query, orders)
+
+
+def _in_time(query: Query) -> list[sa.ColumnElement[bool]]:
+    since = query.window.since
+    if not query.active or since is None:
+        return within(a.start_time, query.window)
+    late = sa.or_(a.start_time >= since, a.end_time >= since, a.status == RUNNING)
+    return [late, *within(a.start_time, Window(until=query.window.until))]
 
 
 def _computed() -> list[sa.ColumnElement[Any]]:

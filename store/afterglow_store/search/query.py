@@ -17,7 +17,7 @@ COUNT_LIMIT = 10_000  # totals stop here: nobody pages further, and an exact cou
 class Query:
     """What to list. Everything that is given must hold; empty selections select all."""
 
-    window: Window = ALL  # of start times
+    window: Window = ALL  # in which they started; see `active`
     filter: str = ""  # in the language of afterglow_store.filters
     statuses: Sequence[str] = ()
     text: str = ""  # is looked for in names and ids, whatever its case
@@ -32,6 +32,7 @@ class Query:
     offset: int = 0
     after: str | None = None  # the `next` of the page before, of the same query; runs only
     count: bool = True  # whether the page's total is wanted: it may take longer than the page itself
+    active: bool = False  # of applications and runs: those that ran for a while of the window, whenever they started
     now: int = 0  # ms: what `start_time > 7d` in the filter counts back from
 
 

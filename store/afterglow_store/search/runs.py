@@ -15,13 +15,14 @@ from afterglow_store.filters.fields import FIELDS
 from afterglow_store.schema import application, experiment, link, run
 from afterglow_store.search.conditions import At, Holds, experiment_name
 from afterglow_store.search.deadline import deadline
-from afterglow_store.search.drivers import of_run_ids
+from afterglow_store.search.drivers import Driver, of_run_ids, together
 from afterglow_store.search.finding import Mark, Part, Wanted, count_wanted, newest_first, part_of
 from afterglow_store.search.marks import AnyMark, as_text, from_text
 from afterglow_store.search.ordering import MetricMark, by_anything, by_metric
 from afterglow_store.search.query import COUNT_LIMIT, Page, Query, Row
 from afterglow_store.status import OWNER_UNKNOWN, RUNNING
 from afterglow_store.usage import add_totals
+from afterglow_store.windows import Window
 
 FoundMark = Mark | MetricMark
 
@@ -149,6 +150,9 @@ def wanted_by(query: Query) -> Wanted:
         parts.append(Part(lambda at: _named(query.text, at)))
     if query.application_id is not None:
         parts.append(_of_application(query.application_id))
+    if query.active and query.window.since is not None:
+        parts.append(_active_since(query.window.since))
+        return Wanted(parts, Window(until=query.window.until))
     return Wanted(parts, query.window)
 
 
@@ -161,6 +165,17 @@ _FIELDS = {field.name: field for field in FIELDS["runs"]}
 
 def _either(fields: tuple[str, str], value: str) -> Condition:
     return any_of(_comparison(field, "=", value) for field in fields)
+
+
+def _active_since(since: int) -> Part:
+    """Started later, ended later, or still running."""
+
+    def holds(at: At) -> Holds:
+        late = sa.or_(at.start_time >= since, at.column("end_time") >= since)
+        return sa.or_(late, at.column("effective_status") == RUNNING)
+
+    each = (run.c.start_time >= since, run.c.end_time >= since, run.c.effective_status == RUNNING)
+    return Part(holds, together([Driver(run.c.id, run.c.start_time, (one,), in_row=True) for one in each]))
 
 
 def _named(text: str, at: At) -> Holds:

@@ -251,6 +251,7 @@ run = Table(
     Index(None, "app_id_tag", "start_time", "id"),
     Index(None, "parent_run_id"),
     Index(None, "end_time"),
+    Index(None, "core_ms"),
 )
 
 # What search finds runs by: each param and tag that a run has, newest first, and each metric by its value. `term` and

@@ -42,7 +42,7 @@ def holds(condition: Condition, at: At) -> Holds:
     special = _SPECIAL.get(condition.field.name)
     if special is not None:
         return special(condition, at)
-    return compare(field_at(condition.field.name, at), condition.operator, _in_its_unit(condition))
+    return compare(field_at(condition.field.name, at), condition.operator, in_its_unit(condition))
 
 
 def field_at(name: str, at: At) -> sa.ColumnElement[Any]:
@@ -57,7 +57,7 @@ def field_at(name: str, at: At) -> sa.ColumnElement[Any]:
 _RENAMED = {"run_name": "name", "user": "user_name", "source": "source_name", "experiment.id": "experiment_id"}
 
 
-def _in_its_unit(comparison: Comparison) -> Any:
+def in_its_unit(comparison: Comparison) -> Any:
     """The value in the unit of the column."""
     if comparison.field.name == "spark.core_seconds" and isinstance(comparison.value, int | float):
         return comparison.value * 1000

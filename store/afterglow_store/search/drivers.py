@@ -9,11 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from afterglow_store.filters import Comparison, Condition, Or
+from afterglow_store.filters import Comparison, Condition, Or, Value
 from afterglow_store.postings import METRIC, number_of
 from afterglow_store.schema import application, experiment, link, registered_version, run, run_metric, run_term
 from afterglow_store.search.comparing import compare
-from afterglow_store.search.conditions import At, is_posted, metric_holds, terms_of
+from afterglow_store.search.conditions import At, in_its_unit, is_posted, metric_holds, terms_of
 from afterglow_store.windows import Window, within
 
 MOST_PARTS = 50  # indexes that are read together for one OR or IN
@@ -63,9 +63,16 @@ def _of_comparison(comparison: Comparison) -> Driver | None:
         return _of_metric(comparison)
     if name == "tags" and comparison.key == "spark.app.id" and comparison.operator == "=":
         return _of_column("app_id_tag", comparison)
+    if name == "spark.core_seconds" and comparison.operator in (">", ">=") and _positive(comparison.value):
+        more = compare(run.c.core_ms, comparison.operator, in_its_unit(comparison))
+        return Driver(run.c.id, run.c.start_time, (more,), in_order=False, in_row=True)
     if comparison.operator in ("=", "IN") and name in _BY_COLUMN:
         return _BY_COLUMN[name](comparison)
     return None
+
+
+def _positive(value: Value) -> bool:
+    return isinstance(value, int | float) and value > 0
 
 
 def _of_term(term: int) -> Driver:

@@ -13,7 +13,7 @@ from afterglow_store.filters import And, Comparison, Condition, Order, parse, pa
 from afterglow_store.filters.condition import Value, any_of
 from afterglow_store.filters.fields import FIELDS
 from afterglow_store.schema import application, experiment, link, run
-from afterglow_store.search.conditions import At, Holds, experiment_name
+from afterglow_store.search.conditions import At, Holds
 from afterglow_store.search.deadline import deadline
 from afterglow_store.search.drivers import Driver, of_run_ids, together
 from afterglow_store.search.finding import Mark, Part, Wanted, count_wanted, newest_first, part_of
@@ -179,8 +179,13 @@ def _active_since(since: int) -> Part:
 
 
 def _named(text: str, at: At) -> Holds:
-    names = (at.column("name"), at.column("run_id"), experiment_name(at))
-    return sa.or_(*(name.icontains(text, autoescape=True) for name in names))
+    e = experiment.c
+    of_these = sa.select(e.server, e.experiment_id).where(e.name.icontains(text, autoescape=True))
+    names = (at.column("name"), at.column("run_id"))
+    return sa.or_(
+        *(name.icontains(text, autoescape=True) for name in names),
+        sa.tuple_(at.column("server"), at.column("experiment_id")).in_(of_these),
+    )
 
 
 def _of_application(application_id: int) -> Part:

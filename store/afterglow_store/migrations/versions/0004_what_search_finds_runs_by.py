@@ -33,6 +33,7 @@ INDEXES = {
     "ix_run_app_id_tag_start_time_id": ["app_id_tag", "start_time", "id"],
     "ix_run_parent_run_id": ["parent_run_id"],
     "ix_run_end_time": ["end_time"],
+    "ix_run_core_ms": ["core_ms"],
 }
 ELSEWHERE = frozenset(
     {

@@ -1,17 +1,21 @@
 """Snapshots: what a run was stays as it was, is listed, and is told apart from what it is now."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
+from mlflow import MlflowClient
 
 from afterglow_monitor.cli import cli
-from afterglow_monitor.settings import SyncSettings
+from afterglow_monitor.clock import now_ms
+from afterglow_monitor.settings import MlflowServer, SyncSettings
+from afterglow_monitor.sync import ServerSync
 from afterglow_store import Store, diff, ingest_file, open_store, snapshots
 from afterglow_store.diff import between
 from afterglow_store.errors import NotFound
@@ -141,3 +145,73 @@ def test_the_command_line_lists_shows_and_compares(tmp_path: Path) -> None:
     assert "neither the number of a snapshot nor now" in afterglow("diff", "1", "then", code=2)
     for option in ("--run", "--experiment", "--app"):
         assert "is not in the store" in afterglow("snapshots", option, "unheard-of", code=1)
+
+
+@pytest.fixture
+def client(mlflow_server: str) -> MlflowClient:
+    return MlflowClient(tracking_uri=mlflow_server, registry_uri=mlflow_server)
+
+
+@pytest.fixture
+def poll(store: Store, mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], int]:
+    """A sync of a real MLflow server, so many minutes from now."""
+    sync, began = ServerSync(store, MlflowServer(name="team", uri=mlflow_server), ALWAYS), now_ms()
+
+    def poll(minutes: float) -> int:
+        monkeypatch.setattr("afterglow_monitor.sync.now_ms", lambda: began + int(minutes * 60_000))
+        return sync.poll(began)
+
+    return poll
+
+
+def ended_run(client: MlflowClient, **tags: str) -> str:
+    run_id: str = client.create_run(client.create_experiment(f"kept {uuid4().hex[:8]}"), tags=tags).info.run_id
+    client.set_terminated(run_id)
+    return run_id
+
+
+def kept(store: Store, run_id: str, name: str) -> list[tuple[int, Any]]:
+    """Each snapshot of a run, oldest first: its minute after the first, and its value of this tag or field."""
+    with store.read() as conn:
+        rows = snapshots.snapshots_of(conn, "run", run_id)[::-1]
+        contents = [snapshots.content(conn, row["id"]) for row in rows]
+    minutes = [round((row["taken_time"] - rows[0]["taken_time"]) / 60_000) for row in rows]
+    return [(at, each["tags"].get(name, each.get(name))) for at, each in zip(minutes, contents, strict=True)]
+
+
+def test_edits_in_one_minute_are_one_snapshot_and_what_lasted_longer_is_not_missed(
+    store: Store, client: MlflowClient, poll: Callable[[float], int]
+) -> None:
+    run_id = ended_run(client, note="at first")
+    poll(0)
+    for number in range(3):
+        client.set_tag(run_id, "note", f"edit {number}")
+        poll(0.2 * (number + 1))
+    assert kept(store, run_id, "note") == [(0, "at first")]
+    client.set_tag(run_id, "note", "much later")
+    poll(10)
+    assert kept(store, run_id, "note") == [(0, "at first"), (1, "edit 2"), (10, "much later")]
+
+
+def test_a_run_that_is_deleted_edited_or_restored_in_mlflow_keeps_its_old_snapshots_as_they_were(
+    store: Store, client: MlflowClient, poll: Callable[[float], int], tmp_path: Path, store_url: str
+) -> None:
+    run_id = ended_run(client, team="a")
+    poll(0)
+    client.delete_run(run_id)
+    poll(2)
+    shown = CliRunner().invoke(
+        cli, ["runs", "--since", "all", "--limit", "1000", "--json"],
+        env={"AFTERGLOW_HOME": str(tmp_path), "AFTERGLOW_STORE_URL": store_url},
+    )  # fmt: skip
+    assert {row["run_id"]: row["lifecycle_stage"] for row in orjson.loads(shown.output)}[run_id] == "deleted"
+    client.restore_run(run_id)
+    poll(4)
+    client.set_tag(run_id, "team", "b")
+    poll(6)
+    assert kept(store, run_id, "lifecycle_stage") == [(0, "active"), (2, "deleted"), (4, "active"), (6, "active")]
+    assert kept(store, run_id, "team") == [(0, "a"), (2, "a"), (4, "a"), (6, "b")]
+    with store.read() as conn:
+        newest, *_, oldest = snapshots.snapshots_of(conn, "run", run_id)
+        [change] = diff.of_snapshots(conn, oldest["id"], newest["id"])
+    assert (change.kind, change.name, change.before, change.after) == ("tag", "team", "a", "b")

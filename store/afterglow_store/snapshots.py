@@ -16,6 +16,8 @@ from afterglow_store.schema import application, experiment, run, snapshot, snaps
 
 RUN_END, APPLICATION_END, SYNC = "run end", "application end", "sync"
 
+PAUSE_MS = 60_000  # between two snapshots of a run for `sync`
+
 
 def content_hash(details: dict[str, Any]) -> str:
     return hashlib.sha256(_canonical(details)).hexdigest()
@@ -69,6 +71,13 @@ def last_hash(conn: sa.Connection, item_type: str, item_id: str) -> str | None:
         .limit(1)
     )
     return conn.scalar(newest)
+
+
+def last_time(conn: sa.Connection, item_type: str, item_id: str, cause: str) -> int | None:
+    """When (ms) the newest snapshot of this cause was taken."""
+    of_it = sa.and_(snapshot.c.item_type == item_type, snapshot.c.item_id == item_id, snapshot.c.cause == cause)
+    newest: int | None = conn.scalar(sa.select(sa.func.max(snapshot.c.taken_time)).where(of_it))
+    return newest
 
 
 def snapshots_of(conn: sa.Connection, item_type: str, item_id: str) -> list[dict[str, Any]]:

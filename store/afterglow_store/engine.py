@@ -30,6 +30,8 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         with self.engine.connect() as conn:
+            if conn.dialect.name == "postgresql":  # there each statement would see the rows of its own moment
+                conn = conn.execution_options(isolation_level="REPEATABLE READ")
             yield conn
 
     @contextmanager

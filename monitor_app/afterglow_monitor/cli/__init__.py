@@ -28,6 +28,7 @@ COMMANDS = {  # name: module, what --help says of it
     "runs": ("lists", "List MLflow runs, newest first, each with its Spark applications."),
     "snapshots": ("snapshots", "List the snapshots of a run, an experiment or an application."),
     "snapshot": ("snapshots", "Show a run as it was."),
+    "prune": ("prune", "Delete what is older than store.keep_days."),
     "diff": ("snapshots", "Show what changed between two snapshots, or since one."),
     "usage": ("usage", "Add up what Spark jobs used: by run, experiment, user or application."),
 }

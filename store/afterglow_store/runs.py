@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from afterglow_store import figures, items, postings, snapshots
+from afterglow_store import figures, items, postings, snapshots, tombstones
 from afterglow_store.applications import refresh_counts
 from afterglow_store.engine import insert_rows, upsert
 from afterglow_store.links import APP_ID_TAG, APP_START_TAG, applications_of, link_by_tags
@@ -59,16 +59,20 @@ def take_in_runs(
 
     What runs and applications add up, and the effective status, are left as they are: call `refresh_sums` once after
     a batch of runs.
-    A run that retention has taken out, or would have, is not added again, unless a journal tells of it.
+    A run that was forgotten is left out, and one that retention has taken out, or would have, unless a journal tells of
+    it.
     `cause` takes snapshots: always for `run end`, and for `sync` only of details that have changed, at most one a run
     and minute.
     """
     known = _known(conn, [each["run_id"] for each in runs])
     ids = postings.next_ids(conn, run)
     oldest = kept_from(conn) if origin.application_id is None else None
+    gone = tombstones.left_out(conn, [(details, origin.server) for details in runs])
     changed: list[tuple[Details, Row, Any]] = []
     for details in runs:
         stored = known.get(details["run_id"])
+        if details["run_id"] in gone:
+            continue
         if stored is not None and stored.as_of > origin.as_of:
             continue
         if stored is None and too_old(details.get("start_time"), details.get("end_time"), oldest):
@@ -138,7 +142,9 @@ def refresh_sums(conn: sa.Connection, run_ids: Collection[str]) -> None:
 
 def take_in_experiment(conn: sa.Connection, details: Details, *, server: str) -> None:
     """Details: experiment_id, name, lifecycle_stage, artifact_location, created_time, updated_time (ms), tags. One that
-    retention has taken out stays out."""
+    was forgotten, or that retention has taken out, stays out."""
+    if tombstones.times(conn, [(tombstones.EXPERIMENT, f"{server}/{details['experiment_id']}")]):
+        return
     deleted = details.get("lifecycle_stage") == "deleted"
     if deleted and too_old(details.get("created_time"), details.get("updated_time"), kept_from(conn)):
         same = sa.and_(experiment.c.server == server, experiment.c.experiment_id == details["experiment_id"])

@@ -29,6 +29,7 @@ COMMANDS = {  # name: module, what --help says of it
     "snapshots": ("snapshots", "List the snapshots of a run, an experiment or an application."),
     "snapshot": ("snapshots", "Show a run as it was."),
     "prune": ("prune", "Delete what is older than store.keep_days."),
+    "forget": ("forget", "Erase a run, a user or an experiment from Afterglow's store."),
     "diff": ("snapshots", "Show what changed between two snapshots, or since one."),
     "usage": ("usage", "Add up what Spark jobs used: by run, experiment, user or application."),
 }

@@ -26,11 +26,11 @@ from afterglow_store.engine import Store
 from afterglow_store.errors import SourceRefused
 from afterglow_store.events import HANDLERS, Event
 from afterglow_store.items import run_details
+from afterglow_store.leave_out import leave_out_forgotten
 from afterglow_store.links import add_links, add_owner, link_waiting_runs, note_ends
 from afterglow_store.runs import refresh_sums, take_in_run
-from afterglow_store.schema import application, application_conf, job, link, source, sql_execution, stage
+from afterglow_store.schema import application, application_conf, job, link, source, stage
 from afterglow_store.status import decide_application, decide_runs, runs_of
-from afterglow_store.tombstones import NOBODY
 
 logger = logging.getLogger(__name__)
 
@@ -173,6 +173,15 @@ def _parse(data: bytes) -> tuple[list[Event], int]:
     return events, bad
 
 
+def _of_forgotten_user(conn: sa.Connection, events: list[Event]) -> bool:
+    """Whether these lines begin an application of a user who was forgotten after it began: they count as read."""
+    by_name = {event["Event"]: event for event in reversed(events)}
+    said = by_name.get("AfterglowJournalStart", {}).get("Application") or _application_of(by_name) or {}
+    user = said.get("User")
+    when = tombstones.times(conn, [(tombstones.USER, user)]).get((tombstones.USER, user)) if user else None
+    return when is not None and said["Start Time"] <= when
+
+
 def _identify(conn: sa.Connection, path: Path, events: list[Event]) -> int | None:
     """The application that a file's first lines name; its row, and the source's pointer to it."""
     by_name = {event["Event"]: event for event in reversed(events)}
@@ -205,15 +214,6 @@ def _identify(conn: sa.Connection, path: Path, events: list[Event]) -> int | Non
     return application_id
 
 
-def _of_forgotten_user(conn: sa.Connection, events: list[Event]) -> bool:
-    """Whether these lines begin an application of a user who was forgotten after it began: they count as read."""
-    by_name = {event["Event"]: event for event in reversed(events)}
-    said = by_name.get("AfterglowJournalStart", {}).get("Application") or _application_of(by_name) or {}
-    user = said.get("User")
-    when = tombstones.times(conn, [(tombstones.USER, user)]).get((tombstones.USER, user)) if user else None
-    return when is not None and said["Start Time"] <= when
-
-
 def _application_of(by_name: dict[str, Event]) -> dict[str, Any] | None:
     start = by_name.get("SparkListenerApplicationStart")
     if start is None:
@@ -242,7 +242,7 @@ def _apply(conn: sa.Connection, batch: Batch, events: list[Event]) -> None:
             handler(batch, event)
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
             logger.warning("%s of application %s left out: %r", event["Event"], application_id, exc)
-    _leave_out_forgotten(conn, batch)
+    leave_out_forgotten(conn, batch)
     write_rows(conn, batch)
     if application_conf in batch.rows:
         reweigh_stages(conn, application_id, batch.task_cpus)
@@ -256,34 +256,6 @@ def _apply(conn: sa.Connection, batch: Batch, events: list[Event]) -> None:
     decide_runs(conn, runs_of(conn, application_id, all_of_them=exited))
     refresh_counts(conn, application_id)
     _snapshot_items(conn, batch)
-
-
-def _leave_out_forgotten(conn: sa.Connection, batch: Batch) -> None:
-    """Of a run that a person had erased, not even the id comes back: neither by its events nor by its jobs' tags."""
-    told = [
-        (event.details, tracking.server_of(conn, event.run_id, event.tracking_uri))
-        for event in batch.runs
-        if event.details is not None
-    ]
-    rows = [row for table in (job, sql_execution, stage) for row in batch.rows.get(table, {}).values()]
-    named = {event.run_id for event in batch.runs} | {row["run_id"] for row in rows if row.get("run_id")}
-    gone = tombstones.left_out(conn, told)
-    gone |= {run_id for _, run_id in tombstones.times(conn, [(tombstones.RUN, run_id) for run_id in named])}
-    batch.runs = [event for event in batch.runs if event.run_id not in gone]
-    batch.job_tag_runs = {run_id: time for run_id, time in batch.job_tag_runs.items() if run_id not in gone}
-    for values in (*rows, batch.application, batch.client):
-        for run_id in gone:
-            _unname(values, run_id)
-
-
-def _unname(values: dict[str, Any], run_id: str) -> None:
-    if values.get("run_id") == run_id:
-        values["run_id"] = None
-    for name, value in values.items():
-        if isinstance(value, str):
-            values[name] = value.replace(run_id, NOBODY)
-        elif name == "tags" and value:
-            values[name] = [tag.replace(run_id, NOBODY) for tag in value]
 
 
 def _take_in_runs(conn: sa.Connection, batch: Batch) -> set[str]:

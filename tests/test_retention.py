@@ -193,7 +193,7 @@ def test_killed_between_two_batches_it_goes_on_with_the_next_call(
 
 
 def test_readers_and_writers_go_on_while_much_is_pruned(store: Store, tmp_path: Path) -> None:
-    large(store, tmp_path, stages=6_000, runs=600)
+    large(store, tmp_path, stages=5_000, runs=400)
     waits: dict[str, list[float]] = {"read": [], "write": []}
     done = threading.Event()
 
@@ -216,7 +216,7 @@ def test_readers_and_writers_go_on_while_much_is_pruned(store: Store, tmp_path: 
     for each in threads:
         each.start()
     try:
-        assert prune(store, CUT, now=NOW).stages == 6_002
+        assert prune(store, CUT, now=NOW).stages == 5_002
     finally:
         done.set()
         for each in threads:

@@ -18,6 +18,9 @@ pytest_plugins = [
 TOGETHER = {
     "tests/test_ingest.py": "tests/test_demo.py",
     "tests/test_generate.py": "tests/test_sync.py",
+    "tests/test_snapshots.py": "tests/test_sync.py",
+    "tests/test_forget.py": "tests/test_sync.py",
+    "tests/test_retention.py": "tests/test_sync.py",
     "tests/test_tracking_database.py": "tests/test_sync.py",
 }
 

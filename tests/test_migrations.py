@@ -7,11 +7,23 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
 
-from afterglow_store import Query, Store, migrate, open_store, search_applications, search_runs
+from afterglow_store import (
+    Query,
+    Store,
+    migrate,
+    open_store,
+    retention,
+    search_applications,
+    search_runs,
+    snapshots,
+    tombstones,
+)
 from afterglow_store.engine import connect
 from afterglow_store.postings import posted, write
-from afterglow_store.schema import run, run_metric, run_term
+from afterglow_store.schema import metadata, run, run_metric, run_term
 
 START = 1_790_000_000_000
 
@@ -28,6 +40,8 @@ def old(store_url: str) -> Iterator[Store]:
         put(conn, "executor", application_id=1, executor_id="2", cores=4, added_time=START, removed_time=START + 5_000)
         put(conn, "job", application_id=1, job_id=0, status="SUCCEEDED", start_time=START, core_ms=2_000)
         put(conn, "job", application_id=1, job_id=1, status="SUCCEEDED", start_time=START, core_ms=7_000, run_id="a")
+        put(conn, "snapshot_content", content_hash="x", content=b"x")
+        put(conn, "snapshot", id=1, item_type="run", item_id="a", taken_time=START, cause="sync", content_hash="x")
         for run_id in ("b", "a"):
             put(conn, "run", run_id=run_id, server="s", experiment_id="1", name=run_id, status="FINISHED",
                 effective_status="FINISHED", start_time=START, as_of=START, core_ms=7_000,
@@ -74,6 +88,18 @@ def found_by(conn: sa.Connection) -> tuple[list[Any], list[Any]]:
     terms = sa.select(run.c.run_id, run_term).where(run.c.id == run_term.c.run)
     metrics = sa.select(run.c.run_id, run_metric).where(run.c.id == run_metric.c.run)
     return sorted(map(tuple, conn.execute(terms)), key=str), sorted(map(tuple, conn.execute(metrics)), key=str)
+
+
+def test_of_the_first_schema_comes_up_with_its_snapshots_and_ends_as_a_new_store_begins(
+    old: Store, store_url: str
+) -> None:
+    store = open_store(store_url)
+    with store.read() as conn:
+        assert compare_metadata(MigrationContext.configure(conn), metadata) == []
+        assert [(each["id"], each["run_id"]) for each in snapshots.listed(conn, snapshots.Of(run_id="a"))] == [(1, "a")]
+        assert retention.kept_from(conn) is None
+        assert tombstones.times(conn, [(tombstones.RUN, "a")]) == {}
+    store.close()
 
 
 def test_that_is_killed_midway_leaves_the_old_schema_with_all_its_rows(

@@ -101,8 +101,9 @@ def test_a_running_run_is_followed_and_gets_its_snapshot_when_it_ends(
 
 
 def test_an_edit_of_an_old_run_is_found_and_its_earlier_snapshot_stays_as_it_was(
-    store: Store, client: MlflowClient, experiment: str, poll: Callable[[], int]
+    store: Store, client: MlflowClient, experiment: str, poll: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("afterglow_store.snapshots.PAUSE_MS", 0)
     run_id = client.create_run(experiment, tags={"quality": "unknown"}).info.run_id
     client.set_terminated(run_id)
     poll()

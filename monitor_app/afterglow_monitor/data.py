@@ -20,6 +20,7 @@ from afterglow_store import (
     search_runs,
     snapshots,
 )
+from afterglow_store.diff import Change, of_snapshots
 from afterglow_store.suggest import Suggestion, add_suggestions, suggest
 
 Row = dict[str, Any]
@@ -158,6 +159,13 @@ def snapshot(snapshot_id: int) -> Row:
     """Raises NotFound."""
     with store().read() as conn:
         return snapshots.content(conn, snapshot_id)
+
+
+@reading
+def differences(before: int, after: int | None) -> list[Change]:
+    """Of two snapshots; `after` None is now. Raises NotFound."""
+    with store().read() as conn:
+        return of_snapshots(conn, before, after)
 
 
 def _query(view: View, what: str, **which: Any) -> Query:

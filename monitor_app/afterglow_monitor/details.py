@@ -17,11 +17,13 @@ JOB_STATUSES = ("RUNNING", "SUCCEEDED", "FAILED")
 TALLEST_TABLE_PX = 640
 
 
-def title(name: str | None, of_status: str | None) -> None:
+def title(name: str | None, of_status: str | None, *, deleted: bool = False) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="title"):
         st.header(fmt.verbatim(fmt.named(name)), anchor=False, width="content")
         if of_status is not None:
             status.badge(of_status)
+        if deleted:
+            st.badge("Deleted in MLflow", icon=":material/delete:", color="gray")
 
 
 def reason(of_status: str | None, text: str | None) -> None:

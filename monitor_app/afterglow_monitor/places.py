@@ -80,8 +80,10 @@ def experiment(server: str, experiment_id: str) -> Place:
     return Place("experiment", {"server": server, "id": experiment_id})
 
 
-def run(run_id: str, *, snapshot: int | None = None) -> Place:
-    return Place("run", {"id": run_id} | ({"tab": "snapshots", "snapshot": str(snapshot)} if snapshot else {}))
+def run(run_id: str, *, snapshot: int | None = None, against: str = "") -> Place:
+    """With `snapshot`, the run as it was then; `against` another one, or `now`, what changed between the two."""
+    shown = {"tab": "snapshots", "snapshot": str(snapshot)} | ({"against": against} if against else {})
+    return Place("run", {"id": run_id} | (shown if snapshot else {}))
 
 
 def go(place: Place) -> None:

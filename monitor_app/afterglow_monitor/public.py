@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from afterglow_store.diff import Change
 from afterglow_store.suggest import Suggestion
 
 Row = dict[str, Any]
@@ -101,6 +102,21 @@ def public_usage(row: Row) -> Row:
 def public_suggestion(found: Suggestion | None) -> Row | None:
     """`id` is the store's number of the application."""
     return None if found is None else {"app_id": found.app_id, "id": found.application_id, "why": found.why}
+
+
+def public_snapshot(row: Row) -> Row:
+    """A row of the store's `snapshots.listed`. `content_bytes`: what its content takes in the store, compressed;
+    snapshots with the same `content_hash` share it."""
+    names = ("id", "run_id", "run_name", "experiment", "cause", "app_id", "content_hash", "content_bytes")
+    return {**{name: row[name] for name in names}, "taken_time": iso(row["taken_time"])}
+
+
+def public_change(change: Change) -> Row:
+    before, after = (
+        iso(value) if change.kind == "run" and change.name.endswith("_time") else value
+        for value in (change.before, change.after)
+    )
+    return {"kind": change.kind, "name": change.name, "change": change.how, "before": before, "after": after}
 
 
 def iso(millis: int | None) -> str | None:

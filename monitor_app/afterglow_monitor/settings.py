@@ -23,6 +23,7 @@ class _Section(BaseModel):
 
 class StoreSettings(_Section):
     url: str = "sqlite:///{home}/store.db"
+    keep_days: float = Field(default=400, ge=0)
 
 
 class MonitorSettings(_Section):

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
@@ -15,10 +16,13 @@ from afterglow_monitor.journals import Tail
 from afterglow_monitor.settings import Settings, load_settings
 from afterglow_store import Store, open_store
 from afterglow_store.judge import judge
+from afterglow_store.retention import cut, prune
 
 logger = logging.getLogger(__name__)
 
 JUDGE_S = 5
+PRUNE_FIRST_MIN = 10  # after the start, so that a server that is restarted every day prunes as well
+PRUNE_JITTER_S = 600
 LATE_S = 60  # a pass that could not start in time is made late rather than left out
 
 
@@ -43,8 +47,8 @@ def main() -> None:
 
 
 def schedule(store: Store, settings: Settings) -> BackgroundScheduler:
-    """A scheduler, not yet started, with one job for the journals, one that judges their silence, and one for
-    each tracking server."""
+    """A scheduler, not yet started, with one job for the journals, one that judges their silence, one for each tracking
+    server, and one that prunes once a day."""
     scheduler = BackgroundScheduler(
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": LATE_S},
         timezone="UTC",
@@ -52,6 +56,15 @@ def schedule(store: Store, settings: Settings) -> BackgroundScheduler:
     tail = Tail(store, settings.journal.folders)
     scheduler.add_job(lambda: tail.poll(now_ms()), "interval", seconds=settings.journal.poll_seconds, id="journals")
     scheduler.add_job(lambda: judge_silence(store, tail, settings), "interval", seconds=JUDGE_S, id="judge")
+    if settings.store.keep_days:
+        scheduler.add_job(
+            lambda: prune_old(store, settings.store.keep_days),
+            "interval",
+            hours=24,
+            jitter=PRUNE_JITTER_S,  # several servers on one store need not all begin at once
+            next_run_time=datetime.now(UTC) + timedelta(minutes=PRUNE_FIRST_MIN),
+            id="prune",
+        )
     for server in settings.mlflow:
         from afterglow_monitor.sync import ServerSync  # noqa: PLC0415 - MLflow takes seconds to import
 
@@ -72,6 +85,16 @@ def judge_silence(store: Store, tail: Tail, settings: Settings) -> None:
     grace_ms = int(settings.status.grace_seconds * 1000)
     with store.write() as conn:
         judge(conn, now=tail.looked, server_started=tail.first_looked, grace_ms=grace_ms)
+
+
+def prune_old(store: Store, keep_days: float) -> None:
+    now = now_ms()
+    before = cut(now, keep_days)
+    if before is None:
+        return
+    counts = prune(store, before, now=now)
+    if counts:
+        logger.info("pruned what is older than %g days: %s", keep_days, counts)
 
 
 def _stop_with_parent(stop: threading.Event) -> None:

@@ -30,6 +30,8 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         with self.engine.connect() as conn:
+            if conn.dialect.name == "postgresql":  # there each statement would see the rows of its own moment
+                conn.execution_options(isolation_level="REPEATABLE READ")
             yield conn
 
     @contextmanager
@@ -96,6 +98,30 @@ def _begin_sqlite(conn: sa.Connection) -> None:
     transaction, and two processes that compare and then set lose one of the two."""
     writes = conn.get_execution_options().get(WRITES, False)
     conn.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def overwrite_deleted(conn: sa.Connection) -> None:
+    """From here on SQLite writes zeros over what this connection deletes, where it would only mark it free."""
+    if conn.dialect.name == "sqlite":
+        conn.exec_driver_sql("PRAGMA secure_delete=ON")
+
+
+def erase_traces(store: Store) -> bool:
+    """Take what was deleted or changed earlier out of the database's files, as far as that can be done while others
+    work. On SQLite the file is written anew and its log emptied: False when somebody still read the log. PostgreSQL
+    gives the space of dead rows free to be written over; its log and backups are not ours."""
+    if store.engine.dialect.name == "postgresql":
+        with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+            conn.exec_driver_sql("VACUUM")
+        return True
+    raw = store.engine.raw_connection()  # VACUUM takes no transaction round it
+    try:
+        cursor = raw.cursor()
+        cursor.execute("VACUUM")
+        busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    finally:
+        raw.close()
+    return not busy
 
 
 def upsert(

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from afterglow_store import figures, snapshots, tracking
+from afterglow_store import figures, snapshots, tombstones, tracking
 from afterglow_store.applications import (
     ApplicationKey,
     find_or_add,
@@ -26,6 +26,7 @@ from afterglow_store.engine import Store
 from afterglow_store.errors import SourceRefused
 from afterglow_store.events import HANDLERS, Event
 from afterglow_store.items import run_details
+from afterglow_store.leave_out import leave_out_forgotten
 from afterglow_store.links import add_links, add_owner, link_waiting_runs, note_ends
 from afterglow_store.runs import refresh_sums, take_in_run
 from afterglow_store.schema import application, application_conf, job, link, source, stage
@@ -128,6 +129,8 @@ def _ingest_chunk(store: Store, path: Path, position: int, data: bytes, now: int
         if not _advance(conn, path, position, position + len(data), len(events), bad, now):
             return None
         origin = conn.execute(sa.select(source.c.id, source.c.application_id).where(source.c.path == str(path))).one()
+        if origin.application_id is None and _of_forgotten_user(conn, events):
+            return Ingested(len(events), bad, len(data))
         if origin.application_id is None and _identify(conn, path, events) is None:
             conn.rollback()  # it has not said its name yet: take nothing, and come back
             return None
@@ -168,6 +171,15 @@ def _parse(data: bytes) -> tuple[list[Event], int]:
         else:
             bad += 1
     return events, bad
+
+
+def _of_forgotten_user(conn: sa.Connection, events: list[Event]) -> bool:
+    """Whether these lines begin an application of a user who was forgotten after it began: they count as read."""
+    by_name = {event["Event"]: event for event in reversed(events)}
+    said = by_name.get("AfterglowJournalStart", {}).get("Application") or _application_of(by_name) or {}
+    user = said.get("User")
+    when = tombstones.times(conn, [(tombstones.USER, user)]).get((tombstones.USER, user)) if user else None
+    return when is not None and said["Start Time"] <= when
 
 
 def _identify(conn: sa.Connection, path: Path, events: list[Event]) -> int | None:
@@ -230,6 +242,7 @@ def _apply(conn: sa.Connection, batch: Batch, events: list[Event]) -> None:
             handler(batch, event)
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
             logger.warning("%s of application %s left out: %r", event["Event"], application_id, exc)
+    leave_out_forgotten(conn, batch)
     write_rows(conn, batch)
     if application_conf in batch.rows:
         reweigh_stages(conn, application_id, batch.task_cpus)

@@ -139,6 +139,22 @@ def experiment_by_id(conn: sa.Connection, server: str, experiment_id: str) -> Ro
     raise NotFound(f"experiment {experiment_id} of server {server} is not in the store")
 
 
+def experiment_by_name(conn: sa.Connection, name_or_id: str) -> tuple[str, str]:
+    """The key (server, experiment id) of the experiment of that id or name. Raises NotFound, also when several servers
+    have one."""
+    same = sa.or_(experiment.c.experiment_id == name_or_id, experiment.c.name == name_or_id)
+    found = conn.execute(
+        sa.select(experiment.c.server, experiment.c.experiment_id, experiment.c.name).where(same)
+    ).all()
+    found = [row for row in found if row.experiment_id == name_or_id] or found
+    if len(found) > 1:
+        which = ", ".join(sorted(f"{row.name} ({row.experiment_id}) of {row.server}" for row in found))
+        raise NotFound(f"experiment {name_or_id} is not one but several: {which}")
+    if not found:
+        raise NotFound(f"experiment {name_or_id} is not in the store")
+    return found[0].server, found[0].experiment_id
+
+
 def run_by_id(conn: sa.Connection, run_id: str) -> Row:
     """The run as search_runs lists it, with `children` (rows of its child runs) and `parent` (row, or None). Raises
     NotFound."""

@@ -8,10 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from afterglow_store import figures, postings, snapshots
+from afterglow_store import figures, items, postings, snapshots, tombstones
 from afterglow_store.applications import refresh_counts
 from afterglow_store.engine import insert_rows, upsert
 from afterglow_store.links import APP_ID_TAG, APP_START_TAG, applications_of, link_by_tags
+from afterglow_store.retention import kept_from, too_old
 from afterglow_store.schema import Json, as_json, experiment, registered_version, run, tracking_server
 from afterglow_store.status import decide_runs
 
@@ -58,14 +59,23 @@ def take_in_runs(
 
     What runs and applications add up, and the effective status, are left as they are: call `refresh_sums` once after
     a batch of runs.
-    `cause` takes snapshots: always for `run end`, and for `sync` only of details that have changed.
+    A run that was forgotten is left out, and one that retention has taken out, or would have, unless a journal tells of
+    it.
+    `cause` takes snapshots: always for `run end`, and for `sync` only of details that have changed, at most one a run
+    and minute.
     """
     known = _known(conn, [each["run_id"] for each in runs])
     ids = postings.next_ids(conn, run)
+    oldest = kept_from(conn) if origin.application_id is None else None
+    gone = tombstones.left_out(conn, [(details, origin.server) for details in runs])
     changed: list[tuple[Details, Row, Any]] = []
     for details in runs:
         stored = known.get(details["run_id"])
+        if details["run_id"] in gone:
+            continue
         if stored is not None and stored.as_of > origin.as_of:
+            continue
+        if stored is None and too_old(details.get("start_time"), details.get("end_time"), oldest):
             continue
         whole = "outputs" in details  # a run's start may be told without its outputs and versions
         digest = snapshots.content_hash(details) if whole else None
@@ -73,13 +83,31 @@ def take_in_runs(
         if news:
             id_ = next(ids) if stored is None else stored.id
             changed.append((details, {"id": id_, **_row(details, origin, digest)}, stored))
-        if cause is not None and whole and (cause != snapshots.SYNC or news):
+        if cause == snapshots.SYNC:
+            if whole and news:
+                _keep_change(conn, details, stored, origin.as_of)
+        elif cause is not None and whole:
             snapshots.take(
                 conn, "run", details["run_id"], details,
                 time=origin.as_of, cause=cause, application_id=origin.application_id,
             )  # fmt: skip
     _write(conn, changed, origin)
     return [details["run_id"] for details, *_ in changed]
+
+
+def _keep_change(conn: sa.Connection, details: Details, stored: Any, as_of: int) -> None:
+    """Of changes that follow each other within a minute only the first is kept at once. What the last of them left
+    lasted until now: it is kept as of the minute's end, so that nothing is missed that was there for longer."""
+    run_id = details["run_id"]
+    last = snapshots.last_time(conn, "run", run_id, snapshots.SYNC)
+    over = None if last is None else last + snapshots.PAUSE_MS
+    if over is not None and over < as_of and stored.content_hash is not None:
+        before = items.run_details(conn, run_id)
+        if before is not None and stored.content_hash != snapshots.last_hash(conn, "run", run_id):
+            snapshots.take(conn, "run", run_id, before, time=max(over, stored.as_of), cause=snapshots.SYNC)
+            over = max(over, stored.as_of) + snapshots.PAUSE_MS
+    if over is None or over <= as_of:
+        snapshots.take(conn, "run", run_id, details, time=as_of, cause=snapshots.SYNC)
 
 
 def _known(conn: sa.Connection, run_ids: Collection[str]) -> dict[str, Any]:
@@ -113,7 +141,15 @@ def refresh_sums(conn: sa.Connection, run_ids: Collection[str]) -> None:
 
 
 def take_in_experiment(conn: sa.Connection, details: Details, *, server: str) -> None:
-    """Details: experiment_id, name, lifecycle_stage, artifact_location, created_time, updated_time (ms), tags."""
+    """Details: experiment_id, name, lifecycle_stage, artifact_location, created_time, updated_time (ms), tags. One that
+    was forgotten, or that retention has taken out, stays out."""
+    if tombstones.times(conn, [(tombstones.EXPERIMENT, f"{server}/{details['experiment_id']}")]):
+        return
+    deleted = details.get("lifecycle_stage") == "deleted"
+    if deleted and too_old(details.get("created_time"), details.get("updated_time"), kept_from(conn)):
+        same = sa.and_(experiment.c.server == server, experiment.c.experiment_id == details["experiment_id"])
+        if conn.scalar(sa.select(experiment.c.name).where(same)) is None:
+            return
     upsert(conn, experiment, [{"server": server, **details}])
 
 

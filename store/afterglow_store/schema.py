@@ -319,6 +319,7 @@ snapshot = Table(
     Column("content_hash", Text, nullable=False),
     Index(None, "item_type", "item_id", "taken_time"),
     Index(None, "application_id"),
+    Index(None, "content_hash"),
 )
 
 snapshot_content = Table(
@@ -361,4 +362,23 @@ audit_entry = Table(
     Column("before", Json),
     Column("after", Json),
     Index(None, "run_id"),
+)
+
+# How far back things were pruned: one row.
+retention = Table(
+    "retention",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("kept_from", Millis, nullable=False),  # nothing older is left, and sync adds nothing older
+    Column("pruned_time", Millis, nullable=False),
+)
+
+# What a person had erased, told by a hash of its id: so that sync and ingest do not bring it back.
+forgotten = Table(
+    "forgotten",
+    metadata,
+    Column("kind", Text, primary_key=True),  # run, user, experiment
+    Column("id_hash", Text, primary_key=True),
+    Column("time", Millis, nullable=False),
+    Column("who", Text, nullable=False),
 )

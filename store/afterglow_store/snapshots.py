@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -11,9 +12,11 @@ import sqlalchemy as sa
 
 from afterglow_store.engine import upsert
 from afterglow_store.errors import NotFound
-from afterglow_store.schema import snapshot, snapshot_content
+from afterglow_store.schema import application, experiment, run, snapshot, snapshot_content
 
 RUN_END, APPLICATION_END, SYNC = "run end", "application end", "sync"
+
+PAUSE_MS = 60_000  # between two snapshots of a run for `sync`
 
 
 def content_hash(details: dict[str, Any]) -> str:
@@ -70,6 +73,13 @@ def last_hash(conn: sa.Connection, item_type: str, item_id: str) -> str | None:
     return conn.scalar(newest)
 
 
+def last_time(conn: sa.Connection, item_type: str, item_id: str, cause: str) -> int | None:
+    """When (ms) the newest snapshot of this cause was taken."""
+    of_it = sa.and_(snapshot.c.item_type == item_type, snapshot.c.item_id == item_id, snapshot.c.cause == cause)
+    newest: int | None = conn.scalar(sa.select(sa.func.max(snapshot.c.taken_time)).where(of_it))
+    return newest
+
+
 def snapshots_of(conn: sa.Connection, item_type: str, item_id: str) -> list[dict[str, Any]]:
     """The snapshots of an item without their content, newest first: id, taken_time (ms), cause, application_id."""
     rows = conn.execute(
@@ -90,6 +100,64 @@ def content(conn: sa.Connection, snapshot_id: int) -> dict[str, Any]:
     if found is None:
         raise NotFound(f"snapshot {snapshot_id} is not in the store")
     return dict(orjson.loads(zlib.decompress(found)))
+
+
+@dataclass(frozen=True)
+class Of:
+    """Whose snapshots to list: those of a run, of all runs of an experiment (server, experiment id), or those that
+    an application has left."""
+
+    run_id: str | None = None
+    experiment: tuple[str, str] | None = None
+    application_id: int | None = None
+
+
+def listed(conn: sa.Connection, of: Of, *, limit: int = 100, offset: int = 0) -> list[dict[str, Any]]:
+    """Snapshots without their content, newest first: id, run_id, run_name, experiment, taken_time (ms), cause, app_id,
+    application_id, content_hash and content_bytes, as they are stored."""
+    s, named = (
+        snapshot.c,
+        sa.and_(experiment.c.server == run.c.server, experiment.c.experiment_id == run.c.experiment_id),
+    )
+    rows = conn.execute(
+        sa.select(
+            s.id, s.item_id.label("run_id"), run.c.name.label("run_name"), experiment.c.name.label("experiment"),
+            s.taken_time, s.cause, application.c.app_id, s.application_id, s.content_hash,
+            sa.func.length(snapshot_content.c.content).label("content_bytes"),
+        )
+        .select_from(
+            snapshot.join(snapshot_content, snapshot_content.c.content_hash == s.content_hash)
+            .outerjoin(run, run.c.run_id == s.item_id)
+            .outerjoin(experiment, named)
+            .outerjoin(application, application.c.id == s.application_id)
+        )
+        .where(s.item_type == "run", *_which(of))
+        .order_by(s.taken_time.desc(), s.id.desc())
+        .limit(limit)
+        .offset(offset)
+    )  # fmt: skip
+    return [dict(row._mapping) for row in rows]
+
+
+def _which(of: Of) -> list[sa.ColumnElement[bool]]:
+    which = []
+    if of.run_id is not None:
+        which.append(snapshot.c.item_id == of.run_id)
+    if of.application_id is not None:
+        which.append(snapshot.c.application_id == of.application_id)
+    if of.experiment is not None:
+        server, experiment_id = of.experiment
+        runs = sa.select(run.c.run_id).where(run.c.server == server, run.c.experiment_id == experiment_id)
+        which.append(snapshot.c.item_id.in_(runs))
+    return which
+
+
+def by_id(conn: sa.Connection, snapshot_id: int) -> dict[str, Any]:
+    """One snapshot with its `content`: id, item_id, taken_time (ms), cause, application_id, content_hash. Raises
+    NotFound."""
+    held = content(conn, snapshot_id)
+    row = conn.execute(sa.select(snapshot).where(snapshot.c.id == snapshot_id)).one()
+    return {**row._mapping, "content": held}
 
 
 def _canonical(details: dict[str, Any]) -> bytes:

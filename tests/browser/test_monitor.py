@@ -13,7 +13,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from afterglow_store import Store, ingest_file, open_store
+from afterglow_store import Store, ingest_file, open_store, snapshots
+from afterglow_store.runs import take_in_run
 from tests.support import world
 from tests.support.journals import TRACKING_URI, Journal, run_id_of
 from tests.support.monitor import Grid, heading, running_monitor, settled, streamlit_run, title_of
@@ -220,11 +221,32 @@ class TestARun:
             page.get_by_role("tab", name=tab).click()
             expect(page.locator("canvas table td", has_text=text).first).to_be_attached()
         page.get_by_role("tab", name="Snapshots").click()
-        Grid(page, "list-snapshots").open("application end")
+        Grid(page, "list-snapshots").open("run end")
+        expect(page.get_by_text(re.compile("at run end$"))).to_be_visible()
         asks(page, tab=["snapshots"], id=[world.CV_PARENT])
         expect(page.locator("[data-testid='stJson']")).to_contain_text("best_rmse")
+        page.get_by_role("combobox").click()
+        page.get_by_role("option", name="The run as it is now").click()
+        asks(page, tab=["snapshots"], against=["now"])
+        expect(page.get_by_text("Nothing has changed between the two.")).to_be_visible()
         link = page.get_by_role("link", name="Open in MLflow")
         assert link.get_attribute("href") == f"{TRACKING_URI}/#/experiments/1/runs/{world.CV_PARENT}"
+
+    def test_shows_what_has_changed_since_a_snapshot(self, nothing_yet: tuple[str, Store, Path], page: Page) -> None:
+        address, store, folder = nothing_yet
+        journal = Journal(folder, "app-changed", name="changed", start=int(time.time() * 1000) - 60_000)
+        run = journal.run_start(run_id_of("changed"), "changed", tags={"team": "a"})
+        journal.run_end(run, metrics={"rmse": 0.5})
+        ingest_file(store, journal.path, now=journal.clock)
+        with store.write() as conn:
+            [taken] = snapshots.snapshots_of(conn, "run", run["run_id"])
+            details = snapshots.content(conn, taken["id"]) | {"lifecycle_stage": "deleted"}
+            details["tags"] = details["tags"] | {"team": "b"}
+            take_in_run(conn, details, server=TRACKING_URI, tracking_uri=TRACKING_URI, as_of=journal.clock + 60_000)
+        page.goto(f"{address}/?page=run&id={run['run_id']}&tab=snapshots&snapshot={taken['id']}&against=now")
+        expect(page.locator(".st-key-title")).to_contain_text("Deleted in MLflow")
+        expect(page.get_by_text("2 changed", exact=True)).to_be_visible()
+        expect(page.locator("canvas table tr", has_text="tags.team")).to_have_text(re.compile("≠ Changed.*a.*b"))
 
     def test_without_jobs_of_its_own_shows_its_parents(self, a_month: str, page: Page) -> None:
         page.goto(f"{a_month}/?page=run&id={run_id_of('cv-2')}")

@@ -26,6 +26,11 @@ COMMANDS = {  # name: module, what --help says of it
     "link": ("link", "Say of which Spark application runs without a link are."),
     "settle": ("settle", "Write into MLflow what became of orphaned runs."),
     "runs": ("lists", "List MLflow runs, newest first, each with its Spark applications."),
+    "snapshots": ("snapshots", "List the snapshots of a run, an experiment or an application."),
+    "snapshot": ("snapshots", "Show a run as it was."),
+    "prune": ("prune", "Delete what is older than store.keep_days."),
+    "forget": ("forget", "Erase a run, a user or an experiment from Afterglow's store."),
+    "diff": ("snapshots", "Show what changed between two snapshots, or since one."),
     "usage": ("usage", "Add up what Spark jobs used: by run, experiment, user or application."),
 }
 

@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from afterglow_monitor import address, data, details, lists, places
+from afterglow_monitor import address, data, details, history, lists, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
-from afterglow_monitor.grid import Column, grid, leave_if_clicked
+from afterglow_monitor.grid import Column, leave_if_clicked
 from afterglow_monitor.offer import offer
 from afterglow_store.errors import NotFound
 
@@ -70,7 +70,7 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
     experiment = (row["experiment"], places.experiment(row["server"], row["experiment_id"]))
     applications = [(each["name"], places.application(each)) for each in row["applications"][:1]]
     places.trail(("Monitor", places.monitor()), *applications, experiment, here=row["name"])
-    details.title(row["name"], row["effective_status"])
+    details.title(row["name"], row["effective_status"], deleted=row["lifecycle_stage"] == "deleted")
     details.reason(row["effective_status"], row["status_reason"])
     details.facts(
         "header",
@@ -206,37 +206,11 @@ def _jobs(row: Row, zone: tzinfo, now: int) -> None:
     details.jobs("run jobs", jobs, names, zone, now=now, of_run=True)
 
 
-SNAPSHOTS = (Column("Taken", 230), Column("Cause", 160), Column("Application", 260))
-
-
-def _snapshots(row: Row, zone: tzinfo, now: int) -> None:
-    kept = data.snapshots_of(row["run_id"])
-    if not kept:
-        details.nothing(
-            "No snapshot yet", "One is kept when the run ends, when its application ends, and at later changes."
-        )
-        return
-    names = {each["id"]: each["name"] for each in row["applications"]}
-    cells = [
-        {
-            "Taken": fmt.when(each["taken_time"], zone, now=now),
-            "Cause": each["cause"],
-            "Application": fmt.named(names[each["application_id"]]) if each["application_id"] in names else fmt.NOTHING,
-        }
-        for each in kept
-    ]
-    grid("snapshots", SNAPSHOTS, cells, [places.run(row["run_id"], snapshot=each["id"]) for each in kept])
-    asked = st.query_params.get("snapshot", "")
-    chosen = next((each for each in kept if str(each["id"]) == asked), kept[0])
-    details.section(f"As it was on {fmt.moment(chosen['taken_time'], zone, now=now)}, at {chosen['cause']}")
-    st.json(data.snapshot(chosen["id"]), expanded=2)
-
-
 _DRAW: dict[str, Callable[[Row, tzinfo, int], None]] = {
     "overview": _overview,
     "outputs": _outputs,
     "tags": _tags,
     "children": _children,
     "jobs": _jobs,
-    "snapshots": _snapshots,
+    "snapshots": history.show,
 }

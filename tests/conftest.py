@@ -19,6 +19,7 @@ TOGETHER = {
     "tests/test_ingest.py": "tests/test_demo.py",
     "tests/test_generate.py": "tests/test_sync.py",
     "tests/test_tracking_database.py": "tests/test_sync.py",
+    "tests/test_sync_of_old_runs.py": "tests/test_sync.py",
 }
 
 

@@ -7,7 +7,10 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from afterglow_monitor.clock import now_ms
@@ -16,16 +19,20 @@ from afterglow_monitor.settings import Settings, load_settings
 from afterglow_store import Store, open_store
 from afterglow_store.judge import judge
 
+if TYPE_CHECKING:
+    from afterglow_monitor.sync import ServerSync
+
 logger = logging.getLogger(__name__)
 
 JUDGE_S = 5
+SILENCE_S = 5
 LATE_S = 60  # a pass that could not start in time is made late rather than left out
 
 
 def main() -> None:
     """Work until SIGTERM, or until the parent that holds our standard input is gone."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # each second that a pass takes longer is a warning
     logging.getLogger("alembic").setLevel(logging.WARNING)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -38,31 +45,44 @@ def main() -> None:
     logger.info("worker %s: store %s, journals %s", os.getpid(), store.url, ", ".join(settings.journal.folders))
     scheduler.start()
     stop.wait()
-    scheduler.shutdown()
+    scheduler.shutdown(wait=False)
     store.close()
+    # Threads may wait for a server that does not answer. Whatever they were at is in one transaction, or will be again.
+    os._exit(0)
 
 
 def schedule(store: Store, settings: Settings) -> BackgroundScheduler:
-    """A scheduler, not yet started, with one job for the journals, one that judges their silence, and one for
-    each tracking server."""
+    """A scheduler, not yet started, with one job for the journals, one that judges their silence, and some for each
+    tracking server: with a thread for each job, so that a server that hangs holds up nothing else."""
     scheduler = BackgroundScheduler(
+        executors={"default": ThreadPoolExecutor(2 + 3 * len(settings.mlflow))},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": LATE_S},
         timezone="UTC",
     )
     tail = Tail(store, settings.journal.folders)
     scheduler.add_job(lambda: tail.poll(now_ms()), "interval", seconds=settings.journal.poll_seconds, id="journals")
     scheduler.add_job(lambda: judge_silence(store, tail, settings), "interval", seconds=JUDGE_S, id="judge")
-    for server in settings.mlflow:
-        from afterglow_monitor.sync import ServerSync  # noqa: PLC0415 - MLflow takes seconds to import
-
-        sync = ServerSync(store, server, settings.sync)
-        scheduler.add_job(
-            lambda sync=sync: sync.poll(now_ms()),
-            "interval",
-            seconds=settings.sync.interval_seconds,
-            id=f"sync {server.name}",
-        )
+    for sync in _syncs(store, settings):
+        for what, job in (("sync", sync.read), ("files", sync.list_files), ("silence", sync.note_silence)):
+            seconds = SILENCE_S if what == "silence" else settings.sync.interval_seconds
+            scheduler.add_job(_timed(job), "interval", seconds=seconds, id=f"{what} {sync.server.name}")
     return scheduler
+
+
+def _syncs(store: Store, settings: Settings) -> list[ServerSync]:
+    if not settings.mlflow:
+        return []
+    from afterglow_monitor.sync import ServerSync  # noqa: PLC0415 - MLflow takes seconds to import
+
+    others = [each.name for each in settings.mlflow]
+    return [ServerSync(store, server, settings.sync, others) for server in settings.mlflow]
+
+
+def _timed(job: Callable[[int], object]) -> Callable[[], None]:
+    def run() -> None:
+        job(now_ms())
+
+    return run
 
 
 def judge_silence(store: Store, tail: Tail, settings: Settings) -> None:

@@ -71,6 +71,11 @@ def test_without_configured_servers_those_of_this_environment_are_read(environ: 
         ("[sync]\ninterval_seconds = 0", r"sync\.interval_seconds = 0: .*greater than 0"),
         ("[[mlflow]]\nname = 'a'", r"mlflow\.0\.uri"),
         ("[store", "is no TOML"),
+        ("[[mlflow]]\nname = 'a'\nuri = 'http://h'\n" * 2, "mlflow: two of them have a"),
+        (
+            "[[mlflow]]\nname = 'a'\nuri = 'http://h'\n[[mlflow]]\nname = 'b'\nuri = 'http://h/'",
+            "two of them have http://h",
+        ),
     ],
 )
 def test_what_a_file_cannot_mean_is_refused_by_its_name_and_value(
@@ -85,3 +90,34 @@ def test_what_a_file_cannot_mean_is_refused_by_its_name_and_value(
 def test_a_named_file_that_is_not_there_is_an_error_and_not_the_defaults(environ: dict[str, str]) -> None:
     with pytest.raises(BadSettings, match="cannot be read"):
         load_settings({**environ, "AFTERGLOW_CONFIG": "/nowhere/afterglow.toml"})
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "uri = 'http://me:hush@h'",
+        "uri = 'http://h'\ncredentials = 'me:hush'",
+        "uri = 'h'\ndatabase = 'postgresql://me:hush@h/d'",
+    ],
+)
+def test_a_password_in_the_file_is_refused_and_not_told(environ: dict[str, str], said: str) -> None:
+    write(environ, f"[[mlflow]]\nname = 'a'\n{said}")
+    with pytest.raises(BadSettings, match=r"mlflow\.0\.\w+: .*credentials|env:NAME or file:PATH") as raised:
+        load_settings(environ)
+    assert "hush" not in str(raised.value)
+
+
+def test_credentials_and_a_database_are_read_from_where_the_file_says(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "database").write_text("postgresql://me:hush@h/d\n")
+    write(
+        environ, f"[[mlflow]]\nname='a'\nuri='https://h:5'\ncredentials='env:TEAM'\ndatabase='file:{tmp_path}/database'"
+    )
+    [server] = load_settings(environ).mlflow
+    assert "hush" not in repr(server)
+    with pytest.raises(BadSettings, match=r"mlflow\.a\.credentials = 'env:TEAM': there is no TEAM"):
+        server.client_uri()
+    monkeypatch.setenv("TEAM", "me:hu/sh@")
+    assert server.client_uri() == "https://me:hu%2Fsh%40@h:5"
+    assert server.database_url() == "postgresql://me:hush@h/d"

@@ -214,3 +214,29 @@ class TestWhatCannotBeRead:
             TrackingDatabase(url)
         assert "hush" not in str(caught.value)
         assert "me:***@" in str(caught.value)
+
+
+class TestWhatIsNew:
+    def test_the_stamp_differs_once_something_was_written_and_only_then(self, generated_url: str) -> None:
+        direct = TrackingDatabase(generated_url)
+        before = direct.stamp()
+        runs_of(direct)
+        assert direct.stamp() == before
+        client = MlflowClient(generated_url, generated_url)
+        run_id = client.create_run(client.create_experiment(f"stamp {uuid4().hex[:8]}")).info.run_id
+        assert (made := direct.stamp()) != before
+        client.log_metric(run_id, "loss", 1)
+        assert direct.stamp() != made
+
+    def test_a_run_is_fresh_whatever_its_start_says(self, generated_url: str) -> None:
+        client = MlflowClient(generated_url, generated_url)
+        direct, experiment = TrackingDatabase(generated_url), client.create_experiment(f"fresh {uuid4().hex[:8]}")
+        list(direct.fresh(2 * NOW))
+        run_id = client.create_run(experiment, start_time=NOW + DAY).info.run_id
+        found = [run for runs in direct.fresh(2 * NOW) for run in runs]
+        assert run_id in {run["run_id"] for run in found}
+        assert len(found) < RUNS
+        asked = [run_id, "0" * 32]
+        assert direct.again(asked) == TrackingServer(generated_url).again(asked)
+        assert [run["run_id"] for run in direct.again(asked)] == [run_id]
+        assert direct.count() == len(runs_of(direct))

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from afterglow_monitor.errors import BadSettings
+from afterglow_monitor.secrets import has_password, is_reference, read_secret, with_credentials
 
 
 class _Section(BaseModel):
@@ -48,11 +51,43 @@ class StatusSettings(_Section):
 
 
 class MlflowServer(_Section):
-    """A tracking server to sync. `aliases`: other URIs of the same server, as jobs may know it."""
+    """A tracking server to sync. `aliases`: other URIs of the same server, as jobs may know it. `database`: MLflow's
+    own, read directly where it is given. `credentials`, and `database` too, may name where they are: see secrets.py."""
 
     name: str = Field(min_length=1)
     uri: str = Field(min_length=1)
     aliases: tuple[str, ...] = ()
+    credentials: str = ""
+    database: str = ""
+
+    @field_validator("uri")
+    @classmethod
+    def _without_password(cls, uri: str) -> str:
+        if has_password(uri):
+            raise PydanticCustomError("secret", "a password has no place here: name it in credentials")
+        return uri
+
+    @field_validator("credentials")
+    @classmethod
+    def _by_reference(cls, said: str) -> str:
+        if said and not is_reference(said):
+            raise PydanticCustomError("secret", "give env:NAME or file:PATH, where USER:PASSWORD is")
+        return said
+
+    @field_validator("database")
+    @classmethod
+    def _database_without_password(cls, said: str) -> str:
+        if not is_reference(said) and has_password(said):
+            raise PydanticCustomError("secret", "a URL with a password has no place here: give env:NAME or file:PATH")
+        return said
+
+    def client_uri(self) -> str:
+        """The URI with the credentials in it, for MLflow's client alone. Raises BadSettings when they are not there."""
+        return with_credentials(self.uri, read_secret(self.credentials, f"mlflow.{self.name}.credentials"))
+
+    def database_url(self) -> str:
+        """The database's URL, perhaps with a password; '' without one. Raises BadSettings when it is not there."""
+        return read_secret(self.database, f"mlflow.{self.name}.database")
 
 
 class Settings(_Section):
@@ -63,6 +98,16 @@ class Settings(_Section):
     sync: SyncSettings = SyncSettings()
     status: StatusSettings = StatusSettings()
     mlflow: tuple[MlflowServer, ...] = ()
+
+    @field_validator("mlflow")
+    @classmethod
+    def _each_once(cls, servers: tuple[MlflowServer, ...]) -> tuple[MlflowServer, ...]:
+        names = Counter(each.name for each in servers)
+        uris = Counter(uri for each in servers for uri in {one.rstrip("/") for one in (each.uri, *each.aliases)})
+        for value, times in (names + uris).items():
+            if times > 1:
+                raise PydanticCustomError("twice", "two of them have {value}", {"value": value})
+        return servers
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -90,6 +135,8 @@ def _read(file: Path) -> dict[str, Any]:
 def _first_error(exc: ValidationError) -> str:
     error = exc.errors()[0]
     where = ".".join(str(part) for part in error["loc"])
+    if error["type"] in ("secret", "twice"):  # what it was is not told
+        return f"{where}: {error['msg']}"
     if error["type"] == "extra_forbidden":
         return f"there is no setting {where}; conf/afterglow.toml lists them all"
     return f"{where} = {error['input']!r}: {error['msg']}"

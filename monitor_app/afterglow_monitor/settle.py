@@ -119,12 +119,13 @@ def clients(settings: Settings) -> Callable[[Row], Any]:
     import mlflow  # noqa: PLC0415 - takes seconds
 
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    uris = {server.name: server.uri for server in settings.mlflow}
+    servers = {server.name: server for server in settings.mlflow}
     for server in settings.mlflow:
-        uris |= {tracking.plain(uri): server.uri for uri in (server.uri, *server.aliases)}
+        servers |= {tracking.plain(uri): server for uri in (server.uri, *server.aliases)}
 
     def client_of(row: Row) -> Any:
-        uri = uris.get(row["server"]) or uris.get(tracking.plain(row["tracking_uri"]), row["tracking_uri"])
+        server = servers.get(row["server"]) or servers.get(tracking.plain(row["tracking_uri"]))
+        uri = row["tracking_uri"] if server is None else server.client_uri()
         return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
 
     return client_of

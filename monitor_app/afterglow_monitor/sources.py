@@ -5,15 +5,17 @@ The other one, tracking_database, reads MLflow's own database where that is with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
+from mlflow.exceptions import MlflowException
 
 from afterglow.run_details import RegisteredVersion, RunDetails, run_details, version_order
 
 PAGE = 500  # runs asked for at a time
+SINGLY = 3  # so many runs are asked for one by one; beyond, one question for those that are RUNNING comes first
 
 Experiment = dict[str, Any]
 
@@ -37,6 +39,19 @@ class RunSource(Protocol):
         chunk comes where it ended: the `until` under which a pass that was interrupted goes on. Runs that started in
         that very millisecond come again.
         """
+
+    def fresh(self, since: int) -> Iterator[list[RunDetails]]:
+        """The runs that were made since this was asked before, and perhaps others; where the source cannot tell, and at
+        the first time, those that started at `since` (ms) or later."""
+
+    def again(self, run_ids: Sequence[str]) -> list[RunDetails]:
+        """These runs as they are now, most of which will be RUNNING; without those that are gone for good."""
+
+    def count(self) -> int | None:
+        """How many runs there are. None where only counting would tell."""
+
+    def stamp(self) -> Any:
+        """What differs once anything was written. None where the source cannot tell."""
 
 
 class TrackingServer:
@@ -71,7 +86,32 @@ class TrackingServer:
             if not token:
                 return
 
-    def _details(self, run: Any, names: dict[str, str]) -> RunDetails:
+    def fresh(self, since: int) -> Iterator[list[RunDetails]]:
+        return (runs for runs, _ in self.chunks(since=since))
+
+    def again(self, run_ids: Sequence[str]) -> list[RunDetails]:
+        running = next(self.chunks(status="RUNNING"), ([], 0))[0] if len(run_ids) > SINGLY else []
+        found = {each["run_id"]: each for each in running}
+        return [each for run_id in run_ids if (each := found.get(run_id) or self._one(run_id)) is not None]
+
+    def count(self) -> None:
+        return None
+
+    def stamp(self) -> None:
+        return None
+
+    def _one(self, run_id: str) -> RunDetails | None:
+        try:
+            run = self.client.get_run(run_id)
+        except MlflowException as exc:
+            if exc.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+        return self._details(
+            run, {run.info.experiment_id: self._experiments.get(run.info.experiment_id, {}).get("name")}
+        )
+
+    def _details(self, run: Any, names: dict[str, Any]) -> RunDetails:
         name = names[run.info.experiment_id]
         return run_details(self.client, run, experiment_name=name, outputs=False, versions=False)
 

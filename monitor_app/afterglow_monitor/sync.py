@@ -1,94 +1,242 @@
 """Sync: what the MLflow tracking servers know, into the store.
 
-New and running runs are asked for at every pass; recent runs every half minute, for edits; all runs at the start and
-then once an hour, for what was edited, deleted or registered long after. MLflow's search has no "changed since".
+Each pass reads new runs and those that are RUNNING; every half minute the recent ones, for edits, and what is
+registered; and a little of the slow sweep over all runs, for what was edited or deleted long after: MLflow has no
+"changed since". At first all runs are loaded, the newest first; the store keeps where that, or the sweep, got to.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import mlflow
-from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
-from afterglow.run_details import RegisteredVersion, list_outputs, run_details
 from afterglow_monitor.clock import now_ms
+from afterglow_monitor.errors import MonitorError
+from afterglow_monitor.intake import Intake
+from afterglow_monitor.secrets import hushed
 from afterglow_monitor.settings import MlflowServer, SyncSettings
-from afterglow_monitor.sources import pages, plain_experiment, versions_by_run
-from afterglow_store import Store, snapshots, tracking
-from afterglow_store.items import known_run_details
-from afterglow_store.runs import OVER, refresh_sums, take_in_experiment, take_in_run
+from afterglow_monitor.sources import Experiment, RunSource, TrackingServer
+from afterglow_monitor.tracking_database import TrackingDatabase
+from afterglow_store import Store, tracking
+from afterglow_store.comparing import runs_to_follow
+from afterglow_store.runs import take_in_experiment
 
 logger = logging.getLogger(__name__)
 
-PAGE = 500  # runs asked for, and written, at a time
 OVERLAP_MS = 600_000  # a run may be started well before it is created, and clocks differ
+FOLLOWED = 1_000  # of the runs that are RUNNING, the newest so many are asked for at each pass
+LOAD_SECONDS = 2.0  # of the first load, before new runs are looked for again
+SWEEP_SECONDS = 0.1  # of the sweep in one pass
+NOTED_MS = 5_000  # that a server answered is noted this often
+SILENT_SECONDS = 10.0  # a server that has not answered for as long is shown as silent
+DAY_MS = 86_400_000
 
 # What a tracking server that is down, slow or broken may raise. OSError covers a database file that is gone.
-TROUBLE = (MlflowException, RequestException, SQLAlchemyError, OSError)
+TROUBLE = (MlflowException, RequestException, SQLAlchemyError, OSError, MonitorError)
+
+Chunks = Iterator[tuple[Sequence[Any], int]]
+Ahead = Iterator[tuple[int, Sequence[Any], int | None]]  # with when it was asked, in ms; at the end None
 
 
 class ServerSync:
-    """One tracking server, one pass at a time."""
+    """One tracking server, one pass at a time. `others`: the names of the other configured ones."""
 
-    def __init__(self, store: Store, server: MlflowServer, settings: SyncSettings) -> None:
+    def __init__(
+        self, store: Store, server: MlflowServer, settings: SyncSettings, others: Collection[str] = ()
+    ) -> None:
+        # MLflow's own would be four minutes for a server that is down, and two for each question of one that hangs.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
         self.server = server
-        self._store = store
-        self._client = mlflow.MlflowClient(tracking_uri=server.uri, registry_uri=server.uri)
-        self._due = {
-            self._sweep: _Due(settings.sweep_interval_seconds),
-            self._recent(int(settings.recent_days * 86_400_000)): _Due(settings.recent_interval_seconds),
-        }
-        self._experiments: dict[str, Any] = {}
-        self._versions: dict[str, list[RegisteredVersion]] = {}
+        self._store, self._settings = store, settings
+        self._intake = Intake(store, server, others)
+        self._source: RunSource | None = None
+        self._experiments: dict[str, Experiment] = {}
         self._newest = 0
+        self._seen, self._seen_recent, self._swept = object(), object(), object()  # stamps
+        self._recent_due = 0.0
+        self._noted: tuple[int, str | None] = (0, None)
+        self._asked: float | None = None  # monotonic: since when an answer is waited for
         with store.write() as conn:
             tracking.know_server(conn, server.name, server.uri, list(server.aliases))
+            self._at = tracking.server_named(conn, server.name)
+        self._sweep_due = time.monotonic() + self._until_sweep()
+        self._chunks: Ahead | None = None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the first load is over: before that, a pass loads for some seconds."""
+        return self._at["loaded_time"] is not None
+
+    @property
+    def progress(self) -> tuple[int, int | None]:
+        """How many runs the first load has taken in, and of how many, if that is known."""
+        return self._at["loaded_runs"] or 0, self._at["total_runs"]
+
+    @property
+    def error(self) -> str | None:
+        """What kept the last pass from being made."""
+        return self._noted[1]
 
     def poll(self, now: int) -> int:
         """One pass; how many runs it changed. A server in trouble is noted in the store, not raised."""
+        changed = self.read(now)
+        self.list_files(now)
+        return changed
+
+    def read(self, now: int) -> int:
+        """`poll` without the files of the runs."""
+        self._asked = time.monotonic()
         try:
             changed = self._pass(now)
         except TROUBLE as exc:
-            logger.warning("MLflow server %s (%s): %s", self.server.name, self.server.uri, exc)
-            self._note(now, str(exc).splitlines()[0] if str(exc) else repr(exc))
+            self._chunks = self._source = None
+            self._note(now, _told(exc))
             return 0
+        finally:
+            self._asked = None
         self._note(now, None)
         return changed
 
+    def list_files(self, now: int) -> int:
+        """The files of runs that are over, for a second at most; of how many runs."""
+        try:
+            return self._intake.list_files(self._recent_since(now))
+        except TROUBLE as exc:
+            logger.warning("MLflow server %s: no files: %s", self.server.name, _told(exc))
+            return 0
+
+    def note_silence(self, now: int) -> None:
+        """Note in the store that a pass which is under way, in another thread, waits for an answer."""
+        asked = self._asked
+        if asked is not None and (silent := time.monotonic() - asked) > SILENT_SECONDS:
+            self._note(now, f"it has not answered for {silent:.0f} s")
+
     def _note(self, now: int, error: str | None) -> None:
+        if self._noted[1] == error and 0 <= now - self._noted[0] < NOTED_MS:
+            return
+        if error is not None and error != self._noted[1]:
+            logger.warning("MLflow server %s (%s): %s", self.server.name, tracking.plain(self.server.uri), error)
         with self._store.write() as conn:
             tracking.synced(conn, self.server.name, now, error)
+        self._noted = (now, error)
 
     def _pass(self, now: int) -> int:
-        self._sync_experiments()
-        changed = self._take_in(f"attributes.start_time > {self._newest - OVERLAP_MS}") if self._newest else 0
-        changed += self._take_in("attributes.status = 'RUNNING'")
-        for task, due in self._due.items():
-            if due.now():
-                self._versions = self._registered_versions()
-                changed += task(now)
-                due.done()
+        if self._source is None:
+            self._source = _source(self.server)
+        stamp = self._source.stamp()
+        changed = 0
+        if stamp is None or stamp != self._seen:
+            changed += self._news(self._source, now)
+            self._seen = stamp
+        if time.monotonic() >= self._recent_due:
+            if stamp is None or stamp != self._seen_recent:
+                changed += self._recent(self._source, now)
+                self._seen_recent = stamp
+            self._recent_due = time.monotonic() + self._settings.recent_interval_seconds
+        return changed + (self._sweep(self._source, now, stamp) if self.loaded else self._load(self._source, now))
+
+    def _news(self, source: RunSource, now: int) -> int:
+        self._sync_experiments(source)
+        changed, as_of = 0, now_ms()
+        for runs in source.fresh(min(self._newest or now, now) - OVERLAP_MS):
+            changed += self._take_in(runs, as_of, now)
+            as_of = now_ms()
+        with self._store.read() as conn:
+            followed = runs_to_follow(conn, self.server.name, FOLLOWED)
+        return changed + self._take_in(source.again(followed), as_of, now)
+
+    def _recent(self, source: RunSource, now: int) -> int:
+        as_of = now_ms()
+        registered = self._intake.take_in_versions(source.registered_versions())
+        if not self.loaded:
+            return 0
+        changed = self._take_in(source.again(registered), as_of, now)
+        as_of = now_ms()
+        for runs, _ in source.chunks(since=self._recent_since(now)):
+            changed += self._take_in(runs, as_of, now)
+            as_of = now_ms()
         return changed
 
-    def _sweep(self, now: int) -> int:
-        return self._take_in("", ViewType.ALL)
+    def _load(self, source: RunSource, now: int) -> int:
+        """Some seconds of the first load."""
+        if self._chunks is None:
+            self._at["total_runs"] = source.count()
+            self._chunks = _ahead(source.chunks(until=self._at["loaded_until"]))
+        changed, deadline = 0, time.monotonic() + LOAD_SECONDS
+        while time.monotonic() < deadline:
+            as_of, runs, until = next(self._chunks)
+            if until is None:
+                self._advance(loaded_time=now, sweep_began=now)
+                self._chunks = None
+                break
+            got = (self._at["loaded_runs"] or 0) + len(runs)
+            progress = {"loaded_until": until, "loaded_runs": got, "total_runs": self._at["total_runs"]}
+            changed += self._take_in(runs, as_of, now, **progress)
+        logger.info("MLflow server %s: %s of %s runs loaded", self.server.name, *self.progress)
+        return changed
 
-    def _recent(self, span_ms: int) -> Callable[[int], int]:
-        return lambda now: self._take_in(f"attributes.start_time > {now - span_ms}", ViewType.ALL)
+    def _sweep(self, source: RunSource, now: int, stamp: Any) -> int:
+        """A little of the sweep, if one is due or under way."""
+        if self._chunks is None:
+            self._begin_sweep(source, now, stamp)
+        changed, deadline = 0, time.monotonic() + SWEEP_SECONDS
+        while self._chunks is not None:
+            as_of, runs, until = next(self._chunks)
+            changed += self._take_in(runs, as_of, now)
+            if until is None:
+                self._end_sweep(now)
+            elif time.monotonic() > deadline:
+                self._advance(sweep_began=self._at["sweep_began"], sweep_until=until)
+                break
+        return changed
 
-    def _sync_experiments(self) -> None:
-        search = self._client.search_experiments
-        found = {
-            each.experiment_id: plain_experiment(each)
-            for each in pages(lambda token: search(view_type=ViewType.ALL, page_token=token))
-        }
+    def _begin_sweep(self, source: RunSource, now: int, stamp: Any) -> None:
+        if time.monotonic() < self._sweep_due or (stamp is not None and stamp == self._swept):
+            return
+        if self._at["sweep_until"] is None:
+            self._at["sweep_began"] = now
+        self._chunks, self._sweep_stamp = _ahead(source.chunks(until=self._at["sweep_until"])), stamp
+
+    def _end_sweep(self, now: int) -> None:
+        began = self._at["sweep_began"] or now
+        self._chunks, self._swept = None, self._sweep_stamp
+        self._advance(sweep_began=began, sweep_until=None, sweep_ms=max(0, now_ms() - began))
+        self._sweep_due = time.monotonic() + self._settings.sweep_interval_seconds
+
+    def _until_sweep(self) -> float:
+        """Seconds. One that was interrupted goes on at once."""
+        if self._at["sweep_until"] is not None or self._at["sweep_began"] is None:
+            return 0.0
+        past_ms: int = now_ms() - self._at["sweep_began"]
+        return max(0.0, self._settings.sweep_interval_seconds - past_ms / 1_000)
+
+    def _take_in(self, runs: Sequence[Any], as_of: int, now: int, **progress: int | None) -> int:
+        self._asked = None  # it has answered
+        self._at |= progress
+        self._newest = max([self._newest, *(each["start_time"] or 0 for each in runs)])
+        changed = self._intake.take_in(runs, as_of, list_since=self._recent_since(now), **progress)
+        self._asked = time.monotonic()
+        return changed
+
+    def _advance(self, **progress: int | None) -> None:
+        self._at |= progress
+        with self._store.write() as conn:
+            tracking.note_progress(conn, self.server.name, **progress)
+
+    def _recent_since(self, now: int) -> int:
+        return now - int(self._settings.recent_days * DAY_MS)
+
+    def _sync_experiments(self, source: RunSource) -> None:
+        found = source.experiments()
         changed = [each for key, each in found.items() if each != self._experiments.get(key)]
         if changed:
             with self._store.write() as conn:
@@ -96,78 +244,28 @@ class ServerSync:
                     take_in_experiment(conn, each, server=self.server.name)
         self._experiments = found
 
-    def _take_in(self, filter_string: str, view: int = ViewType.ACTIVE_ONLY) -> int:
-        changed, token = 0, None
-        while self._experiments:
-            as_of = now_ms()
-            page = self._client.search_runs(
-                list(self._experiments),
-                filter_string,
-                run_view_type=view,
-                max_results=PAGE,
-                order_by=["attributes.start_time DESC"],
-                page_token=token,
-            )
-            changed += self._take_in_page(list(page), as_of)
-            token = page.token
-            if not token:
-                break
-        return changed
 
-    def _take_in_page(self, runs: list[Any], as_of: int) -> int:
-        """Read the rest (files, registered versions) of the runs that have changed, then write these."""
-        with self._store.read() as conn:
-            known = known_run_details(conn, [each.info.run_id for each in runs])
-        fresh = [details for each in runs if (details := self._news(each, known.get(each.info.run_id))) is not None]
-        changed = 0
-        if fresh:
-            with self._store.write() as conn:
-                for details in fresh:
-                    cause = snapshots.SYNC if details["status"] in OVER else None
-                    changed += take_in_run(
-                        conn,
-                        details,
-                        server=self.server.name,
-                        tracking_uri=self.server.uri,
-                        as_of=as_of,
-                        cause=cause,
-                    )
-                refresh_sums(conn, [details["run_id"] for details in fresh])
-        self._newest = max([self._newest, *(each.info.start_time or 0 for each in runs)])
-        return changed
-
-    def _news(self, run: Any, known: dict[str, Any] | None) -> dict[str, Any] | None:
-        """The run's details if they differ from what the store has, else None."""
-        run_id = run.info.run_id
-        name = self._experiments.get(run.info.experiment_id, {}).get("name")
-        details: dict[str, Any] = dict(
-            run_details(self._client, run, experiment_name=name, outputs=False, versions=False)
-        )
-        over, versions = details["status"] in OVER, self._versions.get(run_id, [])
-        if known is not None and details == {key: known.get(key) for key in details}:
-            same_versions = versions == (known.get("registered_versions") or [])
-            if not over or ("outputs" in known and same_versions):
-                return None
-        if over:  # listing files costs a request a folder: once, when there is nothing more to come
-            details["outputs"], details["outputs_complete"] = list_outputs(self._client, run_id)
-            details["registered_versions"] = versions
-        return details
-
-    def _registered_versions(self) -> dict[str, list[RegisteredVersion]]:
-        """All registered versions by the run that they were made of."""
-        found = pages(lambda token: self._client.search_model_versions(page_token=token))
-        return versions_by_run((each.run_id, each.name, str(each.version)) for each in found)
+def _source(server: MlflowServer) -> RunSource:
+    if url := server.database_url():
+        return TrackingDatabase(url)
+    return TrackingServer(server.client_uri())
 
 
-class _Due:
-    """Something that is due at once, and then every `seconds` after it was done."""
+def _ahead(chunks: Chunks) -> Ahead:
+    """Each chunk, the next one being read while it is written."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._next = 0.0
+    def step() -> tuple[int, Sequence[Any], int | None]:
+        asked = now_ms()
+        runs, until = next(chunks, ((), None))
+        return asked, runs, until
 
-    def now(self) -> bool:
-        return time.monotonic() >= self._next
+    with ThreadPoolExecutor(1, "afterglow-read-ahead") as thread:
+        coming = thread.submit(step)
+        while True:
+            found = coming.result()
+            coming = thread.submit(step)
+            yield found
 
-    def done(self) -> None:
-        self._next = time.monotonic() + self._seconds
+
+def _told(exc: Exception) -> str:
+    return hushed(str(exc).splitlines()[0] if str(exc) else repr(exc))

@@ -15,7 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
 from afterglow_monitor.errors import BadTrackingDatabase
+from afterglow_monitor.secrets import hushed
 
+AGAIN = 100  # runs of before that are read again with those that were made since: their numbers may be given twice
+CONNECT_SECONDS = 10
 BUSY_SECONDS = 20.0  # how long to wait for a writer of a SQLite database; MLflow waits as long
 
 
@@ -35,7 +38,7 @@ def named_database(url: str) -> Database:
         opener = _OPENERS[parsed.get_backend_name()]
     except (ArgumentError, KeyError) as exc:
         raise BadTrackingDatabase(
-            f"{url!r} cannot be read directly: use sqlite:///FILE or postgresql://USER@HOST/DB, "
+            f"{hushed(url)!r} cannot be read directly: use sqlite:///FILE or postgresql://USER@HOST/DB, "
             "or have the server asked by its URI alone"
         ) from exc
     name = parsed.render_as_string(hide_password=True)
@@ -46,9 +49,11 @@ def named_database(url: str) -> Database:
 def _open_sqlite(url: sa.URL, name: str) -> Iterator[Connection]:
     place = f"file:{quote(str(Path(url.database or '').absolute()))}?mode=ro"
     try:
-        with closing(sqlite3.connect(place, uri=True, timeout=BUSY_SECONDS, isolation_level=None)) as raw:
+        with closing(
+            sqlite3.connect(place, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        ) as raw:
             yield _Sqlite(raw)
-    except sqlite3.Error as exc:
+    except (sqlite3.Error, OSError) as exc:
         raise BadTrackingDatabase(f"{name} cannot be read: {exc}") from exc
 
 
@@ -60,7 +65,7 @@ def _open_postgres(url: sa.URL, name: str) -> Iterator[Connection]:
         raise BadTrackingDatabase(f"{name} needs 'afterglow[postgres]' installed") from exc
     _, said = url.set(drivername="postgresql+psycopg").get_dialect()().create_connect_args(url)
     try:
-        with psycopg.connect(**said, autocommit=True) as raw:
+        with psycopg.connect(**{"connect_timeout": CONNECT_SECONDS, **said}, autocommit=True) as raw:
             raw.execute("SET default_transaction_read_only = on")
             raw.execute("SET default_transaction_isolation = 'repeatable read'")
             raw.execute("SET jit = off")  # compiling takes longer than reading a chunk
@@ -102,6 +107,19 @@ class Connection(ABC):
         """The names of the columns of each table."""
 
     @abstractmethod
+    def stamp(self) -> Any:
+        """What differs once anything was written."""
+
+    @abstractmethod
+    def mark(self) -> str:
+        """What comes after all runs that are there now, for `made_since`."""
+
+    @abstractmethod
+    def made_since(self, mark: str) -> str:
+        """The condition that a row of `runs` was made since `mark`, whatever its start says; it lets others through,
+        too."""
+
+    @abstractmethod
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """What is read inside is of one moment."""
@@ -120,6 +138,22 @@ class _Sqlite(Connection):
         return _by_table(
             self.rows("SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'")
         )
+
+    def stamp(self) -> Any:
+        """Of the files: a transaction changes the counter in the first one's header, or makes the log longer."""
+        [(_, _, place)] = self.rows("SELECT * FROM pragma_database_list WHERE name = 'main'")
+        with Path(place).open("rb") as file:
+            header = file.read(28)[24:]
+        return header, *(_file_stamp(Path(place + suffix)) for suffix in ("", "-wal"))
+
+    def mark(self) -> str:
+        [(last,)] = self.rows("SELECT max(rowid) FROM runs")
+        return str(last or 0)
+
+    def made_since(self, mark: str) -> str:
+        # Rows get the next number after the last one. That is less than it was where the last ones were removed for
+        # good, or the file was vacuumed.
+        return f"rowid > {min(int(mark), int(self.mark())) - AGAIN}"
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -145,6 +179,18 @@ class _Postgres(Connection):
             )
         )
 
+    def stamp(self) -> Any:
+        """Of the cluster: reading takes no transaction's number."""
+        return self.rows("SELECT txid_current_snapshot()::text")
+
+    def mark(self) -> str:
+        [(first_open,)] = self.rows("SELECT mod(txid_snapshot_xmin(txid_current_snapshot()), 4294967296)")
+        return str(first_open)
+
+    def made_since(self, mark: str) -> str:
+        # By the transaction that wrote the row: those that were open at the mark, or came later.
+        return f"age(xmin) <= age('{mark}'::xid)"
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         with self._raw.transaction():
@@ -152,6 +198,14 @@ class _Postgres(Connection):
 
     def _among(self, run_ids: Sequence[str]) -> tuple[str, Sequence[Any]]:
         return "run_uuid = ANY(%s)", [list(run_ids)]
+
+
+def _file_stamp(file: Path) -> tuple[int, ...]:
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _by_table(rows: list[tuple[Any, ...]]) -> dict[str, set[str]]:

@@ -41,6 +41,7 @@ class TrackingDatabase:
 
     def __init__(self, url: str) -> None:
         self._database = named_database(url)
+        self._mark: str | None = None  # after the runs that were there when `fresh` was asked before
         _check(self._database)
 
     def experiments(self) -> dict[str, Experiment]:
@@ -67,6 +68,33 @@ class TrackingDatabase:
                 for first in range(0, len(listed), CHUNK):
                     chunk = listed[first : first + CHUNK]
                     yield _read(conn, [run_id for run_id, _ in chunk], names), chunk[-1][1]
+
+    def fresh(self, since: int) -> Iterator[list[RunDetails]]:
+        with self._database.connect() as conn:
+            mark = conn.mark()
+            started = f"start_time >= {since}"
+            made = started if self._mark is None else conn.made_since(self._mark)
+            found = conn.rows(f"SELECT run_uuid FROM runs WHERE {made} AND start_time IS NOT NULL")  # noqa: S608 - ours
+        run_ids = [run_id for (run_id,) in found]
+        for first in range(0, len(run_ids), CHUNK):
+            yield self.again(run_ids[first : first + CHUNK])
+        self._mark = mark
+
+    def again(self, run_ids: Sequence[str]) -> list[RunDetails]:
+        if not run_ids:
+            return []
+        names = {key: each["name"] for key, each in self.experiments().items()}
+        with self._database.connect() as conn:
+            return _read(conn, run_ids, names)
+
+    def count(self) -> int:
+        with self._database.connect() as conn:
+            [(found,)] = conn.rows("SELECT count(*) FROM runs")
+        return int(found)
+
+    def stamp(self) -> Any:
+        with self._database.connect() as conn:
+            return conn.stamp()
 
 
 def _check(database: Database) -> None:

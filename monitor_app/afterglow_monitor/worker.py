@@ -7,8 +7,11 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
+from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from afterglow_monitor.clock import now_ms
@@ -18,18 +21,22 @@ from afterglow_store import Store, open_store
 from afterglow_store.judge import judge
 from afterglow_store.retention import cut, prune
 
+if TYPE_CHECKING:
+    from afterglow_monitor.sync import ServerSync
+
 logger = logging.getLogger(__name__)
 
 JUDGE_S = 5
 PRUNE_FIRST_MIN = 10  # after the start, so that a server that is restarted every day prunes as well
 PRUNE_JITTER_S = 600
+SILENCE_S = 5
 LATE_S = 60  # a pass that could not start in time is made late rather than left out
 
 
 def main() -> None:
     """Work until SIGTERM, or until the parent that holds our standard input is gone."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # each second that a pass takes longer is a warning
     logging.getLogger("alembic").setLevel(logging.WARNING)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -42,14 +49,19 @@ def main() -> None:
     logger.info("worker %s: store %s, journals %s", os.getpid(), store.url, ", ".join(settings.journal.folders))
     scheduler.start()
     stop.wait()
-    scheduler.shutdown()
+    scheduler.shutdown(wait=False)
     store.close()
+    # Threads may wait for a server that does not answer. Whatever they were at is in one transaction, or will be again.
+    os._exit(0)
 
 
 def schedule(store: Store, settings: Settings) -> BackgroundScheduler:
-    """A scheduler, not yet started, with one job for the journals, one that judges their silence, one for each tracking
-    server, and one that prunes once a day."""
+    """A scheduler, not yet started, with one job for the journals, one that judges their silence, one that prunes once
+    a day, and some for each tracking server: with a thread for each job, so that a server that hangs holds up nothing
+    else.
+    """
     scheduler = BackgroundScheduler(
+        executors={"default": ThreadPoolExecutor(3 + 3 * len(settings.mlflow))},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": LATE_S},
         timezone="UTC",
     )
@@ -65,17 +77,27 @@ def schedule(store: Store, settings: Settings) -> BackgroundScheduler:
             next_run_time=datetime.now(UTC) + timedelta(minutes=PRUNE_FIRST_MIN),
             id="prune",
         )
-    for server in settings.mlflow:
-        from afterglow_monitor.sync import ServerSync  # noqa: PLC0415 - MLflow takes seconds to import
-
-        sync = ServerSync(store, server, settings.sync)
-        scheduler.add_job(
-            lambda sync=sync: sync.poll(now_ms()),
-            "interval",
-            seconds=settings.sync.interval_seconds,
-            id=f"sync {server.name}",
-        )
+    for sync in _syncs(store, settings):
+        for what, job in (("sync", sync.read), ("files", sync.list_files), ("silence", sync.note_silence)):
+            seconds = SILENCE_S if what == "silence" else settings.sync.interval_seconds
+            scheduler.add_job(_timed(job), "interval", seconds=seconds, id=f"{what} {sync.server.name}")
     return scheduler
+
+
+def _syncs(store: Store, settings: Settings) -> list[ServerSync]:
+    if not settings.mlflow:
+        return []
+    from afterglow_monitor.sync import ServerSync  # noqa: PLC0415 - MLflow takes seconds to import
+
+    others = [each.name for each in settings.mlflow]
+    return [ServerSync(store, server, settings.sync, others) for server in settings.mlflow]
+
+
+def _timed(job: Callable[[int], object]) -> Callable[[], None]:
+    def run() -> None:
+        job(now_ms())
+
+    return run
 
 
 def judge_silence(store: Store, tail: Tail, settings: Settings) -> None:

@@ -166,7 +166,8 @@ def insert_rows(
                 copy.write_row(row)
     else:
         marks = ", ".join("?" * len(names))
-        conn.exec_driver_sql(f"INSERT INTO {table.name} ({listed}) VALUES ({marks})", [tuple(row) for row in rows])  # noqa: S608 - our own names
+        values = rows if isinstance(rows[0], tuple) else [tuple(row) for row in rows]
+        conn.exec_driver_sql(f"INSERT INTO {table.name} ({listed}) VALUES ({marks})", values)  # noqa: S608 - our own names
 
 
 def delete_rows(conn: sa.Connection, table: sa.Table, keys: Sequence[tuple[Any, ...]]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import count
 from typing import Any
@@ -33,14 +34,24 @@ Terms = set[tuple[int, int, int]]  # term, start of the run in ms, run: the rows
 Metrics = dict[tuple[int, int], tuple[float | None, int]]  # run and metric: value and start, the rows of run_metric
 
 
+_OFTEN = 100  # characters of what may come often; what is longer is not remembered
+
+
 def number_of(kind: str, key: str, value: str = "") -> int:
     """The number that stands for a param or tag with its value, or for a metric, in an index.
 
     Of ten million different ones two get the same with a chance of 1 in 300,000; the indexes are small for it, and
     nothing has to be asked for before a row is written.
     """
+    return _number_of_often(kind, key, value) if len(value) <= _OFTEN else _number_of(kind, key, value)
+
+
+def _number_of(kind: str, key: str, value: str) -> int:
     digest = blake2b(f"{kind}\0{key}\0{value}".encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
+
+
+_number_of_often = lru_cache(maxsize=50_000)(_number_of)
 
 
 @dataclass(frozen=True)

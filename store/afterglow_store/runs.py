@@ -14,7 +14,7 @@ from afterglow_store.engine import insert_rows, upsert
 from afterglow_store.links import APP_ID_TAG, APP_START_TAG, applications_of, link_by_tags
 from afterglow_store.retention import kept_from, too_old
 from afterglow_store.schema import Json, as_json, experiment, registered_version, run, tracking_server
-from afterglow_store.status import decide_runs
+from afterglow_store.status import at_first, decide_runs
 
 Details = dict[str, Any]  # the `Run` object of docs/journal.md
 Row = dict[str, Any]
@@ -77,7 +77,8 @@ def take_in_runs(
             continue
         if stored is None and too_old(details.get("start_time"), details.get("end_time"), oldest):
             continue
-        whole = "outputs" in details  # a run's start may be told without its outputs and versions
+        # A run's start may be told without its outputs and versions; sync says when what it has is all there is.
+        whole = "outputs" in details or cause == snapshots.SYNC
         digest = snapshots.content_hash(details) if whole else None
         news = stored is None or digest is None or digest != stored.content_hash
         if news:
@@ -118,7 +119,7 @@ def _known(conn: sa.Connection, run_ids: Collection[str]) -> dict[str, Any]:
 
 def _write(conn: sa.Connection, changed: list[tuple[Details, Row, Any]], origin: Origin) -> None:
     _take_in_experiment_names(conn, [details for details, *_ in changed], origin.server)
-    _insert(conn, [row for _, row, stored in changed if stored is None])
+    _insert(conn, [_with_status(row) for _, row, stored in changed if stored is None])
     for row in (row for _, row, stored in changed if stored is not None):
         upsert(conn, run, [row], newer="as_of", key=("run_id",))
     for details, _, stored in changed:
@@ -140,6 +141,11 @@ def refresh_sums(conn: sa.Connection, run_ids: Collection[str]) -> None:
         refresh_counts(conn, application_id)
 
 
+def take_in_outputs(conn: sa.Connection, run_id: str, outputs: list[Row], *, complete: bool) -> None:
+    """The files of a run, listed later than the rest. It is no change of the run: no snapshot is taken."""
+    conn.execute(sa.update(run).where(run.c.run_id == run_id).values(outputs=outputs, outputs_complete=complete))
+
+
 def take_in_experiment(conn: sa.Connection, details: Details, *, server: str) -> None:
     """Details: experiment_id, name, lifecycle_stage, artifact_location, created_time, updated_time (ms), tags. One that
     was forgotten, or that retention has taken out, stays out."""
@@ -159,6 +165,11 @@ def _write_versions(conn: sa.Connection, of_runs: list[tuple[int, list[dict[str,
     conn.execute(sa.delete(registered_version).where(registered_version.c.run.in_([id_ for id_, _ in of_runs])))
     rows = [(id_, each["name"], int(each["version"])) for id_, versions in of_runs for each in versions or ()]
     insert_rows(conn, registered_version, rows)
+
+
+def _with_status(row: Row) -> Row:
+    status, reason = at_first(row["status"])
+    return {**row, "effective_status": status, "status_reason": reason}
 
 
 _JSON = frozenset(column.name for column in run.columns if isinstance(column.type, Json))

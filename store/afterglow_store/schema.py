@@ -193,6 +193,16 @@ tracking_server = Table(
     Column("last_sync_time", Millis),
     Column("last_error", Text),
     Column("last_error_time", Millis),
+    # The first load, newest runs first: where it got to, when it was done, and of how many runs, if that is known.
+    Column("loaded_until", Millis),
+    Column("loaded_runs", BigInteger),
+    Column("loaded_time", Millis),
+    Column("total_runs", BigInteger),
+    # The slow sweep over all runs: when the one under way began and got to (or the last one began), and how long the
+    # last whole one took.
+    Column("sweep_began", Millis),
+    Column("sweep_until", Millis),
+    Column("sweep_ms", BigInteger),
 )
 
 experiment = Table(

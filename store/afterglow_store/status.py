@@ -99,6 +99,12 @@ def decide_runs(conn: sa.Connection, run_ids: Collection[str]) -> int:
     return len(changed)
 
 
+def at_first(status: str | None) -> Verdict:
+    """Of a run that nothing is known of but what MLflow says: what `decide_runs` makes of most, which it then need not
+    write again."""
+    return (RUNNING, OWNER_UNKNOWN) if status == RUNNING else (status, None)
+
+
 @dataclass(frozen=True)
 class Process:
     """One that a run was active in, and what became of it."""

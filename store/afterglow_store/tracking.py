@@ -36,7 +36,7 @@ def plain(uri: str) -> str:
 
 
 def servers(conn: sa.Connection) -> list[dict[str, Any]]:
-    """All known servers: name, uri, aliases, last_sync_time (ms), last_error, last_error_time (ms)."""
+    """All known servers: the columns of `tracking_server`. Times are ms since 1970."""
     rows = conn.execute(sa.select(tracking_server).order_by(tracking_server.c.name))
     return [dict(row._mapping) for row in rows]
 
@@ -46,3 +46,15 @@ def synced(conn: sa.Connection, name: str, time: int, error: str | None = None) 
     values: dict[str, Any] = {"last_error": error}
     values["last_sync_time" if error is None else "last_error_time"] = time
     conn.execute(sa.update(tracking_server).where(tracking_server.c.name == name).values(**values))
+
+
+def server_named(conn: sa.Connection, name: str) -> dict[str, Any]:
+    """The row of a server that `know_server` made."""
+    row = conn.execute(sa.select(tracking_server).where(tracking_server.c.name == name)).one()
+    return dict(row._mapping)
+
+
+def note_progress(conn: sa.Connection, name: str, **columns: int | None) -> None:
+    """Set `columns` of `tracking_server`: how far the first load, or the sweep, of a server is."""
+    if columns:
+        conn.execute(sa.update(tracking_server).where(tracking_server.c.name == name).values(**columns))

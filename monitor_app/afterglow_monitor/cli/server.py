@@ -1,4 +1,4 @@
-"""`afterglow up`, `ingest`, `sync`."""
+"""`afterglow up`, `ingest`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from afterglow_monitor.cli.common import opened, plain_errors
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.journals import journals
 from afterglow_monitor.settings import load_settings
-from afterglow_store import Ingested, ingest_file, tracking
+from afterglow_store import Ingested, ingest_file
 from afterglow_store.errors import SourceRefused
 
 
@@ -57,23 +57,4 @@ def ingest(paths: tuple[Path, ...]) -> None:
         + (f", {refused} files refused" if refused else "")
     )
     if refused:
-        raise SystemExit(1)
-
-
-@click.command()
-def sync() -> None:
-    """Read the configured MLflow servers into the store once. Exits with 1 when one of them did not answer."""
-    from afterglow_monitor.sync import ServerSync  # noqa: PLC0415 - MLflow takes a second to import
-
-    with opened() as (settings, store):
-        if not settings.mlflow:
-            raise click.ClickException(
-                "no tracking server is configured: add [[mlflow]] to afterglow.toml, or set MLFLOW_TRACKING_URI"
-            )
-        changed = {each.name: ServerSync(store, each, settings.sync).poll(now_ms()) for each in settings.mlflow}
-        with store.read() as conn:
-            errors = {row["name"]: row["last_error"] for row in tracking.servers(conn)}
-    for name, count in changed.items():
-        click.echo(f"{name}: {errors[name] or f'{count} runs new or changed'}", err=errors[name] is not None)
-    if any(errors[name] for name in changed):
         raise SystemExit(1)

@@ -173,6 +173,9 @@ FILES = (Column("File", 560), Column("Size", 120, right=True))
 
 def _outputs(row: Row, zone: tzinfo, now: int) -> None:
     files = row["outputs"] or []
+    if row["outputs"] is None and row["end_time"] is not None:
+        details.nothing("Not listed", "Files are listed of runs of the last days, and when a run changes.")
+        return
     if not files:
         details.nothing("No output files", "Artifacts that the run logs are listed here once it has ended.")
         return

@@ -176,7 +176,7 @@ class ServerSync:
             as_of, runs, until = next(self._chunks)
             if until is None:
                 self._advance(loaded_time=now, sweep_began=now)
-                self._chunks = None
+                self._chunks, self._sweep_due = None, time.monotonic() + self._settings.sweep_interval_seconds
                 break
             got = (self._at["loaded_runs"] or 0) + len(runs)
             progress = {"loaded_until": until, "loaded_runs": got, "total_runs": self._at["total_runs"]}

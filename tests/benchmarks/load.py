@@ -137,6 +137,7 @@ def _main() -> None:
         if not said.database:
             generate(url, said.runs, seed=said.seed, now=NOW)
         result: dict[str, Any] = {"machine": report.machine(), "direct": measure_database(folder, url)}
+        print(result["direct"], flush=True)
         result["client"] = measure_client(folder, said.through_client, said.seed)
     result["load"] = round(os.getloadavg()[1], 1)
     print(table(result))

@@ -17,7 +17,7 @@ from playwright.sync_api import Locator, Page, expect
 import afterglow_monitor
 from tests.support.tracking import free_port
 
-STARTUP_SECONDS = 60.0
+STARTUP_SECONDS = 120.0
 ROW_PX = 32
 APP = Path(afterglow_monitor.__file__).with_name("app.py")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-STARTUP_SECONDS = 60.0  # about 5 on an idle machine; migrations of a new database are the most of it
+STARTUP_SECONDS = 120.0  # about 5 on an idle machine; migrations of a new database are the most of it
 
 
 def free_port() -> int:

@@ -172,7 +172,7 @@ class ServerSync:
             self._at["total_runs"] = source.count()
             self._chunks = _ahead(source.chunks(until=self._at["loaded_until"]))
         changed, deadline = 0, time.monotonic() + LOAD_SECONDS
-        while time.monotonic() < deadline:
+        while self._chunks is not None:
             as_of, runs, until = next(self._chunks)
             if until is None:
                 self._advance(loaded_time=now, sweep_began=now)
@@ -181,6 +181,8 @@ class ServerSync:
             got = (self._at["loaded_runs"] or 0) + len(runs)
             progress = {"loaded_until": until, "loaded_runs": got, "total_runs": self._at["total_runs"]}
             changed += self._take_in(runs, as_of, now, **progress)
+            if time.monotonic() > deadline:
+                break
         logger.info("MLflow server %s: %s of %s runs loaded", self.server.name, *self.progress)
         return changed
 

@@ -232,22 +232,6 @@ class TestARun:
         link = page.get_by_role("link", name="Open in MLflow")
         assert link.get_attribute("href") == f"{TRACKING_URI}/#/experiments/1/runs/{world.CV_PARENT}"
 
-    def test_shows_what_has_changed_since_a_snapshot(self, nothing_yet: tuple[str, Store, Path], page: Page) -> None:
-        address, store, folder = nothing_yet
-        journal = Journal(folder, "app-changed", name="changed", start=int(time.time() * 1000) - 60_000)
-        run = journal.run_start(run_id_of("changed"), "changed", tags={"team": "a"})
-        journal.run_end(run, metrics={"rmse": 0.5})
-        ingest_file(store, journal.path, now=journal.clock)
-        with store.write() as conn:
-            [taken] = snapshots.snapshots_of(conn, "run", run["run_id"])
-            details = snapshots.content(conn, taken["id"]) | {"lifecycle_stage": "deleted"}
-            details["tags"] = details["tags"] | {"team": "b"}
-            take_in_run(conn, details, server=TRACKING_URI, tracking_uri=TRACKING_URI, as_of=journal.clock + 60_000)
-        page.goto(f"{address}/?page=run&id={run['run_id']}&tab=snapshots&snapshot={taken['id']}&against=now")
-        expect(page.locator(".st-key-title")).to_contain_text("Deleted in MLflow")
-        expect(page.get_by_text("2 changed", exact=True)).to_be_visible()
-        expect(page.locator("canvas table tr", has_text="tags.team")).to_have_text(re.compile("≠ Changed.*a.*b"))
-
     def test_without_jobs_of_its_own_shows_its_parents(self, a_month: str, page: Page) -> None:
         page.goto(f"{a_month}/?page=run&id={run_id_of('cv-2')}")
         expect(page.get_by_text("no Spark jobs of its own")).to_be_visible()
@@ -362,6 +346,26 @@ class TestSomethingNew:
         journal.run_end(run, metrics={"rmse": 0.5})
         ingest_file(store, journal.path, now=began)
         expect(page.locator(".st-key-title")).to_contain_text("Finished", timeout=5_000)
+
+
+class TestAChange:
+    """After the test above: both need a Monitor of their own, and that one an empty one."""
+
+    def test_shows_what_has_changed_since_a_snapshot(self, nothing_yet: tuple[str, Store, Path], page: Page) -> None:
+        address, store, folder = nothing_yet
+        journal = Journal(folder, "app-changed", name="changed", start=int(time.time() * 1000) - 60_000)
+        run = journal.run_start(run_id_of("changed"), "changed", tags={"team": "a"})
+        journal.run_end(run, metrics={"rmse": 0.5})
+        ingest_file(store, journal.path, now=journal.clock)
+        with store.write() as conn:
+            [taken] = snapshots.snapshots_of(conn, "run", run["run_id"])
+            details = snapshots.content(conn, taken["id"]) | {"lifecycle_stage": "deleted"}
+            details["tags"] = details["tags"] | {"team": "b"}
+            take_in_run(conn, details, server=TRACKING_URI, tracking_uri=TRACKING_URI, as_of=journal.clock + 60_000)
+        page.goto(f"{address}/?page=run&id={run['run_id']}&tab=snapshots&snapshot={taken['id']}&against=now")
+        expect(page.locator(".st-key-title")).to_contain_text("Deleted in MLflow")
+        expect(page.get_by_text("2 changed", exact=True)).to_be_visible()
+        expect(page.locator("canvas table tr", has_text="tags.team")).to_have_text(re.compile("≠ Changed.*a.*b"))
 
 
 def test_streamlit_run_shows_what_postgresql_holds_on_this_machine_only(

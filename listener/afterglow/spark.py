@@ -62,15 +62,13 @@ class Application:
         )
 
     def run_tags(self) -> dict[str, str]:
-        """The MLflow tags that name this application on a run; what is not known is left out."""
+        """The MLflow tags that name this application on a run: no more than that takes, since each is a tenth of a
+        millisecond of `start_run` in MLflow's own database. What else is known of it is in the journal."""
         tags = {
             "spark.app.id": self.app_id,
             "spark.app.name": self.name,
             "spark.app.startTime": str(self.start_time),
             "spark.app.attempt.id": self.attempt,
-            "spark.master": self.master,
-            "spark.user": self.user,
-            "spark.driver.host": self.driver_host,
         }
         return {key: value for key, value in tags.items() if value}
 

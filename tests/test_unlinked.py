@@ -289,7 +289,7 @@ def test_accepting_a_suggestion_tags_the_run_in_mlflow_and_links_it(
     tags = client.get_run(run_id).data.tags
     assert tags["spark.app.id"] == "app-1"
     assert tags["spark.app.startTime"] == str(START)
-    assert (tags["spark.app.name"], tags["spark.user"], tags["spark.driver.host"]) == ("train.py", "anna", "10.0.0.12")
+    assert tags["spark.app.name"] == "train.py"
     assert tags["afterglow.linked"].startswith("app-1 by grace: same user anna")
     assert tags["team"] == "cellar"
     assert [(each["id"], each["source"]) for each in row["applications"]] == [(number, "inferred")]
@@ -318,10 +318,10 @@ def test_undo_takes_the_tags_and_the_link_back_and_both_are_in_the_audit(
     store: Store, client: MlflowClient, linker: Linker, tmp_path: Path
 ) -> None:
     number = application(store, tmp_path)
-    run_id = in_mlflow(store, client, **{"spark.user": "set by a person"})
+    run_id = in_mlflow(store, client, **{"spark.app.name": "set by a person"})
     before = client.get_run(run_id).data.tags
     linker.link(run_id, number, why="known", now=START + HOUR)
-    assert client.get_run(run_id).data.tags["spark.user"] == "set by a person"
+    assert client.get_run(run_id).data.tags["spark.app.name"] == "set by a person"
     row = linker.undo(run_id, now=START + 2 * HOUR)
     assert client.get_run(run_id).data.tags == before == row["tags"]
     assert (row["applications"], row["app_id_tag"]) == ([], None)
@@ -343,7 +343,7 @@ def test_an_undo_that_was_cut_short_can_be_done_again(
     run_id = in_mlflow(store, client)
     before = client.get_run(run_id).data.tags
     linker.link(run_id, application(store, tmp_path), why="known", now=START + HOUR)
-    for tag in ("spark.user", "afterglow.linked"):
+    for tag in ("spark.app.name", "afterglow.linked"):
         client.delete_tag(run_id, tag)
     assert linker.undo(run_id, now=START + 2 * HOUR)["applications"] == []
     assert client.get_run(run_id).data.tags == before

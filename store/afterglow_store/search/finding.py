@@ -100,7 +100,7 @@ def newest_first(conn: sa.Connection, wanted: Wanted, limit: int, after: Mark | 
         if len(found) == limit:
             return found
         driver = _least_to_read(conn, wanted, limit)
-    select = wanted.from_driver(driver).where(*_follows(driver.at, after))
+    select = wanted.from_driver(driver).where(*follows(driver.at, after))
     return _marks(conn, _ordered(select, driver.at).limit(limit))
 
 
@@ -119,7 +119,7 @@ def _least_to_read(conn: sa.Connection, wanted: Wanted, limit: int) -> Driver:
 
 
 def _among_newest(conn: sa.Connection, wanted: Wanted, driver: Driver, limit: int, after: Mark | None) -> list[Mark]:
-    newest = _ordered(driver.select(wanted.window).where(*_follows(driver.at, after)), driver.at)
+    newest = _ordered(driver.select(wanted.window).where(*follows(driver.at, after)), driver.at)
     some = newest.limit(max(NEWEST, 4 * limit)).subquery()
     at = At(some.c.id, some.c.start_time)
     select = sa.select(some.c.id, some.c.start_time).where(*wanted.rest(driver, at))
@@ -130,7 +130,8 @@ def _ordered(select: sa.Select[Any], at: At) -> sa.Select[Any]:
     return select.order_by(at.start_time.desc(), at.id.desc())
 
 
-def _follows(at: At, after: Mark | None) -> list[Holds]:
+def follows(at: At, after: Mark | None) -> list[Holds]:
+    """That a run comes after this one, newest first."""
     if after is None:
         return []
     return [sa.tuple_(at.start_time, at.id) < sa.tuple_(sa.literal(after.start_time), sa.literal(after.id))]

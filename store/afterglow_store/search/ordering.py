@@ -14,7 +14,7 @@ from afterglow_store.schema import run_metric
 from afterglow_store.search.comparing import json_text
 from afterglow_store.search.conditions import At, Holds, exists, experiment_name, field_at, holds
 from afterglow_store.search.drivers import Driver, all_runs
-from afterglow_store.search.finding import MANY, Mark, Part, Wanted, newest_first, smallest
+from afterglow_store.search.finding import MANY, Mark, Part, Wanted, follows, newest_first, smallest
 from afterglow_store.windows import within
 
 SORTED = 3_000  # runs that are quicker sorted than found in the index of a metric
@@ -90,7 +90,7 @@ def _nans(conn: sa.Connection, wanted: Wanted, order: Order, limit: int, after: 
     m = run_metric.alias()
     driver = Driver(m.c.run, m.c.start_time, (m.c.key == _key(order), m.c.value.is_(None)))
     at = driver.at
-    select = wanted.from_driver(driver).where(*_follows(at, after))
+    select = wanted.from_driver(driver).where(*follows(at, after.mark if after else None))
     rows = conn.execute(select.order_by(at.start_time.desc(), at.id.desc()).limit(limit))
     return [MetricMark(NANS, None, Mark(row.start_time, row.id)) for row in rows]
 
@@ -122,14 +122,7 @@ def _beyond(value: sa.ColumnElement[Any], at: At, order: Order, after: MetricMar
     if after is None:
         return []
     worse = value < after.value if order.descending else value > after.value
-    return [sa.or_(worse, sa.and_(value == after.value, *_follows(at, after)))]
-
-
-def _follows(at: At, after: MetricMark | None) -> list[Holds]:
-    if after is None:
-        return []
-    mark = after.mark
-    return [sa.tuple_(at.start_time, at.id) < sa.tuple_(sa.literal(mark.start_time), sa.literal(mark.id))]
+    return [sa.or_(worse, sa.and_(value == after.value, *follows(at, after.mark if after else None)))]
 
 
 def _metric_marks(conn: sa.Connection, select: sa.Select[Any]) -> list[MetricMark]:

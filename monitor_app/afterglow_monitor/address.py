@@ -12,6 +12,7 @@ from typing import Any
 
 import streamlit as st
 
+from afterglow_monitor import browser_address
 from afterglow_store import Window, parse_window
 from afterglow_store.errors import BadWindow
 from afterglow_store.windows import DEFAULT, PRESETS
@@ -57,18 +58,16 @@ class View:
 
 
 def view(default_window: str = DEFAULT) -> View:
-    given = st.query_params
-    sort = given.get("sort", "-start_time")
-    window = given.get("window", default_window)
-    page = given.get("p", "1")
+    given = browser_address.value
+    sort, window, page = given("sort", "-start_time"), given("window", default_window), given("p", "1")
     return View(
         window=window if window in WINDOWS else default_window,
-        since=given.get("from"),
-        until=given.get("to"),
-        statuses=tuple(sorted(given.get_all("status"))),
-        unlinked=given.get("unlinked") == "yes",
-        text=given.get("q", ""),
-        filter=given.get("filter", ""),
+        since=given("from") or None,
+        until=given("to") or None,
+        statuses=tuple(sorted(browser_address.address().get("status", []))),
+        unlinked=given("unlinked") == "yes",
+        text=given("q"),
+        filter=given("filter"),
         page=max(1, int(page)) if page.isdecimal() and len(page) < 6 else 1,
         order_by=sort.lstrip("-"),
         descending=sort.startswith("-"),
@@ -77,7 +76,7 @@ def view(default_window: str = DEFAULT) -> View:
 
 def change(**changes: Any) -> None:
     """Set or, with None or nothing in it, remove parts of the address: one entry in the history."""
-    params: dict[str, Any] = {key: st.query_params.get_all(key) for key in st.query_params}
+    params: dict[str, Any] = dict(browser_address.address())
     if _FILTERS & changes.keys():
         params.pop("p", None)
     for name, value in changes.items():
@@ -85,7 +84,7 @@ def change(**changes: Any) -> None:
             params.pop(name, None)
         else:
             params[name] = value
-    st.query_params.from_dict(params)
+    browser_address.write(params)
 
 
 def follow(key: str, value: Any) -> None:
@@ -96,7 +95,7 @@ def follow(key: str, value: Any) -> None:
 
 def open_tab(tabs: dict[str, str], name: str = "tab") -> str:
     """The tab in the address: a key of `tabs`, the first where it names none."""
-    tab = st.query_params.get(name, "")
+    tab = browser_address.value(name)
     return tab if tab in tabs else next(iter(tabs))
 
 

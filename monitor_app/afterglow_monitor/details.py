@@ -63,7 +63,7 @@ def plain_table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) ->
         hide_index=True,
         row_height=ROW_PX,
         height=min(TALLEST_TABLE_PX, table_px(len(rows))),
-        column_config={c.name: c.configured("") for c in columns},
+        column_config={c.name: c.configured() for c in columns},
         placeholder="",
     )
 

@@ -15,6 +15,7 @@ from afterglow_monitor.places import Place
 
 ROW_PX = 32
 TALLEST_PX = 10_000
+ASCENDING, DESCENDING = " ↑", " ↓"
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,10 @@ class Column:
     right: bool = False
     config: ColumnConfig | None = None  # for another kind than text
 
-    def configured(self, sign: str) -> ColumnConfig:
-        label = f"{self.name} {sign}" if sign else self.name
+    def configured(self) -> ColumnConfig:
         if self.config is not None:
-            return {**self.config, "label": label}
-        return st.column_config.TextColumn(label, width=self.width, alignment="right" if self.right else "left")
+            return self.config
+        return st.column_config.TextColumn(width=self.width, alignment="right" if self.right else "left")
 
 
 def grid(
@@ -46,15 +46,16 @@ def grid(
 
     With `view`, a click on a header that sorts is a change of the address.
     """
+    header = {column.name: column.name + _sign(column, view) for column in columns}
     # What the person clicks on is what was drawn last, not what is read now: a new row may just have come in.
     st.session_state[f"{key} targets"] = list(targets)
     st.dataframe(
-        cells_frame(columns, rows),
+        cells_frame(columns, rows).rename(columns=header),
         key=f"list-{key}",
         hide_index=True,
         row_height=ROW_PX,
         height=min(TALLEST_PX, table_px(len(rows))),
-        column_config={c.name: c.configured(_sign(c, view)) for c in columns},
+        column_config={header[c.name]: c.configured() for c in columns},
         on_select=lambda: _clicked(key, columns, view),
         selection_mode=["single-cell", "single-column"],
         placeholder="",
@@ -86,14 +87,20 @@ def _clicked(key: str, columns: Sequence[Column], view: address.View | None) -> 
             places.go(place)
             st.session_state[f"{key} clicked"] = True
     elif selection["columns"] and view is not None:
-        column = next(each for each in columns if each.name == selection["columns"][0])
-        if column.sort is not None:
-            descending = not view.descending if column.sort == view.order_by else column.sort == "start_time"
-            address.change(sort=("-" if descending else "") + column.sort)
+        _sort(columns, selection["columns"][0])
     st.session_state[f"list-{key}"] = {"selection": {"rows": [], "columns": [], "cells": []}}
+
+
+def _sort(columns: Sequence[Column], header: str) -> None:
+    """As a click on `header` asks. A click may be heard of twice: its sign says how the list was when it was made."""
+    name = header.removesuffix(ASCENDING).removesuffix(DESCENDING)
+    column = next(each for each in columns if each.name == name)
+    if column.sort is not None:
+        descending = header.endswith(ASCENDING) or (header == name and column.sort == "start_time")
+        address.change(sort=("-" if descending else "") + column.sort)
 
 
 def _sign(column: Column, view: address.View | None) -> str:
     if view is None or column.sort is None or column.sort != view.order_by:
         return ""
-    return "↓" if view.descending else "↑"
+    return DESCENDING if view.descending else ASCENDING

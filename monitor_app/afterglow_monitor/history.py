@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from afterglow_monitor import address, data, details, places
+from afterglow_monitor import address, browser_address, data, details, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.data import Row
 from afterglow_monitor.grid import Column, grid
@@ -29,7 +29,7 @@ def show(row: Row, zone: tzinfo, now: int) -> None:
         return
     _list(row, kept, zone, now)
     asked = {str(each["id"]): each for each in kept}
-    chosen = asked.get(st.query_params.get("snapshot", ""), kept[0])
+    chosen = asked.get(browser_address.value("snapshot"), kept[0])
     against = _ask_against(chosen, asked, zone, now)
     if against is None:
         details.section(f"As it was on {fmt.moment(chosen['taken_time'], zone, now=now)}, at {chosen['cause']}")
@@ -48,7 +48,7 @@ def _list(row: Row, kept: list[Row], zone: tzinfo, now: int) -> None:
         }
         for each in kept
     ]
-    against = st.query_params.get("against", "")
+    against = browser_address.value("against")
     grid(
         "snapshots",
         SNAPSHOTS,
@@ -64,7 +64,7 @@ def _ask_against(chosen: Row, kept: dict[str, Row], zone: tzinfo, now: int) -> s
         for key, each in kept.items()
         if each is not chosen
     }
-    said = st.query_params.get("against", "")
+    said = browser_address.value("against")
     address.follow("against", said if said in labels else None)
     st.selectbox(
         f"Compare {fmt.moment(chosen['taken_time'], zone, now=now)} with",

@@ -13,6 +13,7 @@ from typing import Any
 
 import streamlit as st
 
+from afterglow_monitor import browser_address
 from afterglow_monitor.format import named, short, verbatim
 from afterglow_store.errors import StoreTooNew, StoreUnreachable
 
@@ -43,19 +44,8 @@ def only_page() -> st.Page:
     return st.Page(_show, title="Afterglow", default=True)
 
 
-def keep_address() -> None:
-    """Let the browser show the address that this run is of: a link to another of our pages changes only ours.
-
-    One entry in its history; none where the browser itself came with the change.
-    """
-    asked = {name: st.query_params.get_all(name) for name in st.query_params}
-    if st.session_state.setdefault("address", asked) != asked:
-        st.query_params.from_dict(asked)
-        st.session_state["address"] = asked
-
-
 def _show() -> None:
-    page = st.query_params.get("page", HOME)
+    page = browser_address.value("page", HOME)
     with st.container(key=f"page-{page}" if page in PAGES else "page-unknown"):
         if page not in PAGES:
             not_found("Page", f"Monitor has no page {short(page, 60)}.")
@@ -88,7 +78,7 @@ def run(run_id: str, *, snapshot: int | None = None, against: str = "") -> Place
 
 def go(place: Place) -> None:
     """Leave for another page, as a click on a link does. The page is drawn by the run after this one."""
-    st.query_params.from_dict(place.query)
+    browser_address.write(place.query, other_page=True)
 
 
 def link(label: str | None, place: Place, *, icon: str | None = None, most: int = 60) -> None:

@@ -61,5 +61,5 @@ def column(statuses: Iterable[str]) -> ColumnConfig:
     """A column of coloured chips; its cells are lists of one `label`."""
     known = list(statuses)
     return st.column_config.MultiselectColumn(
-        "Status", options=[label(each) for each in known], color=[look(each).colour for each in known], width=112
+        options=[label(each) for each in known], color=[look(each).colour for each in known], width=112
     )

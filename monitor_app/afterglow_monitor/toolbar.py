@@ -53,7 +53,12 @@ def counted(page: Page, view: View, what: str, zone: tzinfo, *, now: int) -> Non
         st.caption(f"{shown}{page.total_text} {noun}  ·  as of {fmt.clock(now, zone)}", width="stretch")
         if pages > 1:
             follow("p", min(view.page, pages))
-            st.pagination(pages, key="p", on_change=lambda: change(p=str(st.session_state["p"])))
+            st.pagination(pages, key="p", on_change=lambda: _turn_to(st.session_state["p"], view))
+
+
+def _turn_to(page: int, view: View) -> None:
+    if page != view.page:
+        change(p=None if page == 1 else str(page))
 
 
 def _search(view: View, hint: str) -> None:

@@ -18,6 +18,7 @@ from afterglow_store.runs import take_in_run
 from tests.support import world
 from tests.support.journals import TRACKING_URI, Journal, run_id_of
 from tests.support.monitor import Grid, heading, running_monitor, settled, streamlit_run, title_of
+from tests.support.slow_line import slow_line
 from tests.support.tracking import free_port
 
 expect.set_options(timeout=15_000)  # for a machine that does other things as well; what must be quick says so itself
@@ -188,6 +189,29 @@ class TestAList:
         asks(page, sort=["name"])
         Grid(page).click_header(100)
         expect(Grid(page).cells.first).to_contain_text("trial-299")
+
+    def test_loses_and_doubles_no_click_on_a_slow_line(self, a_month: str, page: Page) -> None:
+        # Each second the list is read again: several times before the browser hears what a click changed.
+        with slow_line(a_month, seconds=0.7) as far_away:
+            page.goto(f"{far_away}/?tab=runs")
+            Grid(page).row("als-rank-64")
+            Grid(page).click_header(100)
+            expect(Grid(page).cells.first).to_contain_text("<img src=x")
+            page.get_by_role("button", name="Failed").click()
+            counted(page, "8 runs")
+            page.get_by_role("button", name="Running").click()
+            counted(page, "9 runs")
+            page.wait_for_timeout(2_000)
+            counted(page, "9 runs")
+            asks(page, tab=["runs"], status=["FAILED", "RUNNING"], sort=["name"], p=None)
+            page.go_back()
+            counted(page, "8 runs")
+            Grid(page).open("✕ Failed")
+            expect(page).to_have_url(re.compile("page=run"))
+            page.wait_for_timeout(2_000)
+            expect(page).to_have_url(re.compile("page=run"))
+            page.go_back()
+            counted(page, "8 runs")
 
     def test_says_what_to_do_when_nothing_matches(self, a_month: str, page: Page) -> None:
         page.goto(f"{a_month}/?q=no-such-thing&window=7d")

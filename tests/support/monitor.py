@@ -95,10 +95,15 @@ class Grid:
     def open(self, text: str) -> None:
         """Click on the first cell of the row with this text."""
         index = int(self.row(text).get_attribute("aria-rowindex") or 0)  # the header is row 1
-        self.frame.click(position={"x": 40, "y": (index - 1) * ROW_PX + ROW_PX / 2})
+        self._click(40, index - 1)
 
     def click_header(self, column: int) -> None:
-        self.frame.click(position={"x": column, "y": ROW_PX / 2})
+        self._click(column, 0)
+
+    def _click(self, x: float, row: int) -> None:
+        # A hand's mouse moves over the list before it clicks. One that jumps there from elsewhere is not seen at once.
+        self.frame.hover(position={"x": x + 5, "y": (row + 0.6) * ROW_PX})
+        self.frame.click(position={"x": x, "y": (row + 0.5) * ROW_PX})
 
 
 def heading(page: Page, name: str | re.Pattern[str]) -> Locator:

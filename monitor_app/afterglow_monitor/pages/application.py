@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from afterglow_monitor import address, data, details, lists, places, status
+from afterglow_monitor import address, browser_address, data, details, lists, places, status
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
@@ -37,8 +37,8 @@ def show() -> None:
 
 
 def _read() -> Row:
-    start = st.query_params.get("start", "")
-    return data.application(st.query_params.get("id", ""), int(start) if start.isdecimal() else None)
+    start = browser_address.value("start")
+    return data.application(browser_address.value("id"), int(start) if start.isdecimal() else None)
 
 
 def _body() -> None:

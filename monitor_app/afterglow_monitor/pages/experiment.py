@@ -6,7 +6,7 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import address, answers, data, details, grid, lists, places, status, toolbar
+from afterglow_monitor import address, answers, browser_address, data, details, grid, lists, places, status, toolbar
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
@@ -35,7 +35,7 @@ def show() -> None:
 
 
 def _read() -> Row:
-    return data.experiment(st.query_params.get("server", ""), st.query_params.get("id", ""))
+    return data.experiment(browser_address.value("server"), browser_address.value("id"))
 
 
 def _header(row: Row, zone: tzinfo, *, now: int) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from afterglow_monitor import address, data, details, history, lists, places
+from afterglow_monitor import address, browser_address, data, details, history, lists, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
@@ -46,7 +46,7 @@ def show() -> None:
 
 
 def _read() -> Row:
-    return data.run(st.query_params.get("id", ""))
+    return data.run(browser_address.value("id"))
 
 
 def _body() -> None:

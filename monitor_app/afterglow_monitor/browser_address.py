@@ -1,0 +1,79 @@
+"""The address that a page is drawn for, and how it gets into the browser.
+
+The browser sends its address with each request, and hears of one that a page wrote only when the answer arrives. What
+it asks for in between, such as the list again after a second, it asks for with the address from before: taken at
+its word, that would undo what the person just did.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+Address = dict[str, list[str]]
+LATE_SECONDS = 10.0
+_NOW, _BEFORE = "address", "addresses before"
+
+
+@dataclass(frozen=True)
+class _Before:
+    """An address that another one took the place of."""
+
+    address: Address
+    until: float  # by `time.monotonic`: so long may the browser still send it without meaning it
+    of_other_page: bool
+
+
+def address() -> Address:
+    """The values by name, as the person last asked for them."""
+    sent = {name: st.query_params.get_all(name) for name in st.query_params}
+    now: Address = st.session_state.setdefault(_NOW, sent)
+    if sent == now or _is_late(sent):
+        return now
+    _replace(now, sent, of_other_page=True)  # a link, of which the browser's own address knows nothing yet, or Back
+    return sent
+
+
+def value(name: str, default: str = "") -> str:
+    """The last one of this name."""
+    return (address().get(name) or [default])[-1]
+
+
+def write(asked: Mapping[str, str | Sequence[str]], *, other_page: bool = False) -> None:
+    """Make this the address: one entry in the browser's history, none where it is the address already."""
+    new = {name: [values] if isinstance(values, str) else [*values] for name, values in asked.items()}
+    old = address()
+    if new != old:
+        _replace(old, new, of_other_page=other_page)
+
+
+def _replace(old: Address, new: Address, *, of_other_page: bool) -> None:
+    now = time.monotonic()
+    before = [] if _went_through_history() else [each for each in _before() if each.until > now]
+    st.session_state[_BEFORE] = [*before, _Before(old, now + LATE_SECONDS, of_other_page)]
+    st.session_state[_NOW] = new
+    st.query_params.from_dict(new)
+
+
+def _is_late(sent: Address) -> bool:
+    """Whether the browser had not yet heard of the address now. Going back, it sends an earlier one and means it."""
+    if _went_through_history():
+        return False
+    # A link to a page that was just left is meant as well; only what a page does by itself is late then.
+    by_itself = bool(getattr(get_script_run_ctx(), "fragment_ids_this_run", None))
+    now = time.monotonic()
+    return any(
+        each.address == sent and each.until > now and (by_itself or not each.of_other_page) for each in _before()
+    )
+
+
+def _before() -> list[_Before]:
+    return list(st.session_state.get(_BEFORE, ()))
+
+
+def _went_through_history() -> bool:
+    return bool(getattr(get_script_run_ctx(), "is_history_navigation", False))

@@ -34,6 +34,10 @@ test: machine-for-test .venv/synced ## Lint, types and all tests; ARGS="-k snaps
 matrix: machine-for-test jar ## What is shown after each way in which a real driver can end; minutes
 	@$(BIN)/pytest -m '' --durations=10 tests/matrix $(ARGS)
 
+.PHONY: soak
+soak: machine-for-test .venv/synced ## Thousands of random filters, asked of MLflow's own search too; half an hour
+	@AFTERGLOW_EXAMPLES=25 $(BIN)/pytest -n 2 --timeout=3600 tests/test_search_like_mlflow.py tests/test_filters_of_mlflow.py $(ARGS)
+
 .PHONY: lint
 lint: .venv/synced ## Formatting, lint rules, types, import contracts
 	@$(BIN)/ruff check --quiet

@@ -16,7 +16,8 @@ from afterglow_store.search import finding, ordering
 from tests.benchmarks.draw import METRICS, PARAMS, TAGS
 from tests.support.generated import NOW, RUNS
 
-ASKED = 120 * int(os.environ.get("AFTERGLOW_EXAMPLES", "1"))  # of each database
+MORE = int(os.environ.get("AFTERGLOW_EXAMPLES", "1"))  # times as many
+ASKED = 120 * MORE  # of each database
 SEED = random.SystemRandom().randrange(10**6)
 
 Ask = Callable[[str, str], list[Run]]
@@ -88,6 +89,7 @@ def test_the_generated_runs_are_all_there(store: Store) -> None:
         assert search_runs(conn, Query(limit=1)).total == RUNS
 
 
+@pytest.mark.timeout(300 * MORE)
 @pytest.mark.parametrize("plan", ["as it is", "small"])
 def test_filters_and_orders_give_what_mlflow_gives(
     store: Store, mlflow: Ask, plan: str, monkeypatch: pytest.MonkeyPatch

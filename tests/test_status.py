@@ -686,13 +686,13 @@ def test_the_worker_judges_by_its_last_complete_look_at_the_journals(store: Stor
     tail = Tail(store, [driver.path.parent])
     settings = Settings(home=driver.path.parent, status=StatusSettings(grace_seconds=30))
     server = Server(store)
-    judge_silence(store, tail, settings)  # it has not looked yet
+    judge_silence(store, settings, tail)  # it has not looked yet
     for at in (0, 30):
         tail.poll(NOON + at * 1000)
-        judge_silence(store, tail, settings)
+        judge_silence(store, settings, tail)
     assert server.status() == ("RUNNING", "no heartbeat for 30 s")
     tail.poll(NOON + 31_000)
-    judge_silence(store, tail, settings)
+    judge_silence(store, settings, tail)
     assert server.status()[0] == "LOST"
 
 

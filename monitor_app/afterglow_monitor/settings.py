@@ -19,6 +19,8 @@ from pydantic_core import PydanticCustomError
 from afterglow_monitor.errors import BadSettings
 from afterglow_monitor.secrets import has_password, is_reference, read_secret, with_credentials
 
+MIN_SECRET_CHARACTERS = 16
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +39,29 @@ class MonitorSettings(_Section):
 class JournalSettings(_Section):
     folders: tuple[str, ...] = ("{home}/journal",)
     poll_seconds: float = Field(default=0.25, gt=0)
+
+
+class CollectorSettings(_Section):
+    """What drivers that share no folder with the server may send. `secrets` names where each of them is."""
+
+    secrets: tuple[str, ...] = ()
+    requests_per_second: float = Field(default=20.0, gt=0)
+    megabytes_per_second: float = Field(default=32.0, gt=0)
+
+    @field_validator("secrets")
+    @classmethod
+    def _by_reference(cls, said: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(is_reference(each) for each in said):
+            raise PydanticCustomError("secret", "give env:NAME or file:PATH for each, where the secret is")
+        return said
+
+    def read_secrets(self) -> tuple[str, ...]:
+        """The secrets themselves. Raises BadSettings when one is not there, or short enough to be guessed."""
+        found = tuple(read_secret(each, "collector.secrets") for each in self.secrets)
+        for said, secret in zip(self.secrets, found, strict=True):
+            if len(secret) < MIN_SECRET_CHARACTERS:
+                raise BadSettings(f"collector.secrets: {said!r} has less than {MIN_SECRET_CHARACTERS} characters")
+        return found
 
 
 class SyncSettings(_Section):
@@ -95,6 +120,7 @@ class Settings(_Section):
     store: StoreSettings = StoreSettings()
     monitor: MonitorSettings = MonitorSettings()
     journal: JournalSettings = JournalSettings()
+    collector: CollectorSettings = CollectorSettings()
     sync: SyncSettings = SyncSettings()
     status: StatusSettings = StatusSettings()
     mlflow: tuple[MlflowServer, ...] = ()

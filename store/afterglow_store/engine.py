@@ -43,6 +43,13 @@ class Store:
                 conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER)))
             yield conn
 
+    @contextmanager
+    def append(self) -> Iterator[sa.Connection]:
+        """One transaction that locks no more than the rows that it changes, where the database can do that: it need
+        not wait for the other writers. Only for tables that have no other ones, or what they read may have changed."""
+        with self.engine.connect().execution_options(**{WRITES: True}) as conn, conn.begin():
+            yield conn
+
     @property
     def url(self) -> str:
         """The address without its password."""
@@ -131,11 +138,12 @@ def upsert(
     *,
     newer: str | None = None,
     key: Sequence[str] = (),
+    keep: bool = False,
 ) -> None:
     """Insert `rows`, all with the same columns, or set those columns where the key (the primary one, or `key`) exists
     already.
 
-    With `newer`, a column name, a stored row is left as it is when it holds a larger value there.
+    With `newer`, a column name, a stored row is left as it is when it holds a larger value there; with `keep`, always.
     """
     if not rows:
         return
@@ -143,7 +151,7 @@ def upsert(
     statement = dialect.insert(table)
     keys = list(key) or [column.name for column in table.primary_key]
     changes = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    if not changes:
+    if keep or not changes:
         conn.execute(statement.on_conflict_do_nothing(index_elements=keys), rows)
         return
     where = None

@@ -32,7 +32,7 @@ from tests.support.ingesting import contents
 from tests.support.journals import Journal
 
 START = 1_790_000_000_000
-SECRET = "a secret that is long enough"
+SECRET = "a-secret-that-is-long-enough"
 NAME = "0b5e8c0e-8f5b-4f5e-9d57-3f2f3c7e1a55"
 FAST = {"requests_per_second": 1e6, "megabytes_per_second": 1e6}
 
@@ -268,10 +268,10 @@ def test_a_secret_has_to_be_shown_and_any_of_them_will_do(
     sqlite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OLD_SECRET", SECRET)
-    (tmp_path / "new").write_text("another secret, which is newer\n")
+    (tmp_path / "new").write_text("another-secret,which-is-newer\n")
     sender = Sender(sqlite_store, peer="10.0.0.7", secrets=("env:OLD_SECRET", f"file:{tmp_path / 'new'}"))
     name = str(uuid4())
-    for shown in (SECRET, "another secret, which is newer"):
+    for shown in (SECRET, "another-secret,which-is-newer"):
         assert sender.put(name, 0, Authorization=f"Bearer {shown}").status_code == 200
     headers: list[dict[str, Any]] = [
         {},
@@ -283,8 +283,8 @@ def test_a_secret_has_to_be_shown_and_any_of_them_will_do(
         assert sender.put(name, 0, **header).status_code == 401
     wrong = sender.ask("GET", name, Authorization="Bearer \xff\x80" + SECRET)
     assert (wrong.status_code, SECRET in wrong.text) == (401, False)
-    (tmp_path / "new").write_text("the third one of these secrets")
-    assert sender.put(name, 0, Authorization="Bearer the third one of these secrets").status_code == 200
+    (tmp_path / "new").write_text("the-third-one-of-these-secrets")
+    assert sender.put(name, 0, Authorization="Bearer the-third-one-of-these-secrets").status_code == 200
     (tmp_path / "new").unlink()
     assert sender.put(name, 0, Authorization=f"Bearer {SECRET}").status_code == 503  # nobody is let in by half a list
 

@@ -7,6 +7,7 @@ conf/afterglow.toml lists every setting with its default.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from pydantic_core import PydanticCustomError
 from afterglow_monitor.errors import BadSettings
 from afterglow_monitor.secrets import has_password, is_reference, read_secret, with_credentials
 
-MIN_SECRET_CHARACTERS = 16
+_SECRET = re.compile(r"[!-~]{16,}")
 
 
 class _Section(BaseModel):
@@ -59,8 +60,8 @@ class CollectorSettings(_Section):
         """The secrets themselves. Raises BadSettings when one is not there, or short enough to be guessed."""
         found = tuple(read_secret(each, "collector.secrets") for each in self.secrets)
         for said, secret in zip(self.secrets, found, strict=True):
-            if len(secret) < MIN_SECRET_CHARACTERS:
-                raise BadSettings(f"collector.secrets: {said!r} has less than {MIN_SECRET_CHARACTERS} characters")
+            if not _SECRET.fullmatch(secret):
+                raise BadSettings(f"collector.secrets: {said!r} has to be 16 characters or more, ASCII without spaces")
         return found
 
 

@@ -1,5 +1,6 @@
 """Ingest: exactly once, whatever happens in the middle of it, and whatever the file looks like."""
 
+import json
 import os
 import random
 import signal
@@ -19,7 +20,7 @@ from afterglow_monitor.journals import Tail
 from afterglow_store import Query, Store, ingest_file, lines, open_store, search_applications, search_runs, snapshots
 from afterglow_store.errors import SourceRefused
 from afterglow_store.runs import take_in_run
-from afterglow_store.schema import bad_line, source
+from afterglow_store.schema import bad_line, job, source
 from afterglow_store.sources import FileSource
 from tests.support.demo import Demo
 from tests.support.ingesting import contents, copies
@@ -170,9 +171,9 @@ def test_lines_that_are_no_events_are_counted_and_cost_nothing_else(store: Store
         file.write(b'garbage\n{"Event":\n[1,2]\n{"Event":7}\n\xff\xfe\n{"Event":"SparkListenerFromTheFuture","x":1}\n')
         file.write(b'{"Event":"SparkListenerJobStart"}\n{"Event":"SparkListenerStageCompleted","Stage Info":null}\n')
     after = ingest_file(store, journal, now=0)
-    assert (after.bad_lines, after.lines) == (5, 3)
+    assert (after.bad_lines, after.lines) == (7, 1)
     with store.read() as conn:
-        assert conn.execute(sa.select(source.c.lines, source.c.bad_lines)).one() == (good.lines + 3, 5)
+        assert conn.execute(sa.select(source.c.lines, source.c.bad_lines)).one() == (good.lines + 1, 7)
     assert applications(store)[0]["jobs"] == 2
 
 
@@ -243,6 +244,29 @@ def test_one_refused_journal_does_not_hold_up_the_others(store: Store, journal: 
     assert tail.poll(now=0).lines > 0
     assert {row["app_id"] for row in applications(store)} == {"local-1", "local-2"}
     assert tail.poll(now=0).lines == 0
+
+
+def test_an_event_with_a_value_of_the_wrong_kind_costs_no_other_one(store: Store, journal: Path) -> None:
+    good = {"Event": "SparkListenerJobStart", "Submission Time": START, "Stage IDs": []}
+    wrong: list[dict[str, object]] = [
+        {"Job ID": "x" * 40}, {"Job ID": 1 << 80}, {"Job ID": [1]}, {"Submission Time": "soon"}, {"Job ID": True},
+        {"Properties": {"spark.jobGroup.id": {"a": 1}}},
+    ]  # fmt: skip
+    events = [good | {"Job ID": 10 + number} for number in range(40)]
+    for number, values in enumerate(wrong):
+        events.insert(7 * number, good | {"Job ID": 60 + number} | values)
+    events.append({"Event": "AfterglowRunStart", "Run ID": "b" * 32, "Timestamp": START, "Run": {"params": 7}})
+    with journal.open("ab") as file:
+        file.writelines(json.dumps(event).encode() + b"\n" for event in events)
+    ingest_file(store, journal, now=0)
+    with store.read() as conn:
+        ids = set(conn.scalars(sa.select(job.c.job_id)))
+        bad = conn.scalar(sa.select(source.c.bad_lines))
+        kept = conn.scalar(sa.select(sa.func.count()).select_from(bad_line))
+    assert ids >= {0, 1, *range(10, 50)}
+    assert bad == kept
+    assert kept == 6
+    assert ingest_file(store, journal, now=0).bytes == 0
 
 
 def test_a_nul_in_a_text_is_stored_without_it_on_every_database(store: Store, journal: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from afterglow_store import figures, snapshots, tombstones, tracking
 from afterglow_store.applications import (
@@ -24,7 +25,7 @@ from afterglow_store.bad_lines import KEPT_BYTES, BadLine, keep_bad_lines
 from afterglow_store.batch import Batch, RunEvent, open_batch, write_rows
 from afterglow_store.engine import Store
 from afterglow_store.errors import SourceRefused, SourceShrunk
-from afterglow_store.events import HANDLERS, Event
+from afterglow_store.events import HANDLERS, Event, as_pairs
 from afterglow_store.items import run_details
 from afterglow_store.leave_out import leave_out_forgotten
 from afterglow_store.lines import Stretch, read_lines
@@ -36,6 +37,8 @@ from afterglow_store.sources import FileSource, LineSource, ReceivedSource
 from afterglow_store.status import decide_application, decide_runs, runs_of
 
 logger = logging.getLogger(__name__)
+
+Line = tuple[int, Event]  # and where in the source it begins
 
 
 @dataclass(frozen=True)
@@ -131,29 +134,66 @@ def _find(conn: sa.Connection, lines_of: LineSource) -> _Known | None:
 
 def _ingest_stretch(store: Store, lines_of: LineSource, known: _Known, stretch: Stretch, now: int) -> Ingested | None:
     """None when nothing can be done yet, or another one did it."""
-    events, bad = _parse(stretch)
+    lines, bad = _parse(stretch)
+    events = [event for _, event in lines]
     with store.write() as conn:
-        if not _advance(conn, known, stretch, events, len(bad), now):
+        if not _advance(conn, known, stretch, events, now):
             return None
         if lines_of.journal is not None and known.received:
             delete_chunks(conn, lines_of.journal, until=stretch.end)
-        keep_bad_lines(conn, known.id, bad, known=known.bad_lines)
-        if known.is_new and not _of_forgotten_user(conn, events) and _identify(conn, known.id, events) is None:
+        if known.is_new and not _named(conn, known.id, lines_of, events):
             conn.rollback()  # it has not said its name yet: take nothing, and come back
             return None
         if conn.scalar(sa.select(source.c.application_id).where(source.c.id == known.id)) is None:
             return Ingested(bytes=stretch.end - stretch.start)  # pruned or forgotten: it counts as read
-        _apply(conn, open_batch(conn, known.id), events)
-    return Ingested(len(events), len(bad), stretch.end - stretch.start)
+        left_out = _apply_or_leave_out(conn, known.id, lines)
+        done = Ingested(len(lines) - len(left_out), len(bad) + len(left_out), stretch.end - stretch.start)
+        _count(conn, known.id, done)
+        keep_bad_lines(conn, known.id, bad + left_out, known=known.bad_lines)
+    return done
 
 
-def _advance(conn: sa.Connection, known: _Known, stretch: Stretch, events: list[Event], bad: int, now: int) -> bool:
+def _named(conn: sa.Connection, source_id: int, lines_of: LineSource, events: list[Event]) -> bool:
+    """Whether these lines say of which application they are. Raises SourceRefused where nobody can read that."""
+    try:
+        with conn.begin_nested():
+            return _of_forgotten_user(conn, events) or _identify(conn, source_id, events) is not None
+    except _CONNECTION_LOST:
+        raise
+    except Exception as exc:
+        raise SourceRefused(f"{lines_of.name}: what it says of its application cannot be read: {exc!r}") from exc
+
+
+_CONNECTION_LOST = (OperationalError, InterfaceError)
+
+
+def _apply_or_leave_out(conn: sa.Connection, source_id: int, lines: list[Line]) -> list[BadLine]:
+    """Make rows of the events. Those of which that cannot be done, since a value is of another kind than it has to be,
+    are found by halves and left out: whatever one of them breaks in the rows, it costs no other event."""
+    try:
+        with conn.begin_nested():
+            return _apply(conn, open_batch(conn, source_id), lines)
+    except _CONNECTION_LOST:
+        raise
+    except Exception as exc:  # noqa: BLE001 - what a value of the wrong kind raises is up to where it is used first
+        if len(lines) > 1:
+            half = len(lines) // 2
+            parts = (lines[:half], lines[half:])
+            return [bad for part in parts for bad in _apply_or_leave_out(conn, source_id, part)]
+        return [_left_out(*lines[0], exc)]
+
+
+def _left_out(position: int, event: Event, why: Exception) -> BadLine:
+    logger.warning("%s at byte %d left out: %.300r", event["Event"], position, why)
+    text = orjson.dumps(event)
+    return BadLine(position, len(text), text)
+
+
+def _advance(conn: sa.Connection, known: _Known, stretch: Stretch, events: list[Event], now: int) -> bool:
     """Compare and set the offset. First in the transaction: the row's lock keeps a second ingest waiting, and then
     sends it away."""
     values = {
         "position": stretch.end,
-        "lines": source.c.lines + len(events),
-        "bad_lines": source.c.bad_lines + bad,
         "in_long_line": stretch.in_long_line or None,
         "updated_time": now,
     }
@@ -163,19 +203,24 @@ def _advance(conn: sa.Connection, known: _Known, stretch: Stretch, events: list[
     return conn.execute(sa.update(source).where(same).values(values)).rowcount == 1
 
 
-def _parse(stretch: Stretch) -> tuple[list[Event], list[BadLine]]:
-    events: list[Event] = []
+def _count(conn: sa.Connection, source_id: int, done: Ingested) -> None:
+    counts = {"lines": source.c.lines + done.lines, "bad_lines": source.c.bad_lines + done.bad_lines}
+    conn.execute(sa.update(source).where(source.c.id == source_id).values(counts))
+
+
+def _parse(stretch: Stretch) -> tuple[list[Line], list[BadLine]]:
+    lines: list[Line] = []
     bad = [BadLine(stretch.start, stretch.end - stretch.start, stretch.too_long)] if stretch.too_long else []
     data, position = stretch.lines, stretch.start
     has_nul = b"\\u0000" in data  # PostgreSQL stores no NUL in a text
     for line in data.split(b"\n"):
         event = _event(line.replace(b"\\u0000", b"") if has_nul else line)
         if event is not None:
-            events.append(event)
+            lines.append((position, event))
         elif line.strip():
             bad.append(BadLine(position, len(line), line[:KEPT_BYTES]))
         position += len(line) + 1
-    return events, bad
+    return lines, bad
 
 
 def _event(line: bytes) -> Event | None:
@@ -188,16 +233,34 @@ def _event(line: bytes) -> Event | None:
 
 def _of_forgotten_user(conn: sa.Connection, events: list[Event]) -> bool:
     """Whether these lines begin an application of a user who was forgotten after it began: they count as read."""
-    by_name = {event["Event"]: event for event in reversed(events)}
+    by_name = _head(events)
     said = by_name.get("AfterglowJournalStart", {}).get("Application") or _application_of(by_name) or {}
     user = said.get("User")
     when = tombstones.times(conn, [(tombstones.USER, user)]).get((tombstones.USER, user)) if user else None
     return when is not None and said["Start Time"] <= when
 
 
+def _head(events: list[Event]) -> dict[str, Event]:
+    """The first of each name, of those that tell what they have to."""
+    return {event["Event"]: event for event in reversed(events) if _tells(event)}
+
+
+def _tells(event: Event) -> bool:
+    match event:
+        case {"Event": "AfterglowJournalStart", "Application": {"App ID": str(), "Start Time": int()}}:
+            return True
+        case {"Event": "AfterglowJournalStart"}:
+            return "Application" not in event and isinstance(event.get("Heartbeat Interval", 0), int)
+        case {"Event": "SparkListenerEnvironmentUpdate"}:
+            return isinstance(event.get("Spark Properties"), dict | list)
+        case {"Event": "SparkListenerApplicationStart"}:
+            return isinstance(event.get("Timestamp"), int)
+    return True
+
+
 def _identify(conn: sa.Connection, source_id: int, events: list[Event]) -> int | None:
     """The application that a file's first lines name; its row, and the source's pointer to it."""
-    by_name = {event["Event"]: event for event in reversed(events)}
+    by_name = _head(events)
     head = by_name.get("AfterglowJournalStart", {})
     said = head.get("Application") or _application_of(by_name)
     if said is None:
@@ -231,8 +294,7 @@ def _application_of(by_name: dict[str, Event]) -> dict[str, Any] | None:
     start = by_name.get("SparkListenerApplicationStart")
     if start is None:
         return None
-    properties = by_name.get("SparkListenerEnvironmentUpdate", {}).get("Spark Properties") or {}
-    properties = dict(properties)
+    properties = as_pairs(by_name.get("SparkListenerEnvironmentUpdate", {}).get("Spark Properties"))
     return {
         "App ID": start.get("App ID") or properties.get("spark.app.id") or "",
         "App Attempt": start.get("App Attempt ID"),
@@ -245,16 +307,23 @@ def _application_of(by_name: dict[str, Event]) -> dict[str, Any] | None:
     }
 
 
-def _apply(conn: sa.Connection, batch: Batch, events: list[Event]) -> None:
-    application_id = batch.application_id
-    for event in events:
+def _apply(conn: sa.Connection, batch: Batch, lines: list[Line]) -> list[BadLine]:
+    """Returns the events that do not say what they have to."""
+    bad = []
+    for position, event in lines:
         handler = HANDLERS.get(event["Event"])
         if handler is None:
             continue
         try:
             handler(batch, event)
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
-            logger.warning("%s of application %s left out: %r", event["Event"], application_id, exc)
+            bad.append(_left_out(position, event, exc))
+    _write(conn, batch)
+    return bad
+
+
+def _write(conn: sa.Connection, batch: Batch) -> None:
+    application_id = batch.application_id
     leave_out_forgotten(conn, batch)
     write_rows(conn, batch)
     if application_conf in batch.rows:

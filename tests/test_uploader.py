@@ -6,9 +6,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from afterglow_monitor.settings import CollectorSettings
 from afterglow_store import Query, Store, open_store, search_applications
+from afterglow_store.schema import journal_chunk
+from afterglow_store.sources import plain
 from tests.support.collecting import HANGS, WELL, CollectorServer, running_collector
 from tests.support.spark import SparkJob, spark_submit
 
@@ -46,22 +49,23 @@ def is_as_without_a_collector(job: SparkJob) -> None:
     assert "COUNT [7, 7, 7]" in job.stdout
 
 
-def test_all_of_a_job_arrives_and_its_journal_is_gone_once_that_is_confirmed(
+def test_all_of_a_job_arrives_without_its_secret_and_its_journal_is_gone_once_that_is_confirmed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("THE_SECRET", SECRET)
-    (tmp_path / "secret").write_text(SECRET + "\n")
     settings = CollectorSettings(secrets=("env:THE_SECRET",))
     with running_collector(store, settings) as server:
-        job = spark_submit(
-            JOB, home=tmp_path / "home", conf=conf(server, collector_secretFile=str(tmp_path / "secret"))
-        )
+        shown = conf(server, collector_secret=SECRET)
+        job = spark_submit(JOB, home=tmp_path / "home", conf={**shown, "spark.redaction.regex": "nothing at all"})
         is_as_without_a_collector(job)
         assert "AfterglowListener:" not in job.stderr, job.stderr
+        with store.read() as conn:
+            chunks = [plain(*row) for row in conn.execute(sa.select(journal_chunk.c.data, journal_chunk.c.encoding))]
+        assert b"spark.afterglow.collector.secret" in b"".join(chunks)
+        assert SECRET.encode() not in b"".join(chunks)
         assert server.take_in() > 10
     [row] = applications(store)
-    assert (row["status"], row["lost_events"]) == ("ENDED", 0)
-    assert row["jobs"] == 3
+    assert (row["status"], row["lost_events"], row["jobs"]) == ("ENDED", 0, 3)
     assert list((tmp_path / "home" / "journal").iterdir()) == []
 
 
@@ -72,7 +76,7 @@ def test_a_collector_that_hangs_costs_the_job_nothing_and_the_next_application_s
         began = time.monotonic()
         job = spark_submit(JOB, home=tmp_path, conf=conf(server, flush_timeout="1s"))
         is_as_without_a_collector(job)
-        assert stop_seconds(job) < 1.5
+        assert stop_seconds(job) < 3.2  # Spark's own takes 1.2 on an idle machine
         assert time.monotonic() - began < 60
         assert job.stderr.count("Afterglow cannot send its journal") <= 1
         [left] = job.journals

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -147,17 +148,22 @@ def upsert(
     """
     if not rows:
         return
-    dialect = postgresql if conn.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
+    conn.execute(_upsert(conn.dialect.name, table, tuple(rows[0]), newer, tuple(key), keep), rows)
+
+
+@functools.lru_cache(maxsize=STATEMENTS)  # to put one together takes longer than SQLite takes for its rows
+def _upsert(
+    dialect: str, table: sa.Table, columns: tuple[str, ...], newer: str | None, key: tuple[str, ...], keep: bool
+) -> Any:
+    statement = (postgresql if dialect == "postgresql" else sqlite).insert(table)
     keys = list(key) or [column.name for column in table.primary_key]
-    changes = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    changes = {name: statement.excluded[name] for name in columns if name not in keys}
     if keep or not changes:
-        conn.execute(statement.on_conflict_do_nothing(index_elements=keys), rows)
-        return
+        return statement.on_conflict_do_nothing(index_elements=keys)
     where = None
     if newer is not None:
         where = sa.or_(table.c[newer].is_(None), table.c[newer] <= statement.excluded[newer])
-    conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes, where=where), rows)
+    return statement.on_conflict_do_update(index_elements=keys, set_=changes, where=where)
 
 
 def insert_rows(

@@ -34,6 +34,10 @@ test: machine-for-test .venv/synced ## Lint, types and all tests; ARGS="-k snaps
 matrix: machine-for-test jar ## What is shown after each way in which a real driver can end; minutes
 	@$(BIN)/pytest -m '' --durations=10 tests/matrix $(ARGS)
 
+.PHONY: fuzz
+fuzz: .venv/synced ## 100,000 malformed requests and lines against collector and ingest; many minutes
+	@AFTERGLOW_EXAMPLES=20 $(BIN)/pytest --timeout 7200 tests/test_malformed.py $(ARGS)
+
 .PHONY: lint
 lint: .venv/synced ## Formatting, lint rules, types, import contracts
 	@$(BIN)/ruff check --quiet

@@ -1,5 +1,6 @@
 """Ingest: exactly once, whatever happens in the middle of it, and whatever the file looks like."""
 
+import json
 import os
 import random
 import signal
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partialmethod
 from pathlib import Path
 
 import orjson
@@ -15,10 +17,11 @@ import pytest
 import sqlalchemy as sa
 
 from afterglow_monitor.journals import Tail
-from afterglow_store import Query, Store, ingest, ingest_file, open_store, search_applications, search_runs, snapshots
+from afterglow_store import Query, Store, ingest_file, lines, open_store, search_applications, search_runs, snapshots
 from afterglow_store.errors import SourceRefused
 from afterglow_store.runs import take_in_run
-from afterglow_store.schema import source
+from afterglow_store.schema import bad_line, job, source
+from afterglow_store.sources import FileSource
 from tests.support.demo import Demo
 from tests.support.ingesting import contents, copies
 from tests.support.journals import Journal
@@ -146,7 +149,7 @@ def test_chunks_do_not_show_in_the_result(
 ) -> None:
     whole = open_store(f"sqlite:///{tmp_path / 'whole.db'}")
     ingest_file(whole, journal, now=0)
-    monkeypatch.setattr(ingest, "CHUNK_BYTES", 700)
+    monkeypatch.setattr(lines, "CHUNK_BYTES", 700)
     ingest_file(store, journal, now=0)
     assert contents(store) == contents(whole)
     whole.close()
@@ -168,9 +171,9 @@ def test_lines_that_are_no_events_are_counted_and_cost_nothing_else(store: Store
         file.write(b'garbage\n{"Event":\n[1,2]\n{"Event":7}\n\xff\xfe\n{"Event":"SparkListenerFromTheFuture","x":1}\n')
         file.write(b'{"Event":"SparkListenerJobStart"}\n{"Event":"SparkListenerStageCompleted","Stage Info":null}\n')
     after = ingest_file(store, journal, now=0)
-    assert (after.bad_lines, after.lines) == (5, 3)
+    assert (after.bad_lines, after.lines) == (7, 1)
     with store.read() as conn:
-        assert conn.execute(sa.select(source.c.lines, source.c.bad_lines)).one() == (good.lines + 3, 5)
+        assert conn.execute(sa.select(source.c.lines, source.c.bad_lines)).one() == (good.lines + 1, 7)
     assert applications(store)[0]["jobs"] == 2
 
 
@@ -188,23 +191,41 @@ def test_a_journal_that_has_not_told_its_application_yet_is_left_until_it_has(st
 def test_a_file_that_never_names_an_application_is_refused(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "MAX_HEAD_BYTES", 2_000)
-    monkeypatch.setattr(ingest, "CHUNK_BYTES", 500)
+    monkeypatch.setattr(lines, "MAX_HEAD_BYTES", 2_000)
+    monkeypatch.setattr(lines, "CHUNK_BYTES", 500)
     (tmp_path / "notes.jsonl").write_text('{"Event":"Other"}\n' * 500)
     with pytest.raises(SourceRefused, match="no SparkListenerApplicationStart"):
         ingest_file(store, tmp_path / "notes.jsonl", now=0)
 
 
-def test_an_endless_line_is_refused_and_not_read_into_memory(
+def test_a_line_that_is_too_long_is_left_out_and_counted_and_costs_nothing_else(
     store: Store, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingest_file(store, journal, now=0)
-    monkeypatch.setattr(ingest, "MAX_LINE_BYTES", 5_000)
-    monkeypatch.setattr(ingest, "CHUNK_BYTES", 1_000)
+    monkeypatch.setattr(FileSource, "__init__", partialmethod(FileSource.__init__, max_line_bytes=5_000))
+    monkeypatch.setattr(lines, "CHUNK_BYTES", 1_000)
     with journal.open("ab") as file:
         file.write(b"x" * 20_000)
-    with pytest.raises(SourceRefused, match=r"a line at byte .* is longer than"):
-        ingest_file(store, journal, now=0)
+    assert ingest_file(store, journal, now=0).bad_lines == 1
+    with journal.open("ab") as file:
+        file.write(b"x\n" + orjson.dumps({"Event": "SparkListenerJobStart", "Job ID": 7, "Stage IDs": []}) + b"\n")
+    assert ingest_file(store, journal, now=0).lines == 1
+    assert applications(store)[0]["jobs"] == 3
+    with store.read() as conn:
+        assert conn.execute(sa.select(source.c.bad_lines, source.c.in_long_line)).one() == (1, None)
+        [kept] = conn.execute(sa.select(bad_line))
+    assert (len(kept.text), kept.length) == (1_000, 6_000)
+
+
+def test_what_a_bad_line_looked_like_is_kept_without_its_secrets(store: Store, journal: Path) -> None:
+    with journal.open("ab") as file:
+        file.write(b'{"Event": token=hunter2\n' * 3 + b"x\n" * 200)
+    ingest_file(store, journal, now=0)
+    with store.read() as conn:
+        kept = conn.execute(sa.select(bad_line).order_by(bad_line.c.position)).all()
+        assert conn.scalar(sa.select(source.c.bad_lines)) == 203
+    assert len(kept) == 100
+    assert kept[0].text == '{"Event": token=*********(redacted)'
 
 
 def test_a_journal_that_has_shrunk_is_refused_and_what_it_said_stays(store: Store, journal: Path) -> None:
@@ -223,6 +244,29 @@ def test_one_refused_journal_does_not_hold_up_the_others(store: Store, journal: 
     assert tail.poll(now=0).lines > 0
     assert {row["app_id"] for row in applications(store)} == {"local-1", "local-2"}
     assert tail.poll(now=0).lines == 0
+
+
+def test_an_event_with_a_value_of_the_wrong_kind_costs_no_other_one(store: Store, journal: Path) -> None:
+    good = {"Event": "SparkListenerJobStart", "Submission Time": START, "Stage IDs": []}
+    wrong: list[dict[str, object]] = [
+        {"Job ID": "x" * 40}, {"Job ID": 1 << 80}, {"Job ID": [1]}, {"Submission Time": "soon"}, {"Job ID": True},
+        {"Properties": {"spark.jobGroup.id": {"a": 1}}},
+    ]  # fmt: skip
+    events = [good | {"Job ID": 10 + number} for number in range(40)]
+    for number, values in enumerate(wrong):
+        events.insert(7 * number, good | {"Job ID": 60 + number} | values)
+    events.append({"Event": "AfterglowRunStart", "Run ID": "b" * 32, "Timestamp": START, "Run": {"params": 7}})
+    with journal.open("ab") as file:
+        file.writelines(json.dumps(event).encode() + b"\n" for event in events)
+    ingest_file(store, journal, now=0)
+    with store.read() as conn:
+        ids = set(conn.scalars(sa.select(job.c.job_id)))
+        bad = conn.scalar(sa.select(source.c.bad_lines))
+        kept = conn.scalar(sa.select(sa.func.count()).select_from(bad_line))
+    assert ids >= {0, 1, *range(10, 50)}
+    assert bad == kept
+    assert kept == 7
+    assert ingest_file(store, journal, now=0).bytes == 0
 
 
 def test_a_nul_in_a_text_is_stored_without_it_on_every_database(store: Store, journal: Path) -> None:

@@ -23,7 +23,8 @@ from afterglow_store import (
 )
 from afterglow_store.engine import connect
 from afterglow_store.postings import posted, write
-from afterglow_store.schema import metadata, run, run_metric, run_term
+from afterglow_store.received import position_of
+from afterglow_store.schema import metadata, run, run_metric, run_term, source
 
 START = 1_790_000_000_000
 
@@ -100,6 +101,21 @@ def test_of_the_first_schema_comes_up_with_its_snapshots_and_ends_as_a_new_store
         assert retention.kept_from(conn) is None
         assert tombstones.times(conn, [(tombstones.RUN, "a")]) == {}
     store.close()
+
+
+def test_of_the_first_schema_comes_up_with_journals_that_are_known_by_their_names(old: Store, store_url: str) -> None:
+    name = "0b5e8c0e-8f5b-4f5e-9d57-3f2f3c7e1a55"
+    with old.write() as conn:
+        for path in (f"/a/{name}.jsonl", f"/copy/{name}.jsonl", "/logs/app-1", f"/a/x{name}.jsonl"):
+            put(conn, "source", path=path, position=7)
+    store = open_store(store_url)
+    with store.read() as conn:
+        found = dict(
+            conn.execute(sa.select(source.c.path, source.c.journal).where(source.c.journal.is_not(None))).all()
+        )
+        assert position_of(conn, name) == 7
+    store.close()
+    assert found == {f"/a/{name}.jsonl": name}
 
 
 def test_that_is_killed_midway_leaves_the_old_schema_with_all_its_rows(

@@ -35,7 +35,8 @@ def test_the_shipped_file_shows_every_setting_of_a_tracking_server() -> None:
 def test_the_shipped_spark_defaults_are_those_of_the_listener() -> None:
     shipped = (ROOT / "conf" / "spark-defaults.conf").read_text()
     in_file = dict(re.findall(r"^#? ?(spark\.afterglow\.\S+) +(\S+)", shipped, re.MULTILINE))
-    in_code = (ROOT / "listener" / "java" / "io" / "afterglow" / "Settings.java").read_text()
+    java = ROOT / "listener" / "java" / "io" / "afterglow"
+    in_code = "".join((java / f"{name}.java").read_text() for name in ("Settings", "CollectorSettings"))
     assert set(in_file) == set(re.findall(r'"(spark\.afterglow\.[\w.]+)"', in_code))
     for key in ("enabled", "flush.timeout", "queue.bytes", "heartbeat.interval"):
         value = in_file[f"spark.afterglow.{key}"]
@@ -71,6 +72,7 @@ def test_without_configured_servers_those_of_this_environment_are_read(environ: 
         ("[sync]\ninterval_seconds = 0", r"sync\.interval_seconds = 0: .*greater than 0"),
         ("[[mlflow]]\nname = 'a'", r"mlflow\.0\.uri"),
         ("[store", "is no TOML"),
+        ("[collector]\nsecrets = ['hunter2']", r"collector\.secrets: give env:NAME or file:PATH"),
         ("[[mlflow]]\nname = 'a'\nuri = 'http://h'\n" * 2, "mlflow: two of them have a"),
         (
             "[[mlflow]]\nname = 'a'\nuri = 'http://h'\n[[mlflow]]\nname = 'b'\nuri = 'http://h/'",
@@ -121,3 +123,14 @@ def test_credentials_and_a_database_are_read_from_where_the_file_says(
     monkeypatch.setenv("TEAM", "me:hu/sh@")
     assert server.client_uri() == "https://me:hu%2Fsh%40@h:5"
     assert server.database_url() == "postgresql://me:hush@h/d"
+
+
+@pytest.mark.parametrize("secret", ["", "short", "has a space in the middle"])
+def test_a_secret_of_the_collector_that_is_missing_or_weak_is_refused_and_not_told(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    write(environ, "[collector]\nsecrets = ['env:ITS_SECRET']")
+    monkeypatch.setenv("ITS_SECRET", secret)
+    with pytest.raises(BadSettings, match=r"collector\.secrets.*env:ITS_SECRET") as raised:
+        load_settings(environ).collector.read_secrets()
+    assert not secret or secret not in str(raised.value)

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from afterglow import spark_conf as module
 from afterglow.spark_conf import JAR, LISTENER, SparkConfError, parse_properties, readable_jar, spark_conf
+from afterglow_monitor.cli import cli
 from afterglow_monitor.cli.spark import split_arguments
 from tests.support.parts import require
 
@@ -43,6 +45,18 @@ def test_a_listener_that_is_configured_already_is_not_added_twice() -> None:
 def test_properties_are_read_as_spark_reads_them() -> None:
     text = "# a comment\n\nspark.a  1\nspark.b=2\n spark.c : x=y z \nspark.d\n"
     assert parse_properties(text) == {"spark.a": "1", "spark.b": "2", "spark.c": "x=y z", "spark.d": ""}
+
+
+def test_a_collector_is_named_when_asked_for_and_one_that_cannot_be_is_refused() -> None:
+    to = ("--collector", "https://afterglow.example.com", "--secret-file", "/etc/afterglow/secret")
+    shown = CliRunner().invoke(cli, ["spark-conf", *to])
+    assert shown.output.rstrip().endswith(
+        "--conf spark.afterglow.collector.url=https://afterglow.example.com "
+        "--conf spark.afterglow.collector.secretFile=/etc/afterglow/secret"
+    )
+    refused = CliRunner().invoke(cli, ["spark-conf", "--collector", "http://me:hush@host"])
+    assert (refused.exit_code, "without a password" in refused.output, "hush" in refused.output) == (1, True, False)
+    assert CliRunner().invoke(cli, ["spark-conf", *to[2:]]).exit_code == 2
 
 
 def test_a_missing_jar_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:

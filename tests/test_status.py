@@ -183,7 +183,7 @@ def test_silence_beyond_the_grace_is_lost_and_a_late_beat_takes_it_back(server: 
     driver.beat()
     server.hear(driver, at=7331)
     server.judge(at=7331 + GRACE + 1)
-    assert server.status() == ("LOST", "last heard 2026-09-22 14:02:11 UTC")
+    assert server.status() == ("LOST", "last heard 2026-09-22 14:02:11 UTC, event 5")
     assert server.application()["end_time"] is None
     assert server.judge(at=7331 + 10 * GRACE) == 0
     driver.beat()
@@ -211,7 +211,7 @@ def test_a_server_that_was_down_for_ten_minutes_gives_up_nobody(store: Store, dr
     assert again.status() == ("RUNNING", "no heartbeat for 30 s")
     assert again.run(run["run_id"]) == ("RUNNING", None)
     again.judge(at=600 + GRACE + 1)
-    assert again.status() == ("LOST", "last heard 2026-09-22 12:00:00 UTC")
+    assert again.status() == ("LOST", "last heard 2026-09-22 12:00:00 UTC, event 5")
 
 
 def test_what_was_lost_stays_lost_when_the_server_starts_again(store: Store, driver: Driver) -> None:
@@ -432,7 +432,7 @@ def test_a_run_that_another_application_has_resumed_runs_until_that_one_is_gone_
     second.resume(run)
     server.hear(second, at=600)
     assert server.run() == ("RUNNING", None)
-    assert server.status() == ("LOST", "last heard 2026-09-22 12:00:00 UTC")
+    assert server.status() == ("LOST", "last heard 2026-09-22 12:00:00 UTC, event 5")
     server.judge(at=600 + GRACE + 1)
     assert server.run() == ("ORPHANED", "its driver is gone: application local-2 is LOST")
 
@@ -686,13 +686,13 @@ def test_the_worker_judges_by_its_last_complete_look_at_the_journals(store: Stor
     tail = Tail(store, [driver.path.parent])
     settings = Settings(home=driver.path.parent, status=StatusSettings(grace_seconds=30))
     server = Server(store)
-    judge_silence(store, tail, settings)  # it has not looked yet
+    judge_silence(store, settings, tail)  # it has not looked yet
     for at in (0, 30):
         tail.poll(NOON + at * 1000)
-        judge_silence(store, tail, settings)
+        judge_silence(store, settings, tail)
     assert server.status() == ("RUNNING", "no heartbeat for 30 s")
     tail.poll(NOON + 31_000)
-    judge_silence(store, tail, settings)
+    judge_silence(store, settings, tail)
     assert server.status()[0] == "LOST"
 
 

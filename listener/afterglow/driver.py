@@ -232,4 +232,4 @@ def _record_driver_end(session: Session, event: dict[str, Any], may_read: bool) 
         if not is_alive:
             record_death(session)
     session.record(event)
-    session.flush(0.5)
+    session.close(0.5)

@@ -8,9 +8,14 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from afterglow.journal_lock import JournalLock
 from afterglow.spark import Application
+
+if TYPE_CHECKING:
+    from afterglow.collector import Collector
+    from afterglow.uploader import Uploader
 
 logger = logging.getLogger("afterglow")
 
@@ -71,11 +76,15 @@ class FileJournal:
         heartbeat_seconds: float = 10.0,
         *,
         connect_session: str | None = None,
+        collector: "Collector | None" = None,
     ) -> None:
         self.instance = str(uuid.uuid4())
         self.path = folder / f"{self.instance}.jsonl"
         self._application = application
         self._connect_session = connect_session
+        self._collector = collector
+        self._uploader: Uploader | None = None
+        self._writer_lock: JournalLock | None = None
         self._heartbeat_ms = int(heartbeat_seconds * 1000)
         self._file: int | None = None
         self._seq = 0
@@ -98,6 +107,18 @@ class FileJournal:
     def flush(self, seconds: float) -> bool:
         return not self._broken  # each line is written before record() returns
 
+    def close(self, seconds: float) -> None:
+        """The interpreter exits: send what is left within `seconds`. Where the collector has all of it, it is deleted,
+        and takes no more."""
+        sent = self._uploader.finish(seconds) if self._uploader is not None else None
+        with self._lock:
+            if sent is not None and not self._broken and self.path.stat().st_size == sent:
+                self._broken = True
+                for file in (self.path, self.path.with_suffix(".offset")):
+                    file.unlink(missing_ok=True)
+                if self._writer_lock is not None:
+                    self._writer_lock.delete()
+
     def _open(self) -> None:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -106,6 +127,7 @@ class FileJournal:
             self._broken = True
             logger.warning("Afterglow records nothing of this application: %s: %s", self.path.parent, error)
             return
+        self._writer_lock = JournalLock.take(self.path)
         start = {
             "Event": "AfterglowJournalStart",
             "Version": JOURNAL_VERSION,
@@ -119,6 +141,18 @@ class FileJournal:
         if self._connect_session is not None:
             start["Connect Session"] = self._connect_session
         self._append(start)
+        self._send()
+
+    def _send(self) -> None:
+        if self._collector is None:
+            return
+        from afterglow.uploader import Uploader  # noqa: PLC0415 - most drivers need no HTTP client
+
+        self._uploader = Uploader(self.path, self._collector)
+        try:
+            self._uploader.start()
+        except RuntimeError:  # the interpreter exits: whoever comes next sends it
+            self._uploader = None
 
     def _append(self, event: dict[str, Any]) -> bool:
         assert self._file is not None  # noqa: S101 - for the type checker

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from afterglow import connect, spark
-from afterglow.journal import FileJournal, Journal, ListenerJournal, find_listener
+from afterglow.journal import FileJournal, ListenerJournal, find_listener
 from afterglow.settings import Settings
 
 logger = logging.getLogger("afterglow")
@@ -68,10 +68,11 @@ class Session:
         if self.file_journal.is_open:
             self.file_journal.record(event)
 
-    def flush(self, seconds: float) -> bool:
-        """Wait for at most `seconds` until all events are on disk."""
-        journal: Journal = self.listener_journal or self.file_journal
-        return journal.flush(seconds)
+    def close(self, seconds: float) -> None:
+        """The interpreter exits: wait for at most `seconds` until all events are on disk, and the hook's own sent."""
+        if self.listener_journal is not None:
+            self.listener_journal.flush(seconds)
+        self.file_journal.close(seconds)
 
     def leave_to_parent(self) -> None:
         """In a forked child: the JVM's sockets and the journals are its parent's."""
@@ -155,4 +156,10 @@ def _connect_session(context: Any) -> Session:
 def _file_journal(
     settings: Settings, application: spark.Application, connect_session: str | None = None
 ) -> FileJournal:
-    return FileJournal(settings.journal_dir, application, settings.heartbeat_seconds, connect_session=connect_session)
+    return FileJournal(
+        settings.journal_dir,
+        application,
+        settings.heartbeat_seconds,
+        connect_session=connect_session,
+        collector=settings.collector,
+    )

@@ -6,6 +6,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from afterglow.collector import Collector
 
 logger = logging.getLogger("afterglow")
 
@@ -27,6 +31,7 @@ class Settings:
     enabled: bool
     journal_dir: Path
     heartbeat_seconds: float = 10.0
+    collector: "Collector | None" = None
 
 
 def disabled_by_environment() -> bool:
@@ -49,10 +54,24 @@ def read_settings(spark_property: Callable[[str], str | None]) -> Settings:
             enabled=_enabled(value("spark.afterglow.enabled", "true")) and not disabled_by_environment(),
             journal_dir=_journal_dir(value("spark.afterglow.journal.dir", "")),
             heartbeat_seconds=_seconds(value("spark.afterglow.heartbeat.interval", "10s")),
+            collector=_collector(spark_property),
         )
     except BadSettingError as error:
         logger.warning("Afterglow is off for this application: %s", error)
         return Settings(enabled=False, journal_dir=Path())
+
+
+def _collector(spark_property: Callable[[str], str | None]) -> "Collector | None":
+    """Where it cannot be used, the journal stays on this machine, and is none the worse for it."""
+    if not (spark_property("spark.afterglow.collector.url") or os.environ.get("AFTERGLOW_COLLECTOR_URL")):
+        return None
+    from afterglow.collector import BadCollector, read_collector  # noqa: PLC0415 - most drivers need no HTTP client
+
+    try:
+        return read_collector(spark_property)
+    except BadCollector as error:
+        logger.warning("Afterglow sends nothing: %s", error)
+        return None
 
 
 def _enabled(value: str) -> bool:

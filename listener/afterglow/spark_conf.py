@@ -38,6 +38,20 @@ def spark_conf(environ: Mapping[str, str] = os.environ, *, defaults: Mapping[str
     }
 
 
+def collector_conf(url: str | None, secret_file: str | None) -> dict[str, str]:
+    """The properties that have journals sent to a collector; nothing without a `url`. Raises SparkConfError."""
+    if url is None:
+        return {}
+    from afterglow.collector import BadCollector, make_collector  # noqa: PLC0415 - most need no HTTP client
+
+    try:
+        make_collector(url, "")
+    except BadCollector as error:
+        raise SparkConfError(str(error)) from None
+    conf = {"spark.afterglow.collector.url": url}
+    return conf | ({"spark.afterglow.collector.secretFile": secret_file} if secret_file else {})
+
+
 def readable_jar(jar: Path = JAR) -> str:
     """The listener's jar. Raises SparkConfError when it is not there, or its path cannot be given to spark-submit."""
     if not jar.is_file() or not os.access(jar, os.R_OK):

@@ -1,4 +1,4 @@
-"""The web application: Monitor's pages, served by `afterglow up`, by uvicorn and by `streamlit run` alike."""
+"""The web application: Monitor's pages and the collector, for `afterglow up`, uvicorn and `streamlit run` alike."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 import streamlit as st
 from streamlit import net_util
 
+from afterglow_monitor import collector
+
 # A page that is opened by a name that Streamlit does not know makes it ask the internet for its own address, to
 # compare. Nothing of ours leaves the machine; such names go into server.corsAllowedOrigins.
 net_util.get_external_ip = lambda: None
 
-app = st.App(Path(__file__).with_name("main.py"))
+app = st.App(Path(__file__).with_name("main.py"), routes=collector.routes())

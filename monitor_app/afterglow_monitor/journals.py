@@ -1,4 +1,4 @@
-"""Tailing: new lines of the journal folders into the store."""
+"""Tailing: new lines of the journal folders, and of what the collector received, into the store."""
 
 from __future__ import annotations
 
@@ -6,21 +6,33 @@ import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from afterglow_store import Ingested, Store, ingest_file
+from afterglow_store import Ingested, Store, ingest_file, ingest_received
 from afterglow_store.errors import SourceRefused
+from afterglow_store.received import waiting_journals
 
 logger = logging.getLogger(__name__)
 
 
-class Tail:
+class Looking:
+    """Notes when everything was looked at."""
+
+    def __init__(self) -> None:
+        self.first_looked: int | None = None  # when (ms) the first complete pass began …
+        self.looked: int | None = None  # … and the last: all that was said by then is in the store
+
+    def note(self, now: int) -> None:
+        self.looked = now
+        self.first_looked = now if self.first_looked is None else self.first_looked
+
+
+class Tail(Looking):
     """Follows the journals of some folders. A file that is refused is left alone until it changes."""
 
     def __init__(self, store: Store, folders: Iterable[str | Path]) -> None:
+        super().__init__()
         self._store = store
         self._folders = [Path(folder).expanduser() for folder in folders]
         self._seen: dict[Path, int] = {}  # size when it was last taken in
-        self.first_looked: int | None = None  # when (ms) the first complete pass began …
-        self.looked: int | None = None  # … and the last: all that was said by then is in the store
 
     def poll(self, now: int) -> Ingested:
         """Take in what is new. `now`: ms."""
@@ -31,11 +43,37 @@ class Tail:
                 continue
             try:
                 total += ingest_file(self._store, path, now=now)
+            except FileNotFoundError:
+                continue  # whoever sent it to the collector has deleted it
             except SourceRefused as exc:
                 logger.warning("%s", exc)
             self._seen[path] = size
-        self.looked = now
-        self.first_looked = now if self.first_looked is None else self.first_looked
+        self.note(now)
+        return total
+
+
+class ReceivedTail(Looking):
+    """Follows the journals that come through the collector, this server's or another one's."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+        self._seen: dict[str, int] = {}  # up to where it was last taken in
+
+    def poll(self, now: int) -> Ingested:
+        """Take in what is new. `now`: ms."""
+        total = Ingested()
+        with self._store.read() as conn:
+            waiting = waiting_journals(conn)
+        for journal, end in waiting.items():
+            if self._seen.get(journal) == end:
+                continue  # the beginning of a line, whose rest is to come
+            try:
+                total += ingest_received(self._store, journal, now=now)
+            except SourceRefused as exc:
+                logger.warning("%s", exc)
+        self._seen = waiting
+        self.note(now)
         return total
 
 

@@ -7,6 +7,7 @@ conf/afterglow.toml lists every setting with its default.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from pydantic_core import PydanticCustomError
 
 from afterglow_monitor.errors import BadSettings
 from afterglow_monitor.secrets import has_password, is_reference, read_secret, with_credentials
+
+_SECRET = re.compile(r"[!-~]{16,}")
 
 
 class _Section(BaseModel):
@@ -37,6 +40,29 @@ class MonitorSettings(_Section):
 class JournalSettings(_Section):
     folders: tuple[str, ...] = ("{home}/journal",)
     poll_seconds: float = Field(default=0.25, gt=0)
+
+
+class CollectorSettings(_Section):
+    """What drivers that share no folder with the server may send. `secrets` names where each of them is."""
+
+    secrets: tuple[str, ...] = ()
+    requests_per_second: float = Field(default=20.0, gt=0)
+    megabytes_per_second: float = Field(default=32.0, gt=0)
+
+    @field_validator("secrets")
+    @classmethod
+    def _by_reference(cls, said: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(is_reference(each) for each in said):
+            raise PydanticCustomError("secret", "give env:NAME or file:PATH for each, where the secret is")
+        return said
+
+    def read_secrets(self) -> tuple[str, ...]:
+        """The secrets themselves. Raises BadSettings when one is not there, or short enough to be guessed."""
+        found = tuple(read_secret(each, "collector.secrets") for each in self.secrets)
+        for said, secret in zip(self.secrets, found, strict=True):
+            if not _SECRET.fullmatch(secret):
+                raise BadSettings(f"collector.secrets: {said!r} has to be 16 characters or more, ASCII without spaces")
+        return found
 
 
 class SyncSettings(_Section):
@@ -95,6 +121,7 @@ class Settings(_Section):
     store: StoreSettings = StoreSettings()
     monitor: MonitorSettings = MonitorSettings()
     journal: JournalSettings = JournalSettings()
+    collector: CollectorSettings = CollectorSettings()
     sync: SyncSettings = SyncSettings()
     status: StatusSettings = StatusSettings()
     mlflow: tuple[MlflowServer, ...] = ()

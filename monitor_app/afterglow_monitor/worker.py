@@ -15,10 +15,11 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.journals import Tail
+from afterglow_monitor.journals import Looking, ReceivedTail, Tail
 from afterglow_monitor.settings import Settings, load_settings
 from afterglow_store import Store, open_store
 from afterglow_store.judge import judge
+from afterglow_store.received import drop_stale
 from afterglow_store.retention import cut, prune
 
 if TYPE_CHECKING:
@@ -56,18 +57,23 @@ def main() -> None:
 
 
 def schedule(store: Store, settings: Settings) -> BackgroundScheduler:
-    """A scheduler, not yet started, with one job for the journals, one that judges their silence, one that prunes once
-    a day, and some for each tracking server: with a thread for each job, so that a server that hangs holds up nothing
-    else.
+    """A scheduler, not yet started, with one job for the journals in folders and one for those that the collector
+    received, one that judges their silence, those that drop what is stale and prune what is old, and some for each
+    tracking server: with a thread for each job, so that a server that hangs holds up nothing else.
     """
     scheduler = BackgroundScheduler(
-        executors={"default": ThreadPoolExecutor(3 + 3 * len(settings.mlflow))},
+        executors={"default": ThreadPoolExecutor(5 + 3 * len(settings.mlflow))},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": LATE_S},
         timezone="UTC",
     )
-    tail = Tail(store, settings.journal.folders)
-    scheduler.add_job(lambda: tail.poll(now_ms()), "interval", seconds=settings.journal.poll_seconds, id="journals")
-    scheduler.add_job(lambda: judge_silence(store, tail, settings), "interval", seconds=JUDGE_S, id="judge")
+    tails: dict[str, Tail | ReceivedTail] = {
+        "journals": Tail(store, settings.journal.folders),
+        "received": ReceivedTail(store),
+    }
+    for name, tail in tails.items():
+        scheduler.add_job(_timed(tail.poll), "interval", seconds=settings.journal.poll_seconds, id=name)
+    scheduler.add_job(lambda: judge_silence(store, settings, *tails.values()), "interval", seconds=JUDGE_S, id="judge")
+    scheduler.add_job(lambda: drop_stale(store, now=now_ms()), "interval", hours=1, id="stale")
     if settings.store.keep_days:
         scheduler.add_job(
             lambda: prune_old(store, settings.store.keep_days),
@@ -100,13 +106,15 @@ def _timed(job: Callable[[int], object]) -> Callable[[], None]:
     return run
 
 
-def judge_silence(store: Store, tail: Tail, settings: Settings) -> None:
-    """By the journals as they were at the tail's last complete pass: one that takes minutes makes nobody silent."""
-    if tail.looked is None or tail.first_looked is None:
+def judge_silence(store: Store, settings: Settings, *tails: Looking) -> None:
+    """By the journals as they were at the tails' last complete pass: one that takes minutes makes nobody silent."""
+    looked = [each.looked for each in tails if each.looked is not None]
+    first_looked = [each.first_looked for each in tails if each.first_looked is not None]
+    if len(looked) < len(tails):
         return
     grace_ms = int(settings.status.grace_seconds * 1000)
     with store.write() as conn:
-        judge(conn, now=tail.looked, server_started=tail.first_looked, grace_ms=grace_ms)
+        judge(conn, now=min(looked), server_started=max(first_looked), grace_ms=grace_ms)
 
 
 def prune_old(store: Store, keep_days: float) -> None:

@@ -7,15 +7,27 @@ database sees each row once.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 from afterglow_store.engine import upsert
-from afterglow_store.schema import application, job, source
+from afterglow_store.schema import application, application_conf, executor, job, source, sql_execution, stage
 
 Key = tuple[Any, ...]
+
+_TABLES = (application_conf, executor, job, sql_execution, stage)
+_KEYS = {table.name: [column.name for column in table.primary_key][1:] for table in _TABLES}
+_KINDS: dict[str, dict[str, type]] = {
+    table.name: {
+        column.name: int if isinstance(column.type, sa.Integer) else str
+        for column in table.columns
+        if isinstance(column.type, sa.Integer | sa.Text)
+    }
+    for table in _TABLES
+}
 
 BEATING = ("listener", "hook")  # the writers that send heartbeats; an event log falls silent with nobody gone
 
@@ -32,6 +44,13 @@ class RunEvent:
     ended: bool = False
     at_exit: bool = False  # it ended only because the interpreter exited
     owns: bool = False  # it was made or active there
+
+    def __post_init__(self) -> None:
+        """Raises TypeError."""
+        said = self.details if self.details is not None else {"run_id": self.run_id, "experiment_id": ""}
+        texts = (self.run_id, self.source, self.tracking_uri, said.get("run_id"), said.get("experiment_id"))
+        if type(self.as_of) is not int or not all(isinstance(each, str) for each in texts):
+            raise TypeError(f"an event of run {self.run_id!r:.100} does not say what it has to")
 
 
 @dataclass
@@ -51,6 +70,9 @@ class Batch:
     rows: dict[sa.Table, dict[Key, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
 
     def put(self, table: sa.Table, *key: Any, **values: Any) -> None:
+        """Raises TypeError for a value of another kind than the column has: found here, it costs one event."""
+        _refuse_other_kinds(table, zip(_KEYS[table.name], key, strict=True))
+        _refuse_other_kinds(table, values.items())
         self.rows[table].setdefault(key, {}).update(values)
 
     def seen(self, time: int | None) -> None:
@@ -89,3 +111,11 @@ def write_rows(conn: sa.Connection, batch: Batch) -> None:
         conn.execute(changes.values(**batch.application))
     if batch.client:
         conn.execute(sa.update(source).where(source.c.id == batch.source_id).values(**batch.client))
+
+
+def _refuse_other_kinds(table: sa.Table, values: Iterable[tuple[str, Any]]) -> None:
+    """SQLite would store a text where a number belongs, for some page to stumble over; PostgreSQL nothing at all."""
+    kinds = _KINDS[table.name]
+    for name, value in values:
+        if value is not None and type(value) is not kinds.get(name, type(value)):
+            raise TypeError(f"{table.name}.{name} is {value!r:.100}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,13 @@ class Store:
         with self.engine.connect().execution_options(**{WRITES: True}) as conn, conn.begin():
             if conn.dialect.name == "postgresql":  # SQLite: see _begin_sqlite
                 conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER)))
+            yield conn
+
+    @contextmanager
+    def append(self) -> Iterator[sa.Connection]:
+        """One transaction that locks no more than the rows that it changes, where the database can do that: it need
+        not wait for the other writers. Only for tables that have no other ones, or what they read may have changed."""
+        with self.engine.connect().execution_options(**{WRITES: True}) as conn, conn.begin():
             yield conn
 
     @property
@@ -131,25 +139,31 @@ def upsert(
     *,
     newer: str | None = None,
     key: Sequence[str] = (),
+    keep: bool = False,
 ) -> None:
     """Insert `rows`, all with the same columns, or set those columns where the key (the primary one, or `key`) exists
     already.
 
-    With `newer`, a column name, a stored row is left as it is when it holds a larger value there.
+    With `newer`, a column name, a stored row is left as it is when it holds a larger value there; with `keep`, always.
     """
     if not rows:
         return
-    dialect = postgresql if conn.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
+    conn.execute(_upsert(conn.dialect.name, table, tuple(rows[0]), newer, tuple(key), keep), rows)
+
+
+@functools.lru_cache(maxsize=STATEMENTS)  # to put one together takes longer than SQLite takes for its rows
+def _upsert(
+    dialect: str, table: sa.Table, columns: tuple[str, ...], newer: str | None, key: tuple[str, ...], keep: bool
+) -> Any:
+    statement = (postgresql if dialect == "postgresql" else sqlite).insert(table)
     keys = list(key) or [column.name for column in table.primary_key]
-    changes = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    if not changes:
-        conn.execute(statement.on_conflict_do_nothing(index_elements=keys), rows)
-        return
+    changes = {name: statement.excluded[name] for name in columns if name not in keys}
+    if keep or not changes:
+        return statement.on_conflict_do_nothing(index_elements=keys)
     where = None
     if newer is not None:
         where = sa.or_(table.c[newer].is_(None), table.c[newer] <= statement.excluded[newer])
-    conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes, where=where), rows)
+    return statement.on_conflict_do_update(index_elements=keys, set_=changes, where=where)
 
 
 def insert_rows(

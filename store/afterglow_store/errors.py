@@ -6,7 +6,10 @@ StoreError
 ├── BadWindow          a period that cannot be read
 ├── BadFilter          a filter or an order that cannot be read, and where
 ├── NotFound           no such application, run, experiment, snapshot
-└── SourceRefused      a file that is no journal, or one that has shrunk
+├── SourceRefused      a file that is no journal
+│   └── SourceShrunk   … or that has lost bytes which were read before
+├── JournalRefused     a chunk of what turned out to be no journal
+└── TooFarAhead        chunks come faster than rows are made of them
 """
 
 
@@ -60,4 +63,16 @@ class NotFound(StoreError, LookupError):
 
 
 class SourceRefused(StoreError):
+    pass
+
+
+class SourceShrunk(SourceRefused):
+    pass
+
+
+class JournalRefused(StoreError):
+    pass
+
+
+class TooFarAhead(StoreError):
     pass

@@ -22,8 +22,8 @@ _MAX_ERROR = 4_000  # characters
 
 
 def environment(batch: Batch, event: Event) -> None:
-    properties = redact_properties(_pairs(event.get("Spark Properties")))
-    batch.put(application_conf, spark_properties=properties, jvm=_pairs(event.get("JVM Information")))
+    properties = redact_properties(as_pairs(event.get("Spark Properties")))
+    batch.put(application_conf, spark_properties=properties, jvm=as_pairs(event.get("JVM Information")))
     batch.application["master"] = properties.get("spark.master")
     batch.task_cpus = _whole(properties.get("spark.task.cpus")) or 1
     batch.application["task_cpus"] = batch.task_cpus
@@ -272,6 +272,7 @@ def _whole(value: Any) -> int | None:
         return None
 
 
-def _pairs(value: Any) -> dict[str, str]:
-    """Spark writes these as an object; its REST API and older logs as a list of pairs."""
-    return {str(key): str(each) for key, each in (value.items() if isinstance(value, dict) else value or ())}
+def as_pairs(value: Any) -> dict[str, str]:
+    """Spark writes these as an object; its REST API and older logs as a list of pairs. Of anything else nothing."""
+    pairs = value.items() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return {str(pair[0]): str(pair[1]) for pair in pairs if isinstance(pair, tuple | list) and len(pair) == 2}

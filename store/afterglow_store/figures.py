@@ -8,6 +8,7 @@ event log, still counts once.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable
 from typing import Any, TypeVar
 
@@ -81,11 +82,12 @@ def refresh_runs(conn: sa.Connection, run_ids: Iterable[str]) -> None:
         _write(conn, update, [dict(row._mapping) for row in sums])
 
 
-def used_by(table: sa.Table) -> list[sa.ColumnElement[int]]:
+@functools.cache
+def used_by(table: sa.Table) -> tuple[sa.ColumnElement[int], ...]:
     """Of a table's rows, every figure as one sum, and each peak."""
     # The cast keeps PostgreSQL from answering with Decimal.
     sums = [sa.cast(sa.func.coalesce(sa.func.sum(table.c[name]), 0), sa.BigInteger).label(name) for name in SUMS]
-    return [*sums, *(sa.func.max(table.c[name]).label(name) for name in PEAKS)]
+    return (*sums, *(sa.func.max(table.c[name]).label(name) for name in PEAKS))
 
 
 def _write(conn: sa.Connection, update: sa.Update, rows: list[dict[str, object]]) -> None:

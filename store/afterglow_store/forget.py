@@ -21,10 +21,12 @@ from afterglow_store.schema import (
     application,
     application_conf,
     audit_entry,
+    bad_line,
     experiment,
     job,
     run,
     snapshot,
+    source,
     sql_execution,
     stage,
 )
@@ -120,6 +122,8 @@ def _forget_runs(conn: sa.Connection, run_ids: Sequence[str], done: Counts) -> N
     for run_id in run_ids:
         _erase_mentions(conn, run_id, applications)
     conn.execute(sa.delete(audit_entry).where(audit_entry.c.run_id.in_(run_ids)))
+    of_them = sa.select(source.c.id).where(source.c.application_id.in_(applications))
+    conn.execute(sa.delete(bad_line).where(bad_line.c.source_id.in_(of_them)))
     delete_runs(conn, run_ids, done)
     for application_id in applications:
         figures.refresh_application(conn, application_id)

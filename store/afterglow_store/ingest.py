@@ -6,13 +6,13 @@ Killed anywhere, it repeats nothing and misses nothing. It takes journals and pl
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from afterglow_store import figures, snapshots, tombstones, tracking
 from afterglow_store.applications import (
@@ -21,22 +21,24 @@ from afterglow_store.applications import (
     refresh_counts,
     reweigh_stages,
 )
+from afterglow_store.bad_lines import KEPT_BYTES, BadLine, keep_bad_lines
 from afterglow_store.batch import Batch, RunEvent, open_batch, write_rows
 from afterglow_store.engine import Store
-from afterglow_store.errors import SourceRefused
-from afterglow_store.events import HANDLERS, Event
+from afterglow_store.errors import SourceRefused, SourceShrunk
+from afterglow_store.events import HANDLERS, Event, as_pairs
 from afterglow_store.items import run_details
 from afterglow_store.leave_out import leave_out_forgotten
+from afterglow_store.lines import Stretch, read_lines
 from afterglow_store.links import add_links, add_owner, link_waiting_runs, note_ends
+from afterglow_store.received import delete_chunks, refuse_journal
 from afterglow_store.runs import refresh_sums, take_in_run
-from afterglow_store.schema import application, application_conf, job, link, source, stage
+from afterglow_store.schema import application, application_conf, job, link, received_journal, source, stage
+from afterglow_store.sources import FileSource, LineSource, ReceivedSource
 from afterglow_store.status import decide_application, decide_runs, runs_of
 
 logger = logging.getLogger(__name__)
 
-CHUNK_BYTES = 4 << 20  # a transaction's worth: large enough to be quick, small enough not to hold others up
-MAX_LINE_BYTES = 64 << 20
-MAX_HEAD_BYTES = 16 << 20  # by here an application has told its name, or the file is none of ours
+Line = tuple[int, Event]  # and where in the source it begins
 
 
 @dataclass(frozen=True)
@@ -54,137 +56,211 @@ class Ingested:
 def ingest_file(store: Store, path: Path, *, now: int) -> Ingested:
     """Take in all complete lines of a journal or event log that are not in the store yet.
 
-    Raises SourceRefused when the file has shrunk, when it does not say which application it is of, or when a line is
-    longer than 64 MiB. What was taken in before stays.
+    Raises SourceRefused when the file has shrunk, or when it does not say which application it is of. What was taken in
+    before stays. A line that is longer than 64 MiB is left out, and counted.
     """
+    return _ingest(store, FileSource(path), now)
+
+
+def ingest_received(store: Store, journal: str, *, now: int) -> Ingested:
+    """Take in what the collector received of a journal; its chunks are deleted in the same transaction. Of what turns
+    out to be no journal nothing is kept: that raises SourceRefused, once. Lines longer than 8 MiB are left out."""
+    try:
+        return _ingest(store, ReceivedSource(store, journal), now)
+    except SourceRefused as exc:
+        refuse_journal(store, journal, str(exc))
+        raise
+
+
+def _ingest(store: Store, lines_of: LineSource, now: int) -> Ingested:
     total = Ingested()
-    for part in _ingest_chunks(store, path, now):
-        total += part
-    return total
-
-
-def _ingest_chunks(store: Store, path: Path, now: int) -> Iterator[Ingested]:
     while True:
-        position, application_id = _known(store, path, now)
-        data = _read_lines(path, position, start=application_id is None)
-        if not data:
-            return
-        part = _ingest_chunk(store, path, position, data, now)
+        known = _known(store, lines_of, now)
+        try:
+            stretch = read_lines(lines_of, known.position, head=known.is_new, in_long_line=bool(known.in_long_line))
+        except SourceShrunk:
+            if known.received < known.position:
+                raise
+            return total  # a copy that is behind what the collector received
+        part = _ingest_stretch(store, lines_of, known, stretch, now) if stretch is not None else None
         if part is None:
-            return
-        yield part
+            return total
+        total += part
 
 
-def _known(store: Store, path: Path, now: int) -> tuple[int, int | None]:
-    """How far this file was read, and its application. Adds the source on first sight."""
-    where = source.c.path == str(path)
-    columns = sa.select(source.c.position, source.c.application_id).where(where)
+@dataclass(frozen=True)
+class _Known:
+    """What the store knows of a source."""
+
+    id: int
+    position: int
+    application_id: int | None
+    in_long_line: bool | None
+    bad_lines: int
+    received: int  # bytes of it that the collector has
+
+    @property
+    def is_new(self) -> bool:
+        return self.application_id is None and self.position == 0
+
+
+def _known(store: Store, lines_of: LineSource, now: int) -> _Known:
+    """Adds the source on first sight. A journal is known by its name, wherever it is read."""
     with store.read() as conn:
-        known = conn.execute(columns).one_or_none()
+        known = _find(conn, lines_of)
     if known is None:
         with store.write() as conn:
-            if conn.execute(columns).one_or_none() is None:
-                conn.execute(sa.insert(source).values(path=str(path), updated_time=now))
-        return 0, None
-    return known.position, known.application_id
+            if _find(conn, lines_of) is None:
+                values = {"path": lines_of.name, "journal": lines_of.journal, "updated_time": now}
+                conn.execute(sa.insert(source).values(values))
+            known = _find(conn, lines_of)
+    assert known is not None  # noqa: S101 - for the type checker
+    return known
 
 
-def _read_lines(path: Path, position: int, *, start: bool) -> bytes:
-    """The complete lines from `position` on, about CHUNK_BYTES of them; more at the start, where the application
-    tells its name only after its configuration."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        if size < position:
-            raise SourceRefused(f"{path} has shrunk to {size} bytes, {position} of it were read before")
-        file.seek(position)
-        want = CHUNK_BYTES
-        data = file.read(want)
-        while b"\n" not in data[-CHUNK_BYTES:] or (start and not _names_application(data)):
-            more = file.read(want)
-            if not more:
-                break
-            data += more
-            _refuse_endless(path, position, data, start)
-    return data[: data.rfind(b"\n") + 1]
+def _find(conn: sa.Connection, lines_of: LineSource) -> _Known | None:
+    same = source.c.path == lines_of.name
+    if lines_of.journal is not None:
+        same = sa.or_(same, source.c.journal == lines_of.journal)
+    received = sa.select(received_journal.c.position).where(received_journal.c.journal == source.c.journal)
+    columns = (source.c.id, source.c.position, source.c.application_id, source.c.in_long_line, source.c.bad_lines)
+    found = conn.execute(
+        sa.select(*columns, sa.func.coalesce(received.scalar_subquery(), 0).label("received"))
+        .where(same)
+        .order_by(source.c.journal.is_(None))  # a copy that was met before journals had names
+    ).first()
+    return None if found is None else _Known(**found._mapping)
 
 
-def _refuse_endless(path: Path, position: int, data: bytes, start: bool) -> None:
-    if len(data) > MAX_LINE_BYTES:
-        raise SourceRefused(f"{path}: a line at byte {position} is longer than {MAX_LINE_BYTES >> 20} MiB")
-    if start and len(data) > MAX_HEAD_BYTES and not _names_application(data):
-        raise SourceRefused(
-            f"{path}: no SparkListenerApplicationStart in its first {MAX_HEAD_BYTES >> 20} MiB, "
-            "so it is not the start of a Spark event log or journal"
-        )
-
-
-def _names_application(data: bytes) -> bool:
-    return b"SparkListenerApplicationStart" in data or (b'"AfterglowJournalStart"' in data and b'"App ID"' in data)
-
-
-def _ingest_chunk(store: Store, path: Path, position: int, data: bytes, now: int) -> Ingested | None:
-    """Take in `data`, which begins at `position`. None when nothing can be done yet, or another one did it."""
-    events, bad = _parse(data)
+def _ingest_stretch(store: Store, lines_of: LineSource, known: _Known, stretch: Stretch, now: int) -> Ingested | None:
+    """None when nothing can be done yet, or another one did it."""
+    lines, bad = _parse(stretch)
+    events = [event for _, event in lines]
     with store.write() as conn:
-        if not _advance(conn, path, position, position + len(data), len(events), bad, now):
+        if not _advance(conn, known, stretch, events, now):
             return None
-        origin = conn.execute(sa.select(source.c.id, source.c.application_id).where(source.c.path == str(path))).one()
-        if origin.application_id is None and _of_forgotten_user(conn, events):
-            return Ingested(len(events), bad, len(data))
-        if origin.application_id is None and _identify(conn, path, events) is None:
+        if lines_of.journal is not None and known.received:
+            delete_chunks(conn, lines_of.journal, until=stretch.end)
+        if known.is_new and not _named(conn, known.id, lines_of, events):
             conn.rollback()  # it has not said its name yet: take nothing, and come back
             return None
-        _apply(conn, open_batch(conn, origin.id), events)
-    return Ingested(len(events), bad, len(data))
+        if conn.scalar(sa.select(source.c.application_id).where(source.c.id == known.id)) is None:
+            return Ingested(bytes=stretch.end - stretch.start)  # pruned or forgotten: it counts as read
+        left_out = _apply_or_leave_out(conn, known.id, lines)
+        done = Ingested(len(lines) - len(left_out), len(bad) + len(left_out), stretch.end - stretch.start)
+        _count(conn, known.id, done)
+        keep_bad_lines(conn, known.id, bad + left_out, known=known.bad_lines)
+    return done
 
 
-def _advance(conn: sa.Connection, path: Path, old: int, new: int, lines: int, bad: int, now: int) -> bool:
+def _named(conn: sa.Connection, source_id: int, lines_of: LineSource, events: list[Event]) -> bool:
+    """Whether these lines say of which application they are. Raises SourceRefused where nobody can read that."""
+    try:
+        with conn.begin_nested():
+            return _of_forgotten_user(conn, events) or _identify(conn, source_id, events) is not None
+    except _CONNECTION_LOST:
+        raise
+    except Exception as exc:
+        raise SourceRefused(f"{lines_of.name}: what it says of its application cannot be read: {exc!r}") from exc
+
+
+_CONNECTION_LOST = (OperationalError, InterfaceError)
+
+
+def _apply_or_leave_out(conn: sa.Connection, source_id: int, lines: list[Line]) -> list[BadLine]:
+    """Make rows of the events. Those of which that cannot be done, since a value is of another kind than it has to be,
+    are found by halves and left out: whatever one of them breaks in the rows, it costs no other event."""
+    try:
+        with conn.begin_nested():
+            return _apply(conn, open_batch(conn, source_id), lines)
+    except _CONNECTION_LOST:
+        raise
+    except Exception as exc:  # noqa: BLE001 - what a value of the wrong kind raises is up to where it is used first
+        if len(lines) > 1:
+            half = len(lines) // 2
+            parts = (lines[:half], lines[half:])
+            return [bad for part in parts for bad in _apply_or_leave_out(conn, source_id, part)]
+        return [_left_out(*lines[0], exc)]
+
+
+def _left_out(position: int, event: Event, why: Exception) -> BadLine:
+    logger.warning("%s at byte %d left out: %.300r", event["Event"], position, why)
+    text = orjson.dumps(event)
+    return BadLine(position, len(text), text)
+
+
+def _advance(conn: sa.Connection, known: _Known, stretch: Stretch, events: list[Event], now: int) -> bool:
     """Compare and set the offset. First in the transaction: the row's lock keeps a second ingest waiting, and then
     sends it away."""
-    moved = conn.execute(
-        sa.update(source)
-        .where(source.c.path == str(path), source.c.position == old)
-        .values(
-            position=new,
-            lines=source.c.lines + lines,
-            bad_lines=source.c.bad_lines + bad,
-            updated_time=now,
-        )
-    )
-    return moved.rowcount == 1
+    values = {
+        "position": stretch.end,
+        "in_long_line": stretch.in_long_line or None,
+        "updated_time": now,
+    }
+    if events and isinstance(seq := events[-1].get("Seq"), int):
+        values["last_seq"] = seq
+    same = sa.and_(source.c.id == known.id, source.c.position == known.position)
+    return conn.execute(sa.update(source).where(same).values(values)).rowcount == 1
 
 
-def _parse(data: bytes) -> tuple[list[Event], int]:
-    events, bad = [], 0
-    if b"\\u0000" in data:  # PostgreSQL stores no NUL in a text
-        data = data.replace(b"\\u0000", b"")
+def _count(conn: sa.Connection, source_id: int, done: Ingested) -> None:
+    counts = {"lines": source.c.lines + done.lines, "bad_lines": source.c.bad_lines + done.bad_lines}
+    conn.execute(sa.update(source).where(source.c.id == source_id).values(counts))
+
+
+def _parse(stretch: Stretch) -> tuple[list[Line], list[BadLine]]:
+    lines: list[Line] = []
+    bad = [BadLine(stretch.start, stretch.end - stretch.start, stretch.too_long)] if stretch.too_long else []
+    data, position = stretch.lines, stretch.start
+    has_nul = b"\\u0000" in data  # PostgreSQL stores no NUL in a text
     for line in data.split(b"\n"):
-        if not line.strip():
-            continue
-        try:
-            event = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            bad += 1
-            continue
-        if isinstance(event, dict) and isinstance(event.get("Event"), str):
-            events.append(event)
-        else:
-            bad += 1
-    return events, bad
+        event = _event(line.replace(b"\\u0000", b"") if has_nul else line)
+        if event is not None:
+            lines.append((position, event))
+        elif line.strip():
+            bad.append(BadLine(position, len(line), line[:KEPT_BYTES]))
+        position += len(line) + 1
+    return lines, bad
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        found = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("Event"), str) else None
 
 
 def _of_forgotten_user(conn: sa.Connection, events: list[Event]) -> bool:
     """Whether these lines begin an application of a user who was forgotten after it began: they count as read."""
-    by_name = {event["Event"]: event for event in reversed(events)}
+    by_name = _head(events)
     said = by_name.get("AfterglowJournalStart", {}).get("Application") or _application_of(by_name) or {}
     user = said.get("User")
     when = tombstones.times(conn, [(tombstones.USER, user)]).get((tombstones.USER, user)) if user else None
     return when is not None and said["Start Time"] <= when
 
 
-def _identify(conn: sa.Connection, path: Path, events: list[Event]) -> int | None:
+def _head(events: list[Event]) -> dict[str, Event]:
+    """The first of each name, of those that tell what they have to."""
+    return {event["Event"]: event for event in reversed(events) if _tells(event)}
+
+
+def _tells(event: Event) -> bool:
+    match event:
+        case {"Event": "AfterglowJournalStart", "Application": {"App ID": str(), "Start Time": int()}}:
+            return True
+        case {"Event": "AfterglowJournalStart"}:
+            return "Application" not in event and isinstance(event.get("Heartbeat Interval", 0), int)
+        case {"Event": "SparkListenerEnvironmentUpdate"}:
+            return isinstance(event.get("Spark Properties"), dict | list)
+        case {"Event": "SparkListenerApplicationStart"}:
+            return isinstance(event.get("Timestamp"), int)
+    return True
+
+
+def _identify(conn: sa.Connection, source_id: int, events: list[Event]) -> int | None:
     """The application that a file's first lines name; its row, and the source's pointer to it."""
-    by_name = {event["Event"]: event for event in reversed(events)}
+    by_name = _head(events)
     head = by_name.get("AfterglowJournalStart", {})
     said = head.get("Application") or _application_of(by_name)
     if said is None:
@@ -202,7 +278,7 @@ def _identify(conn: sa.Connection, path: Path, events: list[Event]) -> int | Non
     )
     conn.execute(
         sa.update(source)
-        .where(source.c.path == str(path))
+        .where(source.c.id == source_id)
         .values(
             application_id=application_id,
             instance=head.get("Instance"),
@@ -218,8 +294,7 @@ def _application_of(by_name: dict[str, Event]) -> dict[str, Any] | None:
     start = by_name.get("SparkListenerApplicationStart")
     if start is None:
         return None
-    properties = by_name.get("SparkListenerEnvironmentUpdate", {}).get("Spark Properties") or {}
-    properties = dict(properties)
+    properties = as_pairs(by_name.get("SparkListenerEnvironmentUpdate", {}).get("Spark Properties"))
     return {
         "App ID": start.get("App ID") or properties.get("spark.app.id") or "",
         "App Attempt": start.get("App Attempt ID"),
@@ -232,16 +307,23 @@ def _application_of(by_name: dict[str, Event]) -> dict[str, Any] | None:
     }
 
 
-def _apply(conn: sa.Connection, batch: Batch, events: list[Event]) -> None:
-    application_id = batch.application_id
-    for event in events:
+def _apply(conn: sa.Connection, batch: Batch, lines: list[Line]) -> list[BadLine]:
+    """Returns the events that do not say what they have to."""
+    bad = []
+    for position, event in lines:
         handler = HANDLERS.get(event["Event"])
         if handler is None:
             continue
         try:
             handler(batch, event)
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
-            logger.warning("%s of application %s left out: %r", event["Event"], application_id, exc)
+            bad.append(_left_out(position, event, exc))
+    _write(conn, batch)
+    return bad
+
+
+def _write(conn: sa.Connection, batch: Batch) -> None:
+    application_id = batch.application_id
     leave_out_forgotten(conn, batch)
     write_rows(conn, batch)
     if application_conf in batch.rows:

@@ -19,6 +19,7 @@ from afterglow_store.links import applications_of
 from afterglow_store.schema import (
     application,
     application_conf,
+    bad_line,
     executor,
     experiment,
     job,
@@ -160,9 +161,11 @@ def delete_of_application(conn: sa.Connection, application_id: int, done: Counts
 
 def _leave_stubs(conn: sa.Connection, application_id: int) -> None:
     """A journal that is still on the disk was read, and how far: or it would be taken in from its start."""
-    kept = ("id", "path", "position", "lines", "bad_lines", "updated_time")
+    kept = ("id", "path", "journal", "position", "lines", "bad_lines", "in_long_line", "updated_time")
     nothing = {column.name: None for column in source.columns if column.name not in kept}
-    conn.execute(sa.update(source).where(source.c.application_id == application_id).values(nothing))
+    of_it = source.c.application_id == application_id
+    conn.execute(sa.delete(bad_line).where(bad_line.c.source_id.in_(sa.select(source.c.id).where(of_it))))
+    conn.execute(sa.update(source).where(of_it).values(nothing))
 
 
 def _delete_some(conn: sa.Connection, table: sa.Table, which: sa.ColumnElement[bool]) -> int:

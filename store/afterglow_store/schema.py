@@ -357,8 +357,42 @@ source = Table(
     Column("gone", Boolean),  # of a Connect client: silent beyond the grace
     Column("updated_time", Millis),  # by the server's clock: when it was last heard
     Column("beat_ms", BigInteger),  # how often it beats
+    Column("journal", Text),  # the name of a journal's file: the same in a folder and through the collector
+    Column("last_seq", BigInteger),  # the number of the last event in the rows
+    Column("in_long_line", Boolean),  # `position` is within a line that is too long and is left out
     Index(None, "application_id"),
     Index(None, "connect_session"),
+    Index(None, "journal", unique=True),
+)
+
+# Journals that come through the collector: how much of each was received.
+received_journal = Table(
+    "received_journal",
+    metadata,
+    Column("journal", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),  # bytes that are in chunks, or were
+    Column("received_time", Millis, nullable=False),
+)
+
+# Bytes of journals that were received and are not in the rows yet. Ingest deletes them.
+journal_chunk = Table(
+    "journal_chunk",
+    metadata,
+    Column("journal", Text, primary_key=True),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),  # where in the journal it begins
+    Column("end", BigInteger, nullable=False),
+    Column("encoding", Text, nullable=False),  # identity or gzip, as it came
+    Column("data", LargeBinary, nullable=False),
+)
+
+# Lines that are no events, the first of each source, redacted and cut: to see what they were.
+bad_line = Table(
+    "bad_line",
+    metadata,
+    Column("source_id", Id, ForeignKey("source.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("length", BigInteger, nullable=False),  # bytes; of a line that is too long, as far as it was read
+    Column("text", Text, nullable=False),
 )
 
 audit_entry = Table(

@@ -28,14 +28,14 @@ _CHUNK = 500  # bound values in one statement
 Verdict = tuple[str | None, str | None]  # status, reason
 
 
-def last_heard(conn: sa.Connection, application_id: int) -> int | None:
-    """When (ms, the server's clock) a journal that beats for this application last said anything; None without one.
+def last_heard(conn: sa.Connection, application_id: int) -> Any:
+    """When (ms, the server's clock; `updated_time`) a journal that beats for this application last said anything, and
+    the number of that event (`last_seq`); None without such a journal.
 
     A Connect client beats for its session only, and a plain event log says nothing for hours.
     """
-    heard = sa.select(sa.func.max(source.c.updated_time))
-    found: int | None = conn.scalar(heard.where(source.c.application_id == application_id, BEATS))
-    return found
+    heard = sa.select(source.c.updated_time, source.c.last_seq).order_by(source.c.updated_time.desc()).limit(1)
+    return conn.execute(heard.where(source.c.application_id == application_id, BEATS)).one_or_none()
 
 
 def decide_application(conn: sa.Connection, application_id: int) -> bool:
@@ -55,7 +55,7 @@ def decide_application(conn: sa.Connection, application_id: int) -> bool:
     return True
 
 
-def _of_application(row: Any, heard: int | None) -> Verdict:
+def _of_application(row: Any, heard: Any) -> Verdict:
     silent = row.gone or row.silent_ms is not None
     if row.context_error is not None:
         return FAILED, row.context_error  # whatever its driver made of that
@@ -68,7 +68,11 @@ def _of_application(row: Any, heard: int | None) -> Verdict:
     if heard is None:
         return RUNNING, "it sends no heartbeats: its end may go unnoticed"
     if row.gone:
-        return LOST, f"last heard {datetime.fromtimestamp(heard / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        number = "" if heard.last_seq is None else f", event {heard.last_seq:,}"
+        return (
+            LOST,
+            f"last heard {datetime.fromtimestamp(heard.updated_time / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC{number}",
+        )
     if silent:
         return RUNNING, f"no heartbeat for {row.silent_ms // 1000} s"
     return RUNNING, None

@@ -166,7 +166,7 @@ class Monitor:
         now = now_ms() + int(self._ahead_s * 1000)
         self._tail.poll(now)
         self._sync.poll(now)
-        judge_silence(self.store, self._tail, self._settings)
+        judge_silence(self.store, self._settings, self._tail)
         return self
 
     def application(self, app_id: str | None = None) -> dict[str, Any]:

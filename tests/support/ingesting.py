@@ -10,7 +10,7 @@ from afterglow_store import Store
 from afterglow_store.schema import application, metadata, snapshot, source
 
 # What may differ between two stores of the same content.
-_APART = {"id", "application_id", "source_id", "updated_time", "path"}
+_APART = {"id", "application_id", "source_id", "updated_time", "path", "journal"}
 
 
 def contents(store: Store) -> dict[str, list[tuple[Any, ...]]]:

@@ -46,7 +46,7 @@ class Journal:
         attempt: str = "",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f"{uuid5(NAMESPACE_URL, f'{app_id}/{attempt}/{start}')}.jsonl"
+        self.path = folder / f"{uuid5(NAMESPACE_URL, f'{folder}/{app_id}/{attempt}/{start}')}.jsonl"
         self.clock = start
         self._seq = self._job = self._stage = self._execution = 0
         self.application = {

@@ -21,6 +21,7 @@ COMMANDS = {  # name: module, what --help says of it
     "sync": ("sync", "Read the configured MLflow servers into the store once."),
     "spark-conf": ("spark", "Print the arguments for spark-submit that load the listener."),
     "submit": ("spark", "Run spark-submit with the listener loaded."),
+    "ship": ("ship", "Send journals that dead drivers left on this host to a collector."),
     "apps": ("lists", "List Spark applications, newest first."),
     "experiments": ("lists", "List MLflow experiments by their newest run."),
     "link": ("link", "Say of which Spark application runs without a link are."),

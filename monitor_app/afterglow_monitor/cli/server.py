@@ -23,6 +23,7 @@ def up(address: str | None, port: int | None) -> None:
 
     with plain_errors():
         settings = load_settings()
+        settings.collector.read_secrets()  # one that is not there is an error here, not an answer to each driver
         given = {key: value for key, value in (("address", address), ("port", port)) if value is not None}
         settings = settings.model_copy(update={"monitor": settings.monitor.model_copy(update=given)})
         with opened() as (_, store):  # a store that cannot be opened is an error here, not a worker that dies

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from afterglow.spark_conf import SparkConfError, readable_jar, spark_conf, spark_defaults
+from afterglow.spark_conf import SparkConfError, collector_conf, readable_jar, spark_conf, spark_defaults
 
 # spark-submit's options that set the same things as the properties that we add to.
 _OPTIONS = {"--jars": "spark.jars", "--driver-class-path": "spark.driver.extraClassPath"}
 
 
 @click.command("spark-conf")
-def spark_conf_command() -> None:
+@click.option("--collector", metavar="URL", help="Have the journal sent to the collector at this address.")
+@click.option("--secret-file", metavar="FILE", help="The file on the driver's host with the collector's secret.")
+def spark_conf_command(collector: str | None, secret_file: str | None) -> None:
     """Print the arguments that load the listener.
 
     \b
@@ -25,11 +28,13 @@ def spark_conf_command() -> None:
     instead of replacing them. It prints nothing to standard output unless the listener's jar is readable.
     Where a job passes these three itself, use `afterglow submit`, which merges them.
     """
-    conf = _conf()
+    if secret_file and not collector:
+        raise click.UsageError("--secret-file is for --collector")
+    conf = _conf(more=lambda: collector_conf(collector, secret_file))
     for key, value in conf.items():
         if any(char.isspace() for char in value):
             raise click.ClickException(
-                f"{key} in spark-defaults.conf has a space in it ({value!r}), which $(afterglow spark-conf) would "
+                f"{key} has a space in it ({value!r}), which $(afterglow spark-conf) would "
                 "split: use `afterglow submit` instead of spark-submit"
             )
     click.echo(" ".join(f"--conf {key}={value}" for key, value in conf.items()))
@@ -105,9 +110,9 @@ def find_spark_submit() -> str:
     raise click.ClickException("no spark-submit: set SPARK_HOME, put it on the PATH, or pip install pyspark")
 
 
-def _conf(defaults: dict[str, str] | None = None) -> dict[str, str]:
+def _conf(defaults: dict[str, str] | None = None, more: Callable[[], dict[str, str]] = dict) -> dict[str, str]:
     try:
         readable_jar()
-        return spark_conf(defaults=defaults)
+        return spark_conf(defaults=defaults) | more()
     except SparkConfError as exc:
         raise click.ClickException(str(exc)) from exc

@@ -13,7 +13,8 @@ import java.util.EnumSet;
 /** A file that only grows, by whole lines, and that only its owner may read: a journal tells much about a job. */
 final class AppendFile {
   private final FileChannel channel;
-  private long size;
+  private volatile long size;
+  private boolean retired;
   private boolean dirty;
 
   private AppendFile(FileChannel channel) {
@@ -34,7 +35,10 @@ final class AppendFile {
   }
 
   /** Writes all of it or, on a full disk, leaves the file as it was. */
-  void append(byte[] lines) throws IOException {
+  synchronized void append(byte[] lines) throws IOException {
+    if (retired) {
+      throw new IOException("the journal was sent and is closed");
+    }
     ByteBuffer rest = ByteBuffer.wrap(lines);
     try {
       while (rest.hasRemaining()) {
@@ -47,6 +51,17 @@ final class AppendFile {
     }
     size += lines.length;
     dirty = true;
+  }
+
+  /** How many bytes are in it for good: what is behind them may be of a write that is under way. */
+  long size() {
+    return size;
+  }
+
+  /** Takes no more, unless more than this was written: then false. */
+  synchronized boolean retire(long bytes) {
+    retired = retired || size == bytes;
+    return retired;
   }
 
   /** Returns when all that was appended has reached the disk. */

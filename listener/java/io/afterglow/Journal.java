@@ -1,5 +1,6 @@
 package io.afterglow;
 
+import java.io.IOException;
 import java.net.InetAddress;
 import java.nio.file.Path;
 import java.util.Set;
@@ -15,11 +16,13 @@ final class Journal {
   private final Path path;
   private final EventQueue queue;
   private final JournalWriter writer;
+  private final Uploader uploader; // null where there is no collector
   private final long flushTimeoutMillis;
   private final long heartbeatMillis;
   private volatile boolean applicationEnded;
 
-  private Journal(Settings settings, Health health, Set<Integer> runningJobs) throws BadSetting {
+  private Journal(Settings settings, CollectorSettings collector, Health health, Set<Integer> runningJobs)
+      throws BadSetting {
     path = settings.journalDir().resolve(instance + ".jsonl");
     flushTimeoutMillis = settings.flushTimeoutMillis();
     queue = new EventQueue(health, settings.queueBytes());
@@ -28,6 +31,7 @@ final class Journal {
     writer = new JournalWriter(path, queue, health, heartbeat, new Redaction(settings.redaction()));
     queue.offer(Rank.FACT, new AfterglowLine("AfterglowJournalStart", this::describe));
     queue.offer(Rank.FACT, new AfterglowLine("SparkListenerLogStart", Journal::describeSpark));
+    uploader = Uploader.start(collector, path, writer::written, health);
   }
 
   /** Null when the settings switch Afterglow off, or cannot be understood. */
@@ -38,7 +42,7 @@ final class Journal {
         health.offQuietly();
         return null;
       }
-      Journal journal = new Journal(settings, health, runningJobs);
+      Journal journal = new Journal(settings, new CollectorSettings(conf, System.getenv()), health, runningJobs);
       journal.writer.start(journal::beforeExit);
       return journal;
     } catch (BadSetting e) {
@@ -91,6 +95,14 @@ final class Journal {
         Thread.sleep(5);
       }
       writer.flush(Math.max(1, (deadline - System.nanoTime()) / 1_000_000));
+      if (uploader != null) {
+        long sent = uploader.finish((deadline - System.nanoTime()) / 1_000_000);
+        if (applicationEnded) {
+          writer.sent(sent);
+        }
+      }
+    } catch (IOException e) {
+      // The journal stays, and whoever sends it again is told that it is known.
     } catch (InterruptedException e) {
       // Somebody wants the JVM gone now: what was written is in the file.
     }

@@ -24,7 +24,8 @@ final class JournalWriter {
   private final StringBuilder batch = new StringBuilder();
   private long batchLines;
   private long syncedAt = System.nanoTime();
-  private AppendFile file;
+  private volatile AppendFile file;
+  private volatile JournalLock lock;
   private Trimmer trimmer;
   private volatile boolean applicationEnded;
   private volatile long pauseMillis = PAUSE_MILLIS;
@@ -75,6 +76,23 @@ final class JournalWriter {
     }
   }
 
+  /** How many bytes of the file are whole lines for good. */
+  long written() {
+    AppendFile open = file;
+    return open == null ? 0 : open.size();
+  }
+
+  /** The collector has this many bytes. Where that is all, the journal is no longer needed: nothing more is written. */
+  void sent(long bytes) throws IOException {
+    AppendFile open = file;
+    if (open != null && open.retire(bytes)) {
+      Shipment.delete(path);
+      if (lock != null) {
+        lock.delete();
+      }
+    }
+  }
+
   private synchronized void want(long seq) {
     wanted = Math.max(wanted, seq);
     queue.wake();
@@ -84,6 +102,7 @@ final class JournalWriter {
     try {
       trimmer = new Trimmer(SparkJson.find(), redaction);
       file = AppendFile.create(path);
+      lock = JournalLock.take(path);
       openedOrNot.countDown();
       Runtime.getRuntime().addShutdownHook(new Thread(beforeExit, "afterglow-exit"));
     } catch (IOException e) {

@@ -1,0 +1,91 @@
+"""Where lines come from: a file, or the chunks that the collector received."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from afterglow_store.engine import Store
+from afterglow_store.errors import SourceShrunk
+from afterglow_store.schema import journal_chunk
+
+JOURNAL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # a journal's name: the UUID that its writer made
+MAX_EVENT_LOG_LINE_BYTES = 64 << 20
+MAX_JOURNAL_LINE_BYTES = 8 << 20  # the listener writes none that is longer than 4 MiB
+GZIP, IDENTITY = "gzip", "identity"  # the encodings of a chunk
+
+
+class LineSource(Protocol):
+    """Bytes that only ever grow. `name` tells it from all others in this store, `journal` everywhere."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def journal(self) -> str | None: ...
+
+    @property
+    def max_line_bytes(self) -> int: ...
+
+    def read(self, position: int, size: int) -> bytes:
+        """At most `size` bytes from `position` on; nothing at its end. Raises SourceShrunk."""
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """A journal or event log in a folder."""
+
+    path: Path
+    max_line_bytes: int = MAX_EVENT_LOG_LINE_BYTES
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    @property
+    def journal(self) -> str | None:
+        return self.path.stem if self.path.suffix == ".jsonl" and JOURNAL.fullmatch(self.path.stem) else None
+
+    def read(self, position: int, size: int) -> bytes:
+        with self.path.open("rb") as file:
+            there = file.seek(0, 2)
+            if there < position:
+                raise SourceShrunk(f"{self.path} has shrunk to {there} bytes, {position} of it were read before")
+            file.seek(position)
+            return file.read(size)
+
+
+@dataclass(frozen=True)
+class ReceivedSource:
+    """A journal that comes through the collector."""
+
+    store: Store
+    journal: str
+    max_line_bytes: int = MAX_JOURNAL_LINE_BYTES
+
+    @property
+    def name(self) -> str:
+        return f"collector:{self.journal}"
+
+    def read(self, position: int, size: int) -> bytes:
+        c = journal_chunk.c
+        later = sa.select(c.start, c.encoding, c.data).where(c.journal == self.journal, c.end > position)
+        found = bytearray()
+        with self.store.read() as conn:
+            for start, encoding, data in conn.execute(later.order_by(c.start)):
+                if start > position + len(found):  # what is between them is still to come
+                    break
+                found += plain(data, encoding)[position + len(found) - start :]
+                if len(found) >= size:
+                    break
+        return bytes(found[:size])
+
+
+def plain(data: bytes, encoding: str) -> bytes:
+    """A chunk's bytes as the journal has them."""
+    return zlib.decompress(data, wbits=31) if encoding == GZIP else data

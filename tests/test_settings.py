@@ -37,7 +37,7 @@ def test_the_shipped_spark_defaults_are_those_of_the_listener() -> None:
     in_file = dict(re.findall(r"^#? ?(spark\.afterglow\.\S+) +(\S+)", shipped, re.MULTILINE))
     in_code = (ROOT / "listener" / "java" / "io" / "afterglow" / "Settings.java").read_text()
     assert set(in_file) == set(re.findall(r'"(spark\.afterglow\.[\w.]+)"', in_code))
-    for key in ("enabled", "flush.timeout", "queue.bytes", "heartbeat.interval"):
+    for key in ("enabled", "flush.timeout", "queue.bytes", "heartbeat.interval", "journal.maxSize"):
         value = in_file[f"spark.afterglow.{key}"]
         assert re.search(rf'"spark\.afterglow\.{re.escape(key)}"[^;]*"?{value}"?', in_code), key
 

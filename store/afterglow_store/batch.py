@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from afterglow_store.engine import upsert
+from afterglow_store.redact import redact_values
 from afterglow_store.schema import application, job, source
 
 Key = tuple[Any, ...]
@@ -51,6 +52,7 @@ class Batch:
     rows: dict[sa.Table, dict[Key, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
 
     def put(self, table: sa.Table, *key: Any, **values: Any) -> None:
+        """Texts are redacted when they are written: not every journal was written by our listener."""
         self.rows[table].setdefault(key, {}).update(values)
 
     def seen(self, time: int | None) -> None:
@@ -80,12 +82,12 @@ def write_rows(conn: sa.Connection, batch: Batch) -> None:
         keys = [column.name for column in table.primary_key][1:]
         alike: dict[frozenset[str], list[dict[str, Any]]] = defaultdict(list)
         for key, values in rows.items():
-            row = {"application_id": batch.application_id, **dict(zip(keys, key, strict=True)), **values}
+            row = {"application_id": batch.application_id, **dict(zip(keys, key, strict=True)), **redact_values(values)}
             alike[frozenset(row)].append(row)
         for group in alike.values():
             upsert(conn, table, group)
     if batch.application:
         changes = sa.update(application).where(application.c.id == batch.application_id)
-        conn.execute(changes.values(**batch.application))
+        conn.execute(changes.values(**redact_values(batch.application)))
     if batch.client:
-        conn.execute(sa.update(source).where(source.c.id == batch.source_id).values(**batch.client))
+        conn.execute(sa.update(source).where(source.c.id == batch.source_id).values(**redact_values(batch.client)))

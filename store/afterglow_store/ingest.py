@@ -28,6 +28,7 @@ from afterglow_store.events import HANDLERS, Event
 from afterglow_store.items import run_details
 from afterglow_store.leave_out import leave_out_forgotten
 from afterglow_store.links import add_links, add_owner, link_waiting_runs, note_ends
+from afterglow_store.redact import redact_text
 from afterglow_store.runs import refresh_sums, take_in_run
 from afterglow_store.schema import application, application_conf, job, link, source, stage
 from afterglow_store.status import decide_application, decide_runs, runs_of
@@ -195,7 +196,7 @@ def _identify(conn: sa.Connection, path: Path, events: list[Event]) -> int | Non
     application_id = find_or_add(
         conn,
         key,
-        name=said.get("App Name"),
+        name=said.get("App Name") and redact_text(said["App Name"]),
         user_name=said.get("User"),
         master=said.get("Master"),
         spark_version=said.get("Spark Version"),

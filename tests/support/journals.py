@@ -4,10 +4,12 @@ many applications, odd names or exact numbers rather than a real Spark."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
+
+from afterglow_store import compact
 
 TRACKING_URI = "http://127.0.0.1:5000"
 SQL = "org.apache.spark.sql.execution.ui."
@@ -28,6 +30,23 @@ PROPERTIES = {
 def run_id_of(name: str) -> str:
     """A run id that is the same each time, so that a test can name it."""
     return uuid5(NAMESPACE_URL, name).hex
+
+
+def in_spark_s_words(events: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The events with what the listener says in fewer words taken apart again, as ingest does it."""
+    for event in events:
+        if event["Event"] == "AfterglowJob":
+            yield from compact.spark_events(event)
+        elif event["Event"] == "AfterglowStage":
+            yield from compact.stage_events(event)
+        else:
+            yield event
+            if "End" in event:
+                yield {
+                    "Event": SQL + "SparkListenerSQLExecutionEnd",
+                    "executionId": event["executionId"],
+                    **event["End"],
+                }
 
 
 class Journal:

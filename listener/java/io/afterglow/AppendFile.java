@@ -57,6 +57,10 @@ final class AppendFile {
     }
   }
 
+  long size() {
+    return size;
+  }
+
   void close() throws IOException {
     channel.close();
   }

@@ -2,7 +2,6 @@ package io.afterglow;
 
 import java.net.InetAddress;
 import java.nio.file.Path;
-import java.util.Set;
 import java.util.UUID;
 import org.apache.spark.SparkConf;
 
@@ -14,31 +13,33 @@ final class Journal {
   private final long startedAt = System.currentTimeMillis();
   private final Path path;
   private final EventQueue queue;
+  private final Heartbeat heartbeat;
   private final JournalWriter writer;
   private final long flushTimeoutMillis;
   private final long heartbeatMillis;
   private volatile boolean applicationEnded;
 
-  private Journal(Settings settings, Health health, Set<Integer> runningJobs) throws BadSetting {
+  private Journal(Settings settings, Health health, RunningJobs jobs) throws BadSetting {
     path = settings.journalDir().resolve(instance + ".jsonl");
     flushTimeoutMillis = settings.flushTimeoutMillis();
     queue = new EventQueue(health, settings.queueBytes());
     heartbeatMillis = settings.heartbeatMillis();
-    Heartbeat heartbeat = new Heartbeat(queue, health, runningJobs, heartbeatMillis);
-    writer = new JournalWriter(path, queue, health, heartbeat, new Redaction(settings.redaction()));
+    heartbeat = new Heartbeat(queue, health, jobs, heartbeatMillis);
+    JournalLimit limit = new JournalLimit(settings.journalMaxBytes());
+    writer = new JournalWriter(path, queue, health, heartbeat, new Redaction(settings.redaction()), limit);
     queue.offer(Rank.FACT, new AfterglowLine("AfterglowJournalStart", this::describe));
     queue.offer(Rank.FACT, new AfterglowLine("SparkListenerLogStart", Journal::describeSpark));
   }
 
   /** Null when the settings switch Afterglow off, or cannot be understood. */
-  static Journal start(SparkConf conf, Health health, Set<Integer> runningJobs) {
+  static Journal start(SparkConf conf, Health health, RunningJobs jobs) {
     try {
       Settings settings = new Settings(conf, System.getenv());
       if (!settings.enabled()) {
         health.offQuietly();
         return null;
       }
-      Journal journal = new Journal(settings, health, runningJobs);
+      Journal journal = new Journal(settings, health, jobs);
       journal.writer.start(journal::beforeExit);
       return journal;
     } catch (BadSetting e) {
@@ -74,7 +75,9 @@ final class Journal {
    * Has all of it written and on the disk at once, without waiting for that. The journal stays open: Spark may still
    * say how the last job ended, and Python how its run did.
    */
-  void applicationEnded() {
+  void applicationEnded(Line end) {
+    heartbeat.beat();
+    queue.offer(Rank.END, end);
     applicationEnded = true;
     writer.applicationEnded();
   }

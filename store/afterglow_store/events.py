@@ -24,7 +24,8 @@ _MAX_ERROR = 4_000  # characters
 
 def environment(batch: Batch, event: Event) -> None:
     properties = redact_properties(_pairs(event.get("Spark Properties")))
-    batch.put(application_conf, spark_properties=properties, jvm=_pairs(event.get("JVM Information")))
+    jvm = redact_properties(_pairs(event.get("JVM Information")))
+    batch.put(application_conf, spark_properties=properties, jvm=jvm)
     batch.application["master"] = properties.get("spark.master")
     batch.task_cpus = _whole(properties.get("spark.task.cpus")) or 1
     batch.application["task_cpus"] = batch.task_cpus

@@ -25,7 +25,7 @@ final class Checks {
     redactionIsLinear();
     aSecretThatTheCutGoesThroughIsGone();
     whatIsOverTheHoldIsTakenAndWhatIsNotWaits();
-    anEndKeepsNobodyWaiting();
+    whatIsVitalWaitsForNothing();
     whatIsDroppedForSomethingElseTakesNothingInAnyMore();
     aFullJournalStillTakesEnds();
     quantilesAreAThirtySecondOffAtMost();
@@ -140,10 +140,10 @@ final class Checks {
     check(queue.poll(System.nanoTime() - 1_000_000_000L) != null, "a queue that fills up is emptied");
   }
 
-  private static void anEndKeepsNobodyWaiting() {
+  private static void whatIsVitalWaitsForNothing() {
     EventQueue queue = new EventQueue(new Health(), 1_000);
     queue.offer(Rank.FACT, line(1));
-    queue.offer(Rank.END, line(1));
+    queue.offer(Rank.VITAL, line(1));
     queue.offer(Rank.FACT, line(1));
     long longAgo = System.nanoTime() - 1_000_000_000L;
     equal(0L, queue.poll(longAgo).order);
@@ -170,7 +170,7 @@ final class Checks {
           public void appendTo(StringBuilder line, Trimmer trimmer) {}
         };
     queue.offer(Rank.PLAN, plan);
-    queue.offer(Rank.END, line(200));
+    queue.offer(Rank.VITAL, line(200));
     check(lost[0], "told that it is lost");
   }
 
@@ -178,7 +178,7 @@ final class Checks {
     JournalLimit limit = new JournalLimit(1_600);
     check(limit.allows(Rank.PLAN, 1_499) && !limit.allows(Rank.PLAN, 1_500), "plans stop first");
     check(limit.allows(Rank.FACT, 1_599) && !limit.allows(Rank.FACT, 1_600), "the rest at the limit");
-    check(limit.allows(Rank.END, 1_000_000), "ends go on");
+    check(limit.allows(Rank.VITAL, 1_699) && !limit.allows(Rank.VITAL, 1_700), "ends have a reserve");
   }
 
   private static void quantilesAreAThirtySecondOffAtMost() {

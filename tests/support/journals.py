@@ -137,6 +137,13 @@ class Journal:
         ended |= run | changes | {"status": status, "end_time": self.clock}
         self._run_event("AfterglowRunEnd", ended, Status=status)
 
+    def progress(self, *running: Sequence[int], dropped: int = 0, bus_dropped: int | None = 0) -> Journal:
+        """`running`: job, stages done, stages, tasks done, tasks."""
+        self._write("AfterglowHeartbeat", Timestamp=self.clock, Dropped=dropped, **{
+            "Bus Dropped": bus_dropped, "Running Jobs": list(running),
+        })  # fmt: skip
+        return self
+
     def wait(self, seconds: float) -> Journal:
         self.clock += int(seconds * 1000)
         return self
@@ -176,7 +183,9 @@ class Journal:
             "diskBytesSpilled": millis * 700 if millis > 5_000 else 0,
         }  # fmt: skip
         failed = 4 if error else 0
-        self._write("AfterglowStageTasks", Succeeded=tasks - failed, Failed=failed, Killed=0, **{
+        even = [millis * share // 100 for share in (20, 30, 40, 45, 80, 90, 95)]
+        skew = {"Duration": even, "Slowest": [[3, 0, "2", "10.0.1.2", even[-1], millis * 30_000]]}
+        self._write("AfterglowStageTasks", Succeeded=tasks - failed, Failed=failed, Killed=0, Skew=skew, **{
             "Stage ID": stage, "Stage Attempt ID": 0, "Metrics": figures,
         })  # fmt: skip
         done = info | {"Completion Time": self.clock}

@@ -189,7 +189,7 @@ public final class AfterglowListener extends SparkListener {
 
   private synchronized Journal start() {
     if (journal == null && health.on()) {
-      journal = Journal.start(conf, health, runningJobs);
+      journal = Journal.start(conf, health, runningJobs, jobs::addUp);
     }
     return journal;
   }

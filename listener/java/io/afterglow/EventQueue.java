@@ -55,14 +55,14 @@ final class EventQueue {
     return true;
   }
 
-  /** The line that has waited longest, if it came before {@code nanos}, the queue fills up or an end waits; otherwise null. */
+  /** The line that has waited longest, if it came before {@code nanos}, the queue fills up or something vital waits; otherwise null. */
   synchronized QueuedLine poll(long nanos) {
     QueuedLine first = null;
     for (Rank rank : RANKS) {
       QueuedLine each = waiting.get(rank).peek();
       first = first == null || each != null && each.order < first.order ? each : first;
     }
-    boolean now = filling() || !waiting.get(Rank.END).isEmpty(); // an end keeps nobody waiting
+    boolean now = filling() || !waiting.get(Rank.VITAL).isEmpty(); // who looks for a run finds it at once
     boolean due = first != null && (now || first.sinceNanos - nanos < 0);
     return due ? remove(first.rank) : null;
   }

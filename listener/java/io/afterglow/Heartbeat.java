@@ -26,7 +26,7 @@ final class Heartbeat {
   /** Also at the application's end, so that no loss stays unsaid. */
   void beat() {
     busDrops.find();
-    queue.offer(Rank.END, new AfterglowLine("AfterglowHeartbeat", this::describe));
+    queue.offer(Rank.VITAL, new AfterglowLine("AfterglowHeartbeat", this::describe));
   }
 
   private void describe(JsonFields fields) {

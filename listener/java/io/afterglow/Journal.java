@@ -19,27 +19,30 @@ final class Journal {
   private final long heartbeatMillis;
   private volatile boolean applicationEnded;
 
-  private Journal(Settings settings, Health health, RunningJobs jobs) throws BadSetting {
+  private Journal(Settings settings, Health health, RunningJobs jobs, Runnable addUp) throws BadSetting {
     path = settings.journalDir().resolve(instance + ".jsonl");
     flushTimeoutMillis = settings.flushTimeoutMillis();
     queue = new EventQueue(health, settings.queueBytes());
     heartbeatMillis = settings.heartbeatMillis();
     heartbeat = new Heartbeat(queue, health, jobs, heartbeatMillis);
     JournalLimit limit = new JournalLimit(settings.journalMaxBytes());
-    writer = new JournalWriter(path, queue, health, heartbeat, new Redaction(settings.redaction()), limit);
+    writer = new JournalWriter(path, queue, health, heartbeat, new Redaction(settings.redaction()), limit, addUp);
     queue.offer(Rank.FACT, new AfterglowLine("AfterglowJournalStart", this::describe));
     queue.offer(Rank.FACT, new AfterglowLine("SparkListenerLogStart", Journal::describeSpark));
   }
 
-  /** Null when the settings switch Afterglow off, or cannot be understood. */
-  static Journal start(SparkConf conf, Health health, RunningJobs jobs) {
+  /**
+   * Null when the settings switch Afterglow off, or cannot be understood. {@code addUp} is work that the journal's thread
+   * does at each turn, before it looks for lines.
+   */
+  static Journal start(SparkConf conf, Health health, RunningJobs jobs, Runnable addUp) {
     try {
       Settings settings = new Settings(conf, System.getenv());
       if (!settings.enabled()) {
         health.offQuietly();
         return null;
       }
-      Journal journal = new Journal(settings, health, jobs);
+      Journal journal = new Journal(settings, health, jobs, addUp);
       journal.writer.start(journal::beforeExit);
       return journal;
     } catch (BadSetting e) {
@@ -77,7 +80,7 @@ final class Journal {
    */
   void applicationEnded(Line end) {
     heartbeat.beat();
-    queue.offer(Rank.END, end);
+    queue.offer(Rank.VITAL, end);
     applicationEnded = true;
     writer.applicationEnded();
   }

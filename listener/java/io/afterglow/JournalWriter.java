@@ -24,6 +24,7 @@ final class JournalWriter {
   private final Heartbeat heartbeat;
   private final Redaction redaction;
   private final JournalLimit limit;
+  private final Runnable addUp;
   private final CountDownLatch openedOrNot = new CountDownLatch(1);
   private final StringBuilder batch = new StringBuilder();
   private long batchLines;
@@ -38,13 +39,21 @@ final class JournalWriter {
   private long wanted = -1;
   private long synced = -1;
 
-  JournalWriter(Path path, EventQueue queue, Health health, Heartbeat heartbeat, Redaction redaction, JournalLimit limit) {
+  JournalWriter(
+      Path path,
+      EventQueue queue,
+      Health health,
+      Heartbeat heartbeat,
+      Redaction redaction,
+      JournalLimit limit,
+      Runnable addUp) {
     this.path = path;
     this.queue = queue;
     this.health = health;
     this.heartbeat = heartbeat;
     this.redaction = redaction;
     this.limit = limit;
+    this.addUp = addUp;
   }
 
   void start(Runnable beforeExit) {
@@ -124,6 +133,7 @@ final class JournalWriter {
 
   private void turn() {
     try {
+      addUp.run();
       if (!applicationEnded) {
         heartbeat.beatWhenDue(System.nanoTime());
       }

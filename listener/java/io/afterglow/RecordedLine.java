@@ -6,8 +6,13 @@ import java.util.List;
 /** An Afterglow… event that the Python hook handed over as text. */
 final class RecordedLine implements Line {
   private static final int MAX_CHARS = 4_000_000;
-  private static final List<String> ENDS =
-      Arrays.asList("AfterglowRunEnd", "AfterglowDriverEnd", "AfterglowContextDeath", "AfterglowHeartbeat");
+  private static final List<String> VITAL =
+      Arrays.asList(
+          "AfterglowRunStart",
+          "AfterglowRunEnd",
+          "AfterglowDriverEnd",
+          "AfterglowContextDeath",
+          "AfterglowHeartbeat");
 
   private final String json;
 
@@ -35,7 +40,7 @@ final class RecordedLine implements Line {
 
   Rank rank() {
     int name = json.indexOf("\"Afterglow") + 1; // of the event: it comes first
-    return ENDS.contains(json.substring(name, json.indexOf('"', name))) ? Rank.END : Rank.FACT;
+    return VITAL.contains(json.substring(name, json.indexOf('"', name))) ? Rank.VITAL : Rank.FACT;
   }
 
   @Override

@@ -1,5 +1,7 @@
 package io.afterglow;
 
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.apache.spark.SparkContext;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerJobEnd;
@@ -10,19 +12,22 @@ import org.apache.spark.scheduler.JobSucceeded$;
 public final class Trouble {
   private Trouble() {}
 
-  /** A neighbour on the queue of the bus that takes its time, for four seconds once the tasks are in full flow. */
-  public static final class Slow extends SparkListener {
-    private int seen;
+  private static final CountDownLatch RELEASED = new CountDownLatch(1);
 
+  /** A neighbour on the queue of the bus that does not get on with it until it is released. */
+  public static final class Slow extends SparkListener {
     @Override
     public void onTaskEnd(SparkListenerTaskEnd event) {
-      seen++;
       try {
-        Thread.sleep(seen > 300 && seen <= 340 ? 100 : 0);
+        RELEASED.await(120, TimeUnit.SECONDS);
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
       }
     }
+  }
+
+  public static void release() {
+    RELEASED.countDown();
   }
 
   /** A job's end that throws what it is told to, or interrupts, but only where our listener reads it. */

@@ -52,6 +52,7 @@ lint: .venv/synced ## Formatting, lint rules, types, import contracts
 .PHONY: bench
 bench: jar ## Measure the hook, and the search beside MLflow's, into docs/benchmarks.md; half an hour, on an idle machine
 	@$(BIN)/python -m tests.benchmarks.hook
+	@$(BIN)/python -m tests.benchmarks.listener
 	@for runs in 10000 100000 1000000; do $(BIN)/python -W ignore -m tests.benchmarks.search --runs $$runs --keep; done
 
 .PHONY: bench-quick

@@ -25,6 +25,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
 from tests.support.connect import running_connect_server
+from tests.support.journals import in_spark_s_words
 from tests.support.sandbox import Sandbox
 from tests.support.spark import spark_environment, spark_submit
 
@@ -354,7 +355,7 @@ def test_runs_of_a_connect_client(sandbox: Sandbox, connect_server: str, tmp_pat
 
 def journal_events(folder: Path) -> list[dict[str, Any]]:
     [journal] = folder.glob("*.jsonl")
-    return events_of(journal)
+    return list(in_spark_s_words(events_of(journal)))
 
 
 def events_of(journal: Path) -> list[dict[str, Any]]:
@@ -507,10 +508,12 @@ def test_a_child_that_the_driver_forked_links_its_run_and_leaves_the_parents_jou
     assert [start["Run"]["run_name"] for start in starts] == ["parent"]
     assert [event["Event"] for event in events].count("AfterglowDriverEnd") == 1
     assert [event["Seq"] for event in events] == list(range(len(events)))
-    jobs = [event["Properties"]["spark.job.tags"] for event in events if event["Event"] == "SparkListenerJobStart"]
+    [application] = [event for event in events if event["Event"] == "SparkListenerApplicationStart"]
+    started = [event for event in in_spark_s_words(events) if event["Event"] == "SparkListenerJobStart"]
+    jobs = [event["Properties"]["spark.job.tags"] for event in started]
     assert jobs == [f"mlflow.run_id={starts[0]['Run ID']}"] * 2
     for name in ("forked", "of multiprocessing"):
         [run] = mlflow.search_runs(
             filter_string=f"attributes.run_name = '{name}'", search_all_experiments=True, output_format="list"
         )
-        assert tagged_app(run.info.run_id) == starts[0]["Application"]["App ID"]
+        assert tagged_app(run.info.run_id) == application["App ID"]

@@ -38,7 +38,7 @@ def test_the_shipped_spark_defaults_are_those_of_the_listener() -> None:
     java = ROOT / "listener" / "java" / "io" / "afterglow"
     in_code = "".join((java / f"{name}.java").read_text() for name in ("Settings", "CollectorSettings"))
     assert set(in_file) == set(re.findall(r'"(spark\.afterglow\.[\w.]+)"', in_code))
-    for key in ("enabled", "flush.timeout", "queue.bytes", "heartbeat.interval"):
+    for key in ("enabled", "flush.timeout", "queue.bytes", "heartbeat.interval", "journal.maxSize"):
         value = in_file[f"spark.afterglow.{key}"]
         assert re.search(rf'"spark\.afterglow\.{re.escape(key)}"[^;]*"?{value}"?', in_code), key
 

@@ -110,6 +110,12 @@ def job_names(application_id: int) -> dict[int, str]:
 
 
 @reading
+def progress_of(application_id: int) -> list[Row]:
+    with store().read() as conn:
+        return items.progress_of(conn, application_id)
+
+
+@reading
 def executors_of(application_id: int) -> list[Row]:
     with store().read() as conn:
         return items.executors_of(conn, application_id)

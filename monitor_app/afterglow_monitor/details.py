@@ -156,6 +156,27 @@ def run_tasks(row: Row) -> str:
     return f"{row['succeeded_tasks'] or 0:,}{_failed(row)}"
 
 
+def task_times(skew: Row | None) -> str:
+    """The median, the 95th percentile and the longest task attempt of a stage; of two attempts only the longest."""
+    times = (skew or {}).get("duration_ms") or {}
+    shown = [fmt.duration(times[name]) for name in ("p50", "p95", "max") if name in times]
+    return "  ·  ".join(shown) or fmt.NOTHING
+
+
+def slowest_task(skew: Row | None) -> str:
+    """The task attempt of a stage that took the longest, where it ran, and what it read."""
+    for task in (skew or {}).get("slowest") or ():
+        where = f"{task['index']}.{task['attempt']} on {task['executor']} ({task['host']})"
+        return fmt.short(f"{where}, {fmt.duration(task['duration_ms'])}, {fmt.size(task['bytes'])}", 200)
+    return fmt.NOTHING
+
+
+def files(said: Sequence[Row] | None) -> str:
+    """What a query reads or writes."""
+    named = [" ".join(filter(None, (each.get("format"), each.get("table") or each.get("path")))) for each in said or ()]
+    return fmt.short(", ".join(named), 300) or fmt.NOTHING
+
+
 def _failed(row: Row) -> str:
     return f"  ·  {row['failed_tasks']:,} failed" if row["failed_tasks"] else ""
 

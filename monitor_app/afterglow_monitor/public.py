@@ -29,6 +29,7 @@ def public_application(row: Row) -> Row:
         **{name: row[name] for name in ("allocated_core_seconds", "idle_share", "overhead_core_seconds")},
         **_figures(row),
         "lost_events": row["lost_events"],
+        "running_jobs": row["progress"] or [],
     }
 
 

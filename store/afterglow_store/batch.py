@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from afterglow_store.engine import upsert
+from afterglow_store.redact import redact_values
 from afterglow_store.schema import application, application_conf, executor, job, source, sql_execution, stage
 
 Key = tuple[Any, ...]
@@ -70,7 +71,8 @@ class Batch:
     rows: dict[sa.Table, dict[Key, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
 
     def put(self, table: sa.Table, *key: Any, **values: Any) -> None:
-        """Raises TypeError for a value of another kind than the column has: found here, it costs one event."""
+        """Raises TypeError for a value of another kind than the column has: found here, it costs one event. Texts are
+        redacted when they are written: not every journal was written by our listener."""
         _refuse_other_kinds(table, zip(_KEYS[table.name], key, strict=True))
         _refuse_other_kinds(table, values.items())
         self.rows[table].setdefault(key, {}).update(values)
@@ -102,15 +104,15 @@ def write_rows(conn: sa.Connection, batch: Batch) -> None:
         keys = [column.name for column in table.primary_key][1:]
         alike: dict[frozenset[str], list[dict[str, Any]]] = defaultdict(list)
         for key, values in rows.items():
-            row = {"application_id": batch.application_id, **dict(zip(keys, key, strict=True)), **values}
+            row = {"application_id": batch.application_id, **dict(zip(keys, key, strict=True)), **redact_values(values)}
             alike[frozenset(row)].append(row)
         for group in alike.values():
             upsert(conn, table, group)
     if batch.application:
         changes = sa.update(application).where(application.c.id == batch.application_id)
-        conn.execute(changes.values(**batch.application))
+        conn.execute(changes.values(**redact_values(batch.application)))
     if batch.client:
-        conn.execute(sa.update(source).where(source.c.id == batch.source_id).values(**batch.client))
+        conn.execute(sa.update(source).where(source.c.id == batch.source_id).values(**redact_values(batch.client)))
 
 
 def _refuse_other_kinds(table: sa.Table, values: Iterable[tuple[str, Any]]) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from afterglow_store import compact
 from afterglow_store.batch import Batch, RunEvent
-from afterglow_store.redact import redact_properties
+from afterglow_store.redact import redact_properties, redact_text
 from afterglow_store.schema import FIGURES, application, application_conf, executor, job, sql_execution, stage
 
 Event = dict[str, Any]
@@ -23,7 +24,8 @@ _MAX_ERROR = 4_000  # characters
 
 def environment(batch: Batch, event: Event) -> None:
     properties = redact_properties(as_pairs(event.get("Spark Properties")))
-    batch.put(application_conf, spark_properties=properties, jvm=as_pairs(event.get("JVM Information")))
+    jvm = redact_properties(as_pairs(event.get("JVM Information")))
+    batch.put(application_conf, spark_properties=properties, jvm=jvm)
     batch.application["master"] = properties.get("spark.master")
     batch.task_cpus = _whole(properties.get("spark.task.cpus")) or 1
     batch.application["task_cpus"] = batch.task_cpus
@@ -41,6 +43,7 @@ def application_start(batch: Batch, event: Event) -> None:
 
 def application_end(batch: Batch, event: Event) -> None:
     batch.ended_time = batch.application["spark_end_time"] = event.get("Timestamp")
+    batch.application["progress"] = None
     batch.seen(event.get("Timestamp"))
 
 
@@ -125,7 +128,7 @@ def stage_completed(batch: Batch, event: Event) -> None:
         stage,
         info["Stage ID"],
         info.get("Stage Attempt ID") or 0,
-        name=info.get("Stage Name"),
+        **({"name": info["Stage Name"]} if "Stage Name" in info else {}),
         status="FAILED" if error else "COMPLETE",
         start_time=info.get("Submission Time"),
         end_time=info.get("Completion Time"),
@@ -133,10 +136,15 @@ def stage_completed(batch: Batch, event: Event) -> None:
         error=error and error[:_MAX_ERROR],
         **(_weighed(batch, figures) if "Accumulables" in info else {}),
     )
+    if "Tasks" in event:
+        of_stage = {"Stage ID": info["Stage ID"], "Stage Attempt ID": info.get("Stage Attempt ID")}
+        stage_tasks(batch, event["Tasks"] | of_stage)
     batch.seen(info.get("Completion Time"))
 
 
 def stage_tasks(batch: Batch, event: Event) -> None:
+    # Said once, at the stage's end: what comes later has only the sums.
+    skew = {"skew": compact.skew(event["Skew"])} if event.get("Skew") else {}
     batch.put(
         stage,
         event["Stage ID"],
@@ -146,6 +154,7 @@ def stage_tasks(batch: Batch, event: Event) -> None:
         killed_tasks=event.get("Killed"),
         peak_execution_memory_bytes=event.get("Peak Execution Memory"),
         peak_heap_bytes=event.get("Peak JVM Heap") or None,
+        **skew,
         **_weighed(batch, _figures({f"internal.metrics.{name}": sum_ for name, sum_ in event["Metrics"].items()})),
     )
 
@@ -158,9 +167,13 @@ def sql_start(batch: Batch, event: Event) -> None:
         description=event.get("description"),
         start_time=event.get("time"),
         run_id=run_of({"spark.job.tags": ",".join(event.get("jobTags") or ())}),
-        plan=(event.get("physicalPlanDescription") or "")[:_MAX_ERROR],
+        **_plan(event),
+        inputs=_files(event.get("Inputs")),
+        outputs=_files(event.get("Outputs")),
     )
     batch.seen(event.get("time"))
+    if "End" in event:
+        sql_end(batch, event["End"] | {"executionId": event["executionId"]})
 
 
 def sql_end(batch: Batch, event: Event) -> None:
@@ -171,13 +184,38 @@ def sql_end(batch: Batch, event: Event) -> None:
         status="FAILED" if error else "COMPLETED",
         end_time=event.get("time"),
         error=error and error[:_MAX_ERROR],
+        **_plan(event),
     )
     batch.seen(event.get("time"))
 
 
+def _plan(event: Event) -> dict[str, str]:
+    """A plan that the journal had before is only its hash."""
+    said = {"plan_hash": event.get("Plan Hash"), "plan": event.get("physicalPlanDescription")}
+    return {column: text[:_MAX_ERROR] for column, text in said.items() if text}
+
+
+def _files(said: list[dict[str, str]] | None) -> list[dict[str, str]] | None:
+    return [{key.lower(): value for key, value in each.items()} for each in said] if said else None
+
+
+def whole_job(batch: Batch, event: Event) -> None:
+    _all(batch, list(compact.spark_events(event)))
+
+
+def ended_stage(batch: Batch, event: Event) -> None:
+    _all(batch, list(compact.stage_events(event)))
+
+
+def _all(batch: Batch, events: list[Event]) -> None:
+    for event in events:
+        HANDLERS[event["Event"]](batch, event)
+
+
 def heartbeat(batch: Batch, event: Event) -> None:
     if "Dropped" in event:  # the hook's own beats in the listener's journal leave the counting to the listener
-        batch.application["lost_events"] = event["Dropped"] or 0
+        batch.application["lost_events"] = (event["Dropped"] or 0) + (event.get("Bus Dropped") or 0)
+        batch.application["progress"] = compact.progress(event.get("Running Jobs") or []) or None
     batch.seen(event.get("Timestamp"))
 
 
@@ -187,7 +225,7 @@ def run_event(batch: Batch, event: Event) -> None:
             run_id=event["Run ID"],
             as_of=event["Timestamp"],
             source=event.get("Source") or "tag",
-            tracking_uri=event.get("Tracking URI") or "",
+            tracking_uri=redact_text(event.get("Tracking URI") or ""),
             details=event.get("Run"),
             ended=event["Event"] == "AfterglowRunEnd",
             at_exit=event.get("At Exit") is True,
@@ -227,6 +265,8 @@ HANDLERS: dict[str, Callable[[Batch, Event], None]] = {
     "SparkListenerStageCompleted": stage_completed,
     "org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionStart": sql_start,
     "org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionEnd": sql_end,
+    "AfterglowJob": whole_job,
+    "AfterglowStage": ended_stage,
     "AfterglowStageTasks": stage_tasks,
     "AfterglowHeartbeat": heartbeat,
     "AfterglowRunStart": run_event,

@@ -135,7 +135,7 @@ _TEXTS = {
     application_conf: ("spark_properties",),
     job: ("description", "job_group", "tags", "error"),
     stage: ("name", "error"),
-    sql_execution: ("description", "plan", "error"),
+    sql_execution: ("description", "plan", "error", "inputs", "outputs"),
 }
 
 

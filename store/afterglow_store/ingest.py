@@ -31,6 +31,7 @@ from afterglow_store.leave_out import leave_out_forgotten
 from afterglow_store.lines import Stretch, read_lines
 from afterglow_store.links import add_links, add_owner, link_waiting_runs, note_ends
 from afterglow_store.received import delete_chunks, refuse_journal
+from afterglow_store.redact import redact_text
 from afterglow_store.runs import refresh_sums, take_in_run
 from afterglow_store.schema import application, application_conf, job, link, received_journal, source, stage
 from afterglow_store.sources import FileSource, LineSource, ReceivedSource
@@ -271,7 +272,7 @@ def _identify(conn: sa.Connection, source_id: int, events: list[Event]) -> int |
     application_id = find_or_add(
         conn,
         key,
-        name=said.get("App Name"),
+        name=said.get("App Name") and redact_text(said["App Name"]),
         user_name=said.get("User"),
         master=said.get("Master"),
         spark_version=said.get("Spark Version"),

@@ -111,8 +111,17 @@ def _jobs(conn: sa.Connection, which: sa.ColumnElement[bool]) -> list[Row]:
 
 
 def stages_of(conn: sa.Connection, application_id: int) -> list[Row]:
-    """The stage attempts of an application, newest first."""
+    """The stage attempts of an application, newest first; `skew` as in compact.skew, None where there is none."""
     return _of_application(conn, stage, application_id, stage.c.stage_id.desc(), stage.c.attempt.desc())
+
+
+def progress_of(conn: sa.Connection, application_id: int) -> list[Row]:
+    """How far the jobs are that run, as the last heartbeat had it: `job_id`, `stages_done`, `stages`, `tasks_done`,
+    `tasks`."""
+    said = conn.scalar(sa.select(application.c.progress).where(application.c.id == application_id)) or []
+    running = sa.select(job.c.job_id).where(job.c.application_id == application_id, job.c.status == "RUNNING")
+    jobs = set(conn.scalars(running)) if said else set()
+    return [each for each in said if each["job_id"] in jobs]
 
 
 def executors_of(conn: sa.Connection, application_id: int) -> list[Row]:
@@ -120,7 +129,13 @@ def executors_of(conn: sa.Connection, application_id: int) -> list[Row]:
 
 
 def sql_executions_of(conn: sa.Connection, application_id: int) -> list[Row]:
-    return _of_application(conn, sql_execution, application_id, sql_execution.c.execution_id.desc())
+    """The SQL executions of an application, newest first, each with its `plan`, also where the store has it once for
+    several."""
+    rows = _of_application(conn, sql_execution, application_id, sql_execution.c.execution_id.desc())
+    plans = {row["plan_hash"]: row["plan"] for row in rows if row["plan"]}
+    for row in rows:
+        row["plan"] = row["plan"] or plans.get(row["plan_hash"])
+    return rows
 
 
 def _of_application(

@@ -95,6 +95,7 @@ application = Table(
     Column("context_error", Text),  # what became of a Spark context that died under a living driver
     Column("silent_ms", BigInteger),  # for how long nothing was heard, once beats are missed
     Column("gone", Boolean),  # silent beyond the grace
+    Column("progress", Json),  # how far its running jobs are: docs/journal.md, AfterglowHeartbeat
     Column("task_cpus", Integer, nullable=False, server_default="1"),
     Column("lost_events", BigInteger, nullable=False, server_default="0"),
     Column("jobs", Integer, nullable=False, server_default="0"),
@@ -155,6 +156,7 @@ stage = Table(
     Column("tasks", Integer),
     Column("error", Text),
     *_used(),
+    Column("skew", Json),  # how unequal its tasks were: compact.skew
     Index(None, "application_id", "job_id"),
 )
 
@@ -180,8 +182,11 @@ sql_execution = Table(
     Column("start_time", Millis),
     Column("end_time", Millis),
     Column("run_id", Text),
-    Column("plan", Text),
+    Column("plan", Text),  # where the application has several with one hash, only the first
     Column("error", Text),
+    Column("plan_hash", Text),
+    Column("inputs", Json),  # [{"format", "path", "table"}], each with what is known of it
+    Column("outputs", Json),
 )
 
 tracking_server = Table(

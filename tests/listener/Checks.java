@@ -4,7 +4,10 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Random;
 import java.util.regex.Pattern;
+import org.apache.spark.scheduler.TaskInfo;
+import org.apache.spark.scheduler.TaskLocality;
 
 /** Promises of the listener's parts that no Spark driver shows on demand. Exits with an error at the first broken one. */
 final class Checks {
@@ -21,6 +24,15 @@ final class Checks {
     redactingTwiceChangesNothing();
     redactionIsLinear();
     aSecretThatTheCutGoesThroughIsGone();
+    whatIsOverTheHoldIsTakenAndWhatIsNotWaits();
+    whatIsVitalWaitsForNothing();
+    whatIsDroppedForSomethingElseTakesNothingInAnyMore();
+    aFullJournalStillTakesEnds();
+    quantilesAreAThirtySecondOffAtMost();
+    theBinsAreThoseOfTheDocs();
+    theSlowestTasksAreTheSlowest();
+    tokensAreKnownByTheirShape();
+    aPlanIsCutToItsOperators();
     repeatedErrorsSwitchOff();
     onlyUntaggedJobsInsideOfARunAreMentioned();
     ofManyUntaggedJobsTheLastAreKept();
@@ -107,7 +119,7 @@ final class Checks {
 
   private static void redactionIsLinear() {
     long start = System.nanoTime();
-    for (String part : new String[] {"a", "-", "--", "a=", "a.", "://", "a://", "a://@", "\\", "\"", "token=", "token='", " "}) {
+    for (String part : new String[] {"a", "-", "--", "a=", "a.", "://", "a://", "a://@", "\\", "\"", "token=", "token='", " ", "bearer ", "eyJ", "eyJa.", "AKIA", "ghp_"}) {
       REDACTION.text(repeat(part, 1_000_000 / part.length()), 500_000);
     }
     double seconds = (System.nanoTime() - start) / 1e9;
@@ -116,6 +128,128 @@ final class Checks {
 
   private static void aSecretThatTheCutGoesThroughIsGone() {
     equal(repeat("x", 90) + " http://**", REDACTION.text(repeat("x", 90) + " http://user:hunter2@host", 100));
+  }
+
+  private static void whatIsOverTheHoldIsTakenAndWhatIsNotWaits() {
+    EventQueue queue = new EventQueue(new Health(), 1_000);
+    queue.offer(Rank.FACT, line(1));
+    check(queue.poll(System.nanoTime() - 1_000_000_000L) == null, "a second has not passed");
+    check(queue.poll(System.nanoTime() + 1) != null, "but a nanosecond has");
+    queue.offer(Rank.FACT, line(100));
+    queue.offer(Rank.FACT, line(200));
+    check(queue.poll(System.nanoTime() - 1_000_000_000L) != null, "a queue that fills up is emptied");
+  }
+
+  private static void whatIsVitalWaitsForNothing() {
+    EventQueue queue = new EventQueue(new Health(), 1_000);
+    queue.offer(Rank.FACT, line(1));
+    queue.offer(Rank.VITAL, line(1));
+    queue.offer(Rank.FACT, line(1));
+    long longAgo = System.nanoTime() - 1_000_000_000L;
+    equal(0L, queue.poll(longAgo).order);
+    equal(1L, queue.poll(longAgo).order);
+    check(queue.poll(longAgo) == null, "what came after it has time");
+  }
+
+  private static void whatIsDroppedForSomethingElseTakesNothingInAnyMore() {
+    EventQueue queue = new EventQueue(new Health(), 1_000);
+    boolean[] lost = new boolean[1];
+    Line plan =
+        new Line() {
+          @Override
+          public int weight() {
+            return 900;
+          }
+
+          @Override
+          public void lost() {
+            lost[0] = true;
+          }
+
+          @Override
+          public void appendTo(StringBuilder line, Trimmer trimmer) {}
+        };
+    queue.offer(Rank.PLAN, plan);
+    queue.offer(Rank.VITAL, line(200));
+    check(lost[0], "told that it is lost");
+  }
+
+  private static void aFullJournalStillTakesEnds() {
+    JournalLimit limit = new JournalLimit(1_600);
+    check(limit.allows(Rank.PLAN, 1_499) && !limit.allows(Rank.PLAN, 1_500), "plans stop first");
+    check(limit.allows(Rank.FACT, 1_599) && !limit.allows(Rank.FACT, 1_600), "the rest at the limit");
+    check(limit.allows(Rank.VITAL, 1_699) && !limit.allows(Rank.VITAL, 1_700), "ends have a reserve");
+  }
+
+  private static void quantilesAreAThirtySecondOffAtMost() {
+    Random random = new Random(7);
+    for (int spread : new int[] {1, 20, 1_000, 1_000_000, Integer.MAX_VALUE}) {
+      Histogram histogram = new Histogram();
+      long[] values = new long[10_001];
+      for (int i = 0; i < values.length; i++) {
+        values[i] = i % 5 == 0 ? 0 : (long) Math.pow(spread, random.nextDouble()) * (i % 3 == 0 ? 1 : 40);
+        histogram.add(values[i]);
+      }
+      Arrays.sort(values);
+      for (int percent : new int[] {25, 50, 75, 95, 99, 100}) {
+        long exact = values[(values.length * percent + 99) / 100 - 1];
+        double off = Math.abs(histogram.quantile(percent) - exact) / (double) Math.max(1, exact);
+        check(off <= 1.0 / 32, percent + " % of " + spread + " is " + off + " off");
+      }
+    }
+  }
+
+  private static void theBinsAreThoseOfTheDocs() {
+    for (long value = 0; value < 32; value++) {
+      equal((int) value, Histogram.bin(value));
+      equal(value, Histogram.middle((int) value));
+    }
+    equal(32, Histogram.bin(33));
+    equal(33, Histogram.bin(34));
+    equal(48, Histogram.bin(64));
+    equal(33L, Histogram.middle(32));
+    equal(66L, Histogram.middle(48));
+    equal(58 * 16 + 31, Histogram.bin(Long.MAX_VALUE));
+  }
+
+  private static void theSlowestTasksAreTheSlowest() {
+    SlowTasks slowest = new SlowTasks();
+    for (int i : new int[] {3, 9, 1, 7, 8, 2}) {
+      slowest.add(task(i), i, 10 * i);
+    }
+    StringBuilder json = new StringBuilder();
+    slowest.put(json);
+    equal("[[9,0,\"1\",\"host\",9,90],[8,0,\"1\",\"host\",8,80],[7,0,\"1\",\"host\",7,70]]", json.toString());
+  }
+
+  private static TaskInfo task(int index) {
+    return new TaskInfo(index, index, 0, 0, "1", "host", TaskLocality.ANY(), false);
+  }
+
+  private static void tokensAreKnownByTheirShape() {
+    for (String secret :
+        new String[] {
+          "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.SflKxwRJSMeKKF2QT4",
+          "AKIAIOSFODNN7EXAMPLE",
+          "ghp_0123456789abcdefghijABCDEFGHIJ012345",
+          "dapi0123456789abcdef0123456789abcdef",
+          "xoxb-123456789012-abcdefghijkl",
+        }) {
+      equal("see " + Redaction.REDACTED + ", and more", REDACTION.text("see " + secret + ", and more", 1_000));
+    }
+    equal("Authorization: Bearer " + Redaction.REDACTED, REDACTION.text("Authorization: Bearer s3cr3t-x", 1_000));
+    for (String innocent :
+        new String[] {"the bearer of instruments", "eyJ", "dapihost", "xoxo-love", "SELECT token_count = 5", "max_tokens=5"}) {
+      equal(innocent, REDACTION.text(innocent, 1_000));
+    }
+  }
+
+  private static void aPlanIsCutToItsOperators() {
+    String plan = "== Physical Plan ==\nAdaptiveSparkPlan (9)\n+- == Final Plan ==\n   * Project (4)\n+- == Initial Plan ==\n"
+        + "   Project (8)\n\n\n(1) Scan";
+    equal("AdaptiveSparkPlan (9)\n+- == Final Plan ==\n   * Project (4)", Plans.tree(plan));
+    equal("Scan", Plans.tree("Scan"));
+    equal("", Plans.tree(""));
   }
 
   private static void repeatedErrorsSwitchOff() {
@@ -180,7 +314,7 @@ final class Checks {
   private static List<Long> drain(EventQueue queue) {
     List<Long> seqs = new ArrayList<>();
     for (QueuedLine next = queue.poll(); next != null; next = queue.poll()) {
-      seqs.add(next.seq);
+      seqs.add(next.order);
     }
     return seqs;
   }

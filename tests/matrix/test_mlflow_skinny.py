@@ -17,6 +17,7 @@ import pyspark
 import pytest
 
 import afterglow
+from tests.support.journals import in_spark_s_words
 from tests.support.parts import ROOT, require
 from tests.support.spark import SparkJob, spark_submit
 
@@ -111,14 +112,14 @@ def test_runs_and_jobs_are_linked_with_mlflow_skinny(
     assert statuses == {**dict.fromkeys(ids, "FINISHED"), "by the client": "KILLED", "doomed": "FAILED"}
     assert ends[ids["parent"]]["Run"]["params"] == {"depth": "5"}
     app_ids = {end["Run"]["tags"]["spark.app.id"] for end in ends.values()}
-    assert app_ids == {start["Application"]["App ID"] for start in starts.values()}
+    assert app_ids == {each["App ID"] for each in events if each["Event"] == "SparkListenerApplicationStart"}
     [driver_end] = [each for each in events if each["Event"] == "AfterglowDriverEnd"]
     assert (driver_end["Outcome"], driver_end["Error"]) == ("exception", "ValueError: boom")
 
 
 def read_journal(job: SparkJob) -> list[dict[str, Any]]:
     [journal] = job.journals
-    return [json.loads(line) for line in journal.read_text().splitlines()]
+    return list(in_spark_s_words(json.loads(line) for line in journal.read_text().splitlines()))
 
 
 def tags_of_jobs(events: list[dict[str, Any]]) -> list[str | None]:

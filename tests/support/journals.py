@@ -4,10 +4,12 @@ many applications, odd names or exact numbers rather than a real Spark."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
+
+from afterglow_store import compact
 
 TRACKING_URI = "http://127.0.0.1:5000"
 SQL = "org.apache.spark.sql.execution.ui."
@@ -28,6 +30,23 @@ PROPERTIES = {
 def run_id_of(name: str) -> str:
     """A run id that is the same each time, so that a test can name it."""
     return uuid5(NAMESPACE_URL, name).hex
+
+
+def in_spark_s_words(events: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The events with what the listener says in fewer words taken apart again, as ingest does it."""
+    for event in events:
+        if event["Event"] == "AfterglowJob":
+            yield from compact.spark_events(event)
+        elif event["Event"] == "AfterglowStage":
+            yield from compact.stage_events(event)
+        else:
+            yield event
+            if "End" in event:
+                yield {
+                    "Event": SQL + "SparkListenerSQLExecutionEnd",
+                    "executionId": event["executionId"],
+                    **event["End"],
+                }
 
 
 class Journal:
@@ -118,6 +137,13 @@ class Journal:
         ended |= run | changes | {"status": status, "end_time": self.clock}
         self._run_event("AfterglowRunEnd", ended, Status=status)
 
+    def progress(self, *running: Sequence[int], dropped: int = 0, bus_dropped: int | None = 0) -> Journal:
+        """`running`: job, stages done, stages, tasks done, tasks."""
+        self._write("AfterglowHeartbeat", Timestamp=self.clock, Dropped=dropped, **{
+            "Bus Dropped": bus_dropped, "Running Jobs": list(running),
+        })  # fmt: skip
+        return self
+
     def wait(self, seconds: float) -> Journal:
         self.clock += int(seconds * 1000)
         return self
@@ -157,7 +183,9 @@ class Journal:
             "diskBytesSpilled": millis * 700 if millis > 5_000 else 0,
         }  # fmt: skip
         failed = 4 if error else 0
-        self._write("AfterglowStageTasks", Succeeded=tasks - failed, Failed=failed, Killed=0, **{
+        even = [millis * share // 100 for share in (20, 30, 40, 45, 80, 90, 95)]
+        skew = {"Duration": even, "Slowest": [[3, 0, "2", "10.0.1.2", even[-1], millis * 30_000]]}
+        self._write("AfterglowStageTasks", Succeeded=tasks - failed, Failed=failed, Killed=0, Skew=skew, **{
             "Stage ID": stage, "Stage Attempt ID": 0, "Metrics": figures,
         })  # fmt: skip
         done = info | {"Completion Time": self.clock}

@@ -116,6 +116,7 @@ def live(folder: Path, start: int) -> Journal:
     )
     journal.job(run["run_id"], seconds=20, description="ALS iteration")
     journal.job(run["run_id"], seconds=10, unfinished=True)
+    journal.progress([1, 1, 2, 5, 16], dropped=2, bus_dropped=5)
     return journal
 
 

@@ -113,7 +113,8 @@ def _show(
     if options["as_json"]:
         click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
     else:
-        click.echo(draw([_flat(row) for row in rows], columns))
+        lost = ("lost_events",) if any(row.get("lost_events") for row in rows) else ()
+        click.echo(draw([_flat(row) for row in rows], (*columns, *lost)))
         if page.total > len(rows):
             click.echo(f"{len(rows)} of {page.total_text}: more with --limit", err=True)
 

@@ -46,6 +46,7 @@ def _body() -> None:
         leave_if_clicked(key)
     row, zone, now = _read(), fmt.zone(st.context.timezone), now_ms()
     _header(row, zone, now=now)
+    _progress(row)
     tab = address.open_tab(TABS)
     address.follow("application tab", TABS[tab])
     panels = st.tabs(list(TABS.values()), key="application tab", on_change=_change_tab)
@@ -83,6 +84,23 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
         },
     )
     details.copyable(row["app_id"])
+
+
+MOST_BARS = 5
+
+
+def _progress(row: Row) -> None:
+    """A bar for each running job, as the last heartbeat had it."""
+    jobs = data.progress_of(row["id"]) if row["status"] == "RUNNING" else []
+    for each in jobs[:MOST_BARS]:
+        done = min(each["tasks_done"], each["tasks"])
+        st.progress(
+            done / max(1, each["tasks"]),
+            text=f"Job {each['job_id']}: {done:,} of {fmt.counted(each['tasks'], 'task')}, "
+            f"{each['stages_done']:,} of {fmt.counted(each['stages'], 'stage')}",
+        )
+    if len(jobs) > MOST_BARS:
+        st.caption(f"and {fmt.counted(len(jobs) - MOST_BARS, 'more running job')}")
 
 
 def _executors_in_short(executors: list[Row]) -> str:
@@ -163,6 +181,8 @@ STAGES = (
     Column("Duration", 104, right=True),
     Column("Job", 60, right=True),
     Column("Tasks", 150, right=True),
+    Column("Task p50  ·  p95  ·  max", 190, right=True),
+    Column("Slowest task", 260),
     Column("Core time", 108, right=True),
     Column("Input", 90, right=True),
     Column("Shuffle read", 100, right=True),
@@ -186,6 +206,8 @@ def _stages(row: Row, zone: tzinfo, now: int) -> None:
             "Duration": details.lasted(each, now=now),
             "Job": fmt.count(each["job_id"]),
             "Tasks": details.tasks(each),
+            "Task p50  ·  p95  ·  max": details.task_times(each["skew"]),
+            "Slowest task": details.slowest_task(each["skew"]),
             "Core time": fmt.core_time((each["core_ms"] or 0) / 1000),
             **details.data_cells(each),
             "Error": fmt.short(each["error"], 300),
@@ -200,6 +222,8 @@ SQL = (
     Column("Status", 112, config=status.column(("RUNNING", "COMPLETED", "FAILED"))),
     Column("Start", 130),
     Column("Duration", 104, right=True),
+    Column("Reads", 260),
+    Column("Writes", 260),
     Column("Error", 300),
 )
 
@@ -216,6 +240,8 @@ def _sql(row: Row, zone: tzinfo, now: int) -> None:
             "Status": [status.label(each["status"])],
             "Start": fmt.moment(each["start_time"], zone, now=now),
             "Duration": details.lasted(each, now=now),
+            "Reads": details.files(each["inputs"]),
+            "Writes": details.files(each["outputs"]),
             "Error": fmt.short(each["error"], 300),
         }
         for each in queries

@@ -1,7 +1,5 @@
 package io.afterglow;
 
-import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
 import org.apache.spark.SparkConf;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerApplicationEnd;
@@ -27,8 +25,9 @@ import org.apache.spark.scheduler.SparkListenerTaskEnd;
 public final class AfterglowListener extends SparkListener {
   private final SparkConf conf;
   private final Health health = new Health();
-  private final Set<Integer> runningJobs = ConcurrentHashMap.newKeySet();
-  private final StageTasks stageTasks = new StageTasks();
+  private final RunningJobs runningJobs = new RunningJobs();
+  private final JobEvents jobs = new JobEvents(runningJobs, line -> offer(Rank.FACT, line));
+  private final SqlEvents queries = new SqlEvents(line -> offer(Rank.PLAN, line));
   private final UntaggedJobs untaggedJobs = new UntaggedJobs(health);
   private volatile Journal journal;
 
@@ -70,7 +69,8 @@ public final class AfterglowListener extends SparkListener {
         return false;
       }
       untaggedJobs.recorded(json);
-      return open.offer(Rank.FACT, new RecordedLine(json));
+      RecordedLine line = new RecordedLine(json);
+      return open.offer(line.rank(), line);
     } catch (Throwable t) {
       health.error(t);
       return false;
@@ -93,124 +93,90 @@ public final class AfterglowListener extends SparkListener {
 
   @Override
   public void onResourceProfileAdded(SparkListenerResourceProfileAdded event) {
-    offer(event, 2_000);
+    take(() -> offer(Rank.FACT, new SparkLine(event, 2_000)));
   }
 
   @Override
   public void onEnvironmentUpdate(SparkListenerEnvironmentUpdate event) {
-    offer(event, 200_000);
+    take(() -> offer(Rank.FACT, new SparkLine(event, 200_000)));
   }
 
   @Override
   public void onApplicationStart(SparkListenerApplicationStart event) {
-    offer(event, 1_000);
+    take(() -> offer(Rank.FACT, new SparkLine(event, 1_000)));
   }
 
   @Override
   public void onApplicationEnd(SparkListenerApplicationEnd event) {
-    offer(event, 1_000);
-    try {
+    take(() -> {
       Journal open = open();
       if (open != null) {
-        open.applicationEnded();
+        open.applicationEnded(new SparkLine(event, 1_000));
       }
-    } catch (Throwable t) {
-      health.error(t);
-    }
+    });
   }
 
   @Override
   public void onExecutorAdded(SparkListenerExecutorAdded event) {
-    offer(event, 1_000);
+    take(() -> offer(Rank.FACT, new SparkLine(event, 1_000)));
   }
 
   @Override
   public void onExecutorRemoved(SparkListenerExecutorRemoved event) {
-    offer(event, 2_000);
+    take(() -> offer(Rank.FACT, new SparkLine(event, 2_000)));
   }
 
   @Override
   public void onJobStart(SparkListenerJobStart event) {
-    try {
-      runningJobs.add(event.jobId());
+    take(() -> {
+      jobs.jobStarted(event);
       untaggedJobs.jobStarted(event);
-    } catch (Throwable t) {
-      health.error(t);
-    }
-    offer(event, 8_000);
+    });
   }
 
   @Override
   public void onJobEnd(SparkListenerJobEnd event) {
-    try {
-      runningJobs.remove(event.jobId());
-    } catch (Throwable t) {
-      health.error(t);
-    }
-    offer(event, 4_000);
+    take(() -> jobs.jobEnded(event));
   }
 
   @Override
   public void onStageSubmitted(SparkListenerStageSubmitted event) {
-    try {
-      stageTasks.begin(event.stageInfo());
-    } catch (Throwable t) {
-      health.error(t);
-    }
-    offer(event, 4_000);
+    take(() -> jobs.stageSubmitted(event.stageInfo()));
   }
 
   /** The most frequent event by far: it is added up and goes no further. */
   @Override
   public void onTaskEnd(SparkListenerTaskEnd event) {
-    try {
-      TaskSums late = stageTasks.add(event);
-      if (late != null) {
-        offer(late);
-      }
-    } catch (Throwable t) {
-      health.error(t);
-    }
+    take(() -> jobs.taskEnded(event));
   }
 
   @Override
   public void onStageCompleted(SparkListenerStageCompleted event) {
-    try {
-      offer(stageTasks.end(event.stageInfo()));
-    } catch (Throwable t) {
-      health.error(t);
-    }
-    offer(event, 8_000);
+    take(() -> jobs.stageCompleted(event.stageInfo()));
   }
 
   @Override
   public void onOtherEvent(SparkListenerEvent event) {
+    take(() -> queries.take(event));
+  }
+
+  /** Whatever it throws ends here, Errors too: on the bus's thread one would stop the context. */
+  private void take(Runnable action) {
     try {
-      Journal open = SqlEvents.kept(event) ? open() : null;
-      if (open != null) {
-        open.offer(Rank.PLAN, new SparkLine(event, SqlEvents.weight(event)));
+      if (health.on()) {
+        action.run();
       }
     } catch (Throwable t) {
       health.error(t);
+    } finally {
+      // Spark takes a listener off its bus for good when it finds this flag after a call, whoever set it.
+      Thread.interrupted();
     }
   }
 
-  private void offer(SparkListenerEvent event, int weight) {
-    try {
-      Journal open = open();
-      if (open != null) {
-        open.offer(Rank.FACT, new SparkLine(event, weight));
-      }
-    } catch (Throwable t) {
-      health.error(t);
-    }
-  }
-
-  private void offer(TaskSums sums) {
+  private boolean offer(Rank rank, Line line) {
     Journal open = open();
-    if (open != null && sums.waiting.compareAndSet(false, true) && !open.offer(Rank.FACT, new StageTasksLine(sums))) {
-      sums.waiting.set(false);
-    }
+    return open != null && open.offer(rank, line);
   }
 
   /** The journal, or null when Afterglow is off. Started by the first event: in the constructor it could cost the job. */
@@ -223,7 +189,7 @@ public final class AfterglowListener extends SparkListener {
 
   private synchronized Journal start() {
     if (journal == null && health.on()) {
-      journal = Journal.start(conf, health, runningJobs);
+      journal = Journal.start(conf, health, runningJobs, jobs::addUp);
     }
     return journal;
   }

@@ -6,69 +6,82 @@ import java.util.Map;
 
 /**
  * Lines on their way to the journal's thread, in the order they came; bounded by number and by bytes. When it is full,
- * waiting plans make room for facts, and what finds no room is dropped and counted. Offering never waits for anything
- * slower than this object's own lock.
+ * what waits makes room for what ranks higher, and what finds no room is dropped and counted. Offering never waits for
+ * anything slower than this object's own lock.
  */
 final class EventQueue {
   private static final int MAX_LINES = 50_000;
+  private static final Rank[] RANKS = Rank.values();
 
   private final Health health;
   private final long maxBytes;
   private final Map<Rank, ArrayDeque<QueuedLine>> waiting = new EnumMap<>(Rank.class);
   private int lines;
   private long bytes;
-  private long nextSeq;
+  private long nextOrder;
   private boolean woken;
 
   EventQueue(Health health, long maxBytes) {
     this.health = health;
     this.maxBytes = maxBytes;
-    for (Rank rank : Rank.values()) {
+    for (Rank rank : RANKS) {
       waiting.put(rank, new ArrayDeque<>());
     }
   }
 
   synchronized boolean offer(Rank rank, Line line) {
-    long seq = nextSeq++;
+    long order = nextOrder++;
     int weight = line.weight();
-    while (weight <= maxBytes && full(weight) && rank == Rank.FACT && !waiting.get(Rank.PLAN).isEmpty()) {
-      remove(Rank.PLAN);
-      health.drop(1);
+    for (int lower = RANKS.length - 1; lower > rank.ordinal() && weight <= maxBytes && full(weight); ) {
+      if (waiting.get(RANKS[lower]).isEmpty()) {
+        lower--;
+      } else {
+        remove(RANKS[lower]).line.lost();
+        health.drop(1);
+      }
     }
     if (full(weight)) {
+      line.lost();
       health.drop(1);
       return false;
     }
-    waiting.get(rank).add(new QueuedLine(seq, line));
+    waiting.get(rank).add(new QueuedLine(order, rank, line));
     lines++;
     bytes += weight;
     // Waking a thread costs more than all the rest here: it comes by itself ten times a second.
-    if (bytes > maxBytes / 4) {
+    if (filling()) {
       wake();
     }
     return true;
   }
 
-  /** The line that has waited longest, or null. */
-  synchronized QueuedLine poll() {
-    QueuedLine fact = waiting.get(Rank.FACT).peek();
-    QueuedLine plan = waiting.get(Rank.PLAN).peek();
-    if (fact == null && plan == null) {
-      return null;
+  /** The line that has waited longest, if it came before {@code nanos}, the queue fills up or something vital waits; otherwise null. */
+  synchronized QueuedLine poll(long nanos) {
+    QueuedLine first = null;
+    for (Rank rank : RANKS) {
+      QueuedLine each = waiting.get(rank).peek();
+      first = first == null || each != null && each.order < first.order ? each : first;
     }
-    return remove(plan == null || fact != null && fact.seq < plan.seq ? Rank.FACT : Rank.PLAN);
+    boolean now = filling() || !waiting.get(Rank.VITAL).isEmpty(); // who looks for a run finds it at once
+    boolean due = first != null && (now || first.sinceNanos - nanos < 0);
+    return due ? remove(first.rank) : null;
   }
 
-  /** The number of the last line that was offered, taken or not. */
-  synchronized long lastSeq() {
-    return nextSeq - 1;
+  /** The line that has waited longest, or null. */
+  QueuedLine poll() {
+    return poll(System.nanoTime() + 1_000_000_000L);
   }
 
-  /** All lines up to this number have left the queue. */
+  /** The order of the last line that was offered, taken or not. */
+  synchronized long lastOrder() {
+    return nextOrder - 1;
+  }
+
+  /** All lines up to this order have left the queue. */
   synchronized long polledThrough() {
-    long first = nextSeq;
+    long first = nextOrder;
     for (ArrayDeque<QueuedLine> rank : waiting.values()) {
-      first = rank.isEmpty() ? first : Math.min(first, rank.peek().seq);
+      first = rank.isEmpty() ? first : Math.min(first, rank.peek().order);
     }
     return first - 1;
   }
@@ -85,6 +98,10 @@ final class EventQueue {
       woken = true;
       notifyAll();
     }
+  }
+
+  private boolean filling() {
+    return bytes > maxBytes / 4 || lines > MAX_LINES / 4;
   }
 
   private boolean full(int weight) {

@@ -3,7 +3,6 @@ package io.afterglow;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.nio.file.Path;
-import java.util.Set;
 import java.util.UUID;
 import org.apache.spark.SparkConf;
 
@@ -15,34 +14,41 @@ final class Journal {
   private final long startedAt = System.currentTimeMillis();
   private final Path path;
   private final EventQueue queue;
+  private final Heartbeat heartbeat;
   private final JournalWriter writer;
   private final Uploader uploader; // null where there is no collector
   private final long flushTimeoutMillis;
   private final long heartbeatMillis;
   private volatile boolean applicationEnded;
 
-  private Journal(Settings settings, CollectorSettings collector, Health health, Set<Integer> runningJobs)
+  private Journal(
+      Settings settings, CollectorSettings collector, Health health, RunningJobs jobs, Runnable addUp)
       throws BadSetting {
     path = settings.journalDir().resolve(instance + ".jsonl");
     flushTimeoutMillis = settings.flushTimeoutMillis();
     queue = new EventQueue(health, settings.queueBytes());
     heartbeatMillis = settings.heartbeatMillis();
-    Heartbeat heartbeat = new Heartbeat(queue, health, runningJobs, heartbeatMillis);
-    writer = new JournalWriter(path, queue, health, heartbeat, new Redaction(settings.redaction()));
+    heartbeat = new Heartbeat(queue, health, jobs, heartbeatMillis);
+    JournalLimit limit = new JournalLimit(settings.journalMaxBytes());
+    writer = new JournalWriter(path, queue, health, heartbeat, new Redaction(settings.redaction()), limit, addUp);
     queue.offer(Rank.FACT, new AfterglowLine("AfterglowJournalStart", this::describe));
     queue.offer(Rank.FACT, new AfterglowLine("SparkListenerLogStart", Journal::describeSpark));
     uploader = Uploader.start(collector, path, writer::written, health);
   }
 
-  /** Null when the settings switch Afterglow off, or cannot be understood. */
-  static Journal start(SparkConf conf, Health health, Set<Integer> runningJobs) {
+  /**
+   * Null when the settings switch Afterglow off, or cannot be understood. {@code addUp} is work that the journal's thread
+   * does at each turn, before it looks for lines.
+   */
+  static Journal start(SparkConf conf, Health health, RunningJobs jobs, Runnable addUp) {
     try {
       Settings settings = new Settings(conf, System.getenv());
       if (!settings.enabled()) {
         health.offQuietly();
         return null;
       }
-      Journal journal = new Journal(settings, new CollectorSettings(conf, System.getenv()), health, runningJobs);
+      Journal journal =
+          new Journal(settings, new CollectorSettings(conf, System.getenv()), health, jobs, addUp);
       journal.writer.start(journal::beforeExit);
       return journal;
     } catch (BadSetting e) {
@@ -78,7 +84,9 @@ final class Journal {
    * Has all of it written and on the disk at once, without waiting for that. The journal stays open: Spark may still
    * say how the last job ended, and Python how its run did.
    */
-  void applicationEnded() {
+  void applicationEnded(Line end) {
+    heartbeat.beat();
+    queue.offer(Rank.VITAL, end);
     applicationEnded = true;
     writer.applicationEnded();
   }

@@ -10,7 +10,10 @@ import java.util.concurrent.TimeUnit;
 final class JournalWriter {
   private static final int STACK_BYTES = 16 << 20; // Spark's serialiser recurses over plans
   private static final int BATCH_CHARS = 256 << 10;
-  private static final int MAX_LINE_CHARS = 4 << 20;
+  /** So many bytes at most, were all of them ASCII; nearly all are. */
+  private static final int MAX_LINE_CHARS = 256 << 10;
+  /** What comes after a line is added to it for so long, where that makes less of both. */
+  private static final long HOLD_NANOS = 800_000_000L;
   private static final long PAUSE_MILLIS = 100;
   private static final long PAUSE_AT_EXIT_MILLIS = 5;
   private static final long SYNC_NANOS = 5_000_000_000L;
@@ -20,9 +23,12 @@ final class JournalWriter {
   private final Health health;
   private final Heartbeat heartbeat;
   private final Redaction redaction;
+  private final JournalLimit limit;
+  private final Runnable addUp;
   private final CountDownLatch openedOrNot = new CountDownLatch(1);
   private final StringBuilder batch = new StringBuilder();
   private long batchLines;
+  private long writtenLines;
   private long syncedAt = System.nanoTime();
   private volatile AppendFile file;
   private volatile JournalLock lock;
@@ -34,12 +40,21 @@ final class JournalWriter {
   private long wanted = -1;
   private long synced = -1;
 
-  JournalWriter(Path path, EventQueue queue, Health health, Heartbeat heartbeat, Redaction redaction) {
+  JournalWriter(
+      Path path,
+      EventQueue queue,
+      Health health,
+      Heartbeat heartbeat,
+      Redaction redaction,
+      JournalLimit limit,
+      Runnable addUp) {
     this.path = path;
     this.queue = queue;
     this.health = health;
     this.heartbeat = heartbeat;
     this.redaction = redaction;
+    this.limit = limit;
+    this.addUp = addUp;
   }
 
   void start(Runnable beforeExit) {
@@ -54,7 +69,7 @@ final class JournalWriter {
 
   void applicationEnded() {
     applicationEnded = true;
-    want(queue.lastSeq());
+    want(queue.lastOrder());
   }
 
   /** From now on every line may be the last that the JVM lets us write. */
@@ -65,7 +80,7 @@ final class JournalWriter {
 
   boolean flush(long millis) throws InterruptedException {
     long deadline = System.nanoTime() + millis * 1_000_000;
-    long last = queue.lastSeq();
+    long last = queue.lastOrder();
     want(last);
     synchronized (this) {
       for (long left = millis; synced < last && health.on() && left > 0; ) {
@@ -137,6 +152,7 @@ final class JournalWriter {
 
   private void turn() {
     try {
+      addUp.run();
       if (!applicationEnded) {
         heartbeat.beatWhenDue(System.nanoTime());
       }
@@ -150,12 +166,15 @@ final class JournalWriter {
     }
   }
 
-  /** True when the queue is empty. */
+  /** True when nothing is left in the queue that has been there for long enough. */
   private boolean writeBatch() {
     QueuedLine next = null;
     batchLines = 0;
-    while (batch.length() < BATCH_CHARS && (next = queue.poll()) != null) {
-      add(next);
+    long due = System.nanoTime() + (hurried() ? HOLD_NANOS : -HOLD_NANOS);
+    while (batch.length() < BATCH_CHARS && (next = queue.poll(due)) != null) {
+      if (next.line.close()) {
+        add(next);
+      }
     }
     if (batch.length() > 0) {
       append();
@@ -163,15 +182,33 @@ final class JournalWriter {
     return next == null;
   }
 
+  private boolean hurried() {
+    synchronized (this) {
+      return applicationEnded || pauseMillis != PAUSE_MILLIS || wanted > synced;
+    }
+  }
+
   /** An event that cannot be made into text is lost, and only that one. */
   private void add(QueuedLine next) {
     int start = batch.length();
+    if (!limit.allows(next.rank, file.size() + start)) {
+      health.drop(1);
+      health.warnOnce(
+          path + " is as large as spark.afterglow.journal.maxSize allows: Afterglow counts what it leaves out of it");
+      return;
+    }
     try {
       next.line.appendTo(batch, trimmer);
-      batch.append(",\"Seq\":").append(next.seq).append("}\n");
       if (batch.length() - start > MAX_LINE_CHARS) {
-        throw new IllegalStateException("a line of " + (batch.length() - start) + " characters");
+        batch.setLength(start);
+        next.line.appendShortTo(batch, trimmer);
       }
+      if (batch.length() - start > MAX_LINE_CHARS || batch.length() == start) {
+        throw new IllegalStateException("an event of more than " + MAX_LINE_CHARS + " characters");
+      }
+      // What was lost before this line has a number too, so that every loss leaves a gap.
+      batch.append(",\"Seq\":").append(writtenLines + health.dropped()).append("}\n");
+      writtenLines++;
       batchLines++;
     } catch (Throwable t) {
       batch.setLength(start);
@@ -186,6 +223,7 @@ final class JournalWriter {
       failing = false;
     } catch (IOException e) {
       health.drop(batchLines);
+      writtenLines -= batchLines;
       failing = true;
       health.warnOnce("Afterglow cannot write to " + path + " and counts what it loses until it can: " + e);
     } finally {

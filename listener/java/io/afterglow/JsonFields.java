@@ -11,6 +11,11 @@ final class JsonFields {
     quote(to.append("{\"Event\":"), event);
   }
 
+  /** Fields that are added to an event which has begun. */
+  JsonFields(StringBuilder to) {
+    this.to = to;
+  }
+
   JsonFields put(String key, String value) {
     quote(name(key), value);
     return this;

@@ -66,6 +66,12 @@ final class JsonReader {
     return plain ? inside : unescape(inside);
   }
 
+  /** Whether the next value says nothing: null, or a text of no characters. */
+  boolean atNothing() {
+    peek();
+    return text.startsWith("\"\"", at) || text.startsWith("null", at);
+  }
+
   /** The next value as it stands. */
   String raw() {
     peek();

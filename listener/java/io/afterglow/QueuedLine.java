@@ -1,12 +1,15 @@
 package io.afterglow;
 
-/** A line with its number. The number is given when the line is offered, so that a loss later on leaves a gap. */
+/** A line with the order of its coming. */
 final class QueuedLine {
-  final long seq;
+  final long order;
+  final Rank rank;
   final Line line;
+  final long sinceNanos = System.nanoTime();
 
-  QueuedLine(long seq, Line line) {
-    this.seq = seq;
+  QueuedLine(long order, Rank rank, Line line) {
+    this.order = order;
+    this.rank = rank;
     this.line = line;
   }
 }

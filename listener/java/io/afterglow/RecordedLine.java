@@ -1,8 +1,18 @@
 package io.afterglow;
 
+import java.util.Arrays;
+import java.util.List;
+
 /** An Afterglow… event that the Python hook handed over as text. */
 final class RecordedLine implements Line {
   private static final int MAX_CHARS = 4_000_000;
+  private static final List<String> VITAL =
+      Arrays.asList(
+          "AfterglowRunStart",
+          "AfterglowRunEnd",
+          "AfterglowDriverEnd",
+          "AfterglowContextDeath",
+          "AfterglowHeartbeat");
 
   private final String json;
 
@@ -28,6 +38,11 @@ final class RecordedLine implements Line {
     }
   }
 
+  Rank rank() {
+    int name = json.indexOf("\"Afterglow") + 1; // of the event: it comes first
+    return VITAL.contains(json.substring(name, json.indexOf('"', name))) ? Rank.VITAL : Rank.FACT;
+  }
+
   @Override
   public int weight() {
     return 100 + 2 * json.length();
@@ -35,6 +50,13 @@ final class RecordedLine implements Line {
 
   @Override
   public void appendTo(StringBuilder line, Trimmer trimmer) {
-    trimmer.redact(json, line);
+    trimmer.redact(json, line, true);
+  }
+
+  /** Without what MLflow has of the run: the server reads it there. */
+  @Override
+  public boolean appendShortTo(StringBuilder line, Trimmer trimmer) {
+    trimmer.redact(json, line, false);
+    return true;
   }
 }

@@ -20,6 +20,22 @@ final class Redaction {
   /** There, what stands before the @ is the name of a container. */
   private static final Pattern CONTAINER_SCHEME = Pattern.compile("(?i)abfss?|wasbs?");
 
+  /** What looks like nothing else, wherever it stands: JWT, AWS, GitHub, Databricks, Slack. */
+  private static final Pattern TOKEN =
+      Pattern.compile(
+          "(?<![A-Za-z0-9_])(?:eyJ[\\w-]{8,}+\\.[\\w-]{8,}+(?:\\.[\\w-]*+)?+|(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"
+              + "|gh[pousr]_[A-Za-z0-9]{20,}+|github_pat_\\w{20,}+|dapi[0-9a-f]{32}(?:-\\d)?+(?!\\w)"
+              + "|xox[a-z]-[A-Za-z0-9-]{10,}+)");
+  /** A word that follows has no digit; what is long enough is none. */
+  private static final Pattern BEARER =
+      Pattern.compile("(?i)(?<!\\w)(bearer\\s++|basic\\s++)(?:(?=[a-z+/=_.~-]*+\\d)[\\w+/=.~-]{6,}+|[\\w+/=.~-]{20,}+)");
+  /** Secret keys that Spark's expression does not know. */
+  private static final Pattern MORE_KEYS =
+      Pattern.compile("(?i)passwd|passphrase|(?:^|[._-])pwd$|(?:api|access|private|account)[._-]?key(?!s?[._-]?id)");
+  /** Of tokens in texts, not of access: they are counted. */
+  private static final Pattern INNOCENT_KEY =
+      Pattern.compile("(?i)tokeni[sz]|tokens?[._-]?(?:count|limit|num|len)|(?:num|max|min|n)[._-]?tokens?$");
+
   private final Pattern keys;
 
   Redaction(Pattern keys) {
@@ -33,13 +49,19 @@ final class Redaction {
   /** Redacts before it cuts: a secret that the cut goes through must not leave its first half. */
   String text(String text, int limit) {
     String head = text.length() > 2 * limit ? text.substring(0, 2 * limit) : text;
-    String clean = pairs(userinfo(head));
+    String clean = tokens(pairs(userinfo(head)));
     return clean.length() > limit ? clean.substring(0, limit) : clean;
   }
 
   /** Ours is one whatever else the user takes for one. */
   private boolean secret(String key) {
-    return key.startsWith("spark.afterglow.collector.secret") || keys.matcher(key).find();
+    return key.startsWith("spark.afterglow.collector.secret")
+        || (keys.matcher(key).find() || MORE_KEYS.matcher(key).find()) && !INNOCENT_KEY.matcher(key).find();
+  }
+
+  private static String tokens(String text) {
+    String clean = TOKEN.matcher(text).replaceAll(Matcher.quoteReplacement(REDACTED));
+    return BEARER.matcher(clean).replaceAll("$1" + Matcher.quoteReplacement(REDACTED));
   }
 
   private static String userinfo(String text) {

@@ -49,16 +49,11 @@ final class Settings {
   }
 
   long queueBytes() throws BadSetting {
-    String value = conf.get("spark.afterglow.queue.bytes", "16m");
-    try {
-      long bytes = conf.getSizeAsBytes("spark.afterglow.queue.bytes", "16m");
-      if (bytes >= 1 << 20) {
-        return bytes;
-      }
-    } catch (RuntimeException e) {
-      // Said below, together with the sizes that are too small.
-    }
-    throw new BadSetting("spark.afterglow.queue.bytes", value, "a size of at least 1m, such as 16m");
+    return bytes("spark.afterglow.queue.bytes", "16m");
+  }
+
+  long journalMaxBytes() throws BadSetting {
+    return bytes("spark.afterglow.journal.maxSize", "256m");
   }
 
   long heartbeatMillis() throws BadSetting {
@@ -73,6 +68,19 @@ final class Settings {
     } catch (PatternSyntaxException e) {
       throw new BadSetting("spark.redaction.regex", regex, "a regular expression");
     }
+  }
+
+  private long bytes(String key, String preset) throws BadSetting {
+    String value = conf.get(key, preset);
+    try {
+      long bytes = conf.getSizeAsBytes(key, preset);
+      if (bytes >= 1 << 20) {
+        return bytes;
+      }
+    } catch (RuntimeException e) {
+      // Said below, together with the sizes that are too small.
+    }
+    throw new BadSetting(key, value, "a size of at least 1m, such as " + preset);
   }
 
   private long millis(String key, String preset, long least) throws BadSetting {

@@ -1,10 +1,8 @@
 package io.afterglow;
 
-import java.util.Collections;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.Map;
-import java.util.Set;
+import java.util.regex.Pattern;
 
 /**
  * How one JSON value gets from Spark's text to the journal's. Shapes nest only as deep as they are written down in
@@ -12,6 +10,9 @@ import java.util.Set;
  */
 interface Shape {
   void copy(JsonReader from, StringBuilder to);
+
+  /** Options that Spark gives every JVM of its own, a kilobyte of them. */
+  Pattern OF_SPARK_ITSELF = Pattern.compile("--add-opens=java\\.[^\\s=]++=ALL-UNNAMED ?+");
 
   Shape AS_IS = (from, to) -> to.append(from.raw());
 
@@ -59,7 +60,7 @@ interface Shape {
     String comma = firstComma;
     for (String key = from.nextKey(); key != null; key = from.nextKey()) {
       Shape shape = fields.get(key);
-      if (shape == null) {
+      if (shape == null || from.atNothing()) {
         from.skip();
         continue;
       }
@@ -69,8 +70,11 @@ interface Shape {
     }
   }
 
-  /** Spark properties: a secret's value goes altogether, secret parts of other values go. {@code keys} null: all. */
-  static Shape properties(Set<String> keys, int limit, Redaction redaction) {
+  /**
+   * Spark properties: a secret's value goes altogether, secret parts of other values go. Those that come after {@code
+   * limitOfAll} characters are left out.
+   */
+  static Shape properties(int limit, int limitOfAll, Redaction redaction) {
     return (from, to) -> {
       if (from.peek() != '{') {
         to.append(from.raw());
@@ -78,14 +82,16 @@ interface Shape {
       }
       from.enter('{');
       to.append('{');
+      int most = to.length() + limitOfAll;
       String comma = "";
       for (String key = from.nextKey(); key != null; key = from.nextKey()) {
-        if (from.peek() != '"' || keys != null && !keys.contains(key)) {
+        if (from.peek() != '"' || to.length() > most) {
           from.skip();
           continue;
         }
         JsonFields.quote(to.append(comma), key).append(':');
-        JsonFields.quote(to, redaction.property(key, from.string(), limit));
+        String value = OF_SPARK_ITSELF.matcher(from.string()).replaceAll("");
+        JsonFields.quote(to, redaction.property(key, value, limit));
         comma = ",";
       }
       to.append('}');
@@ -98,11 +104,5 @@ interface Shape {
       fields.put(key, AS_IS);
     }
     return fields;
-  }
-
-  static Set<String> keys(String... keys) {
-    Set<String> set = new HashSet<>();
-    Collections.addAll(set, keys);
-    return set;
   }
 }

@@ -16,18 +16,27 @@ final class StageTasks {
   /** Stages are kept after their end for the tasks that end late: this many, then the oldest goes. */
   private static final int MAX_STAGES = 4_096;
 
+  private final RunningJobs jobs;
   private final Map<Long, TaskSums> open = new LinkedHashMap<>();
   private final Map<Long, TaskSums> ended = new LinkedHashMap<>();
 
-  void begin(StageInfo stage) {
-    sums(stage.stageId(), stage.attemptNumber());
+  StageTasks(RunningJobs jobs) {
+    this.jobs = jobs;
+  }
+
+  TaskSums begin(StageInfo stage) {
+    return sums(stage.stageId(), stage.attemptNumber());
   }
 
   /** The sums to write again, because their stage has ended already; otherwise null. */
   TaskSums add(SparkListenerTaskEnd task) {
-    TaskSums late = ended.get(key(task.stageId(), task.stageAttemptId()));
-    TaskSums sums = late != null ? late : sums(task.stageId(), task.stageAttemptId());
-    sums.add(task.reason(), task.taskMetrics(), task.taskExecutorMetrics());
+    long key = key(task.stageId(), task.stageAttemptId());
+    TaskSums sums = open.get(key);
+    TaskSums late = sums == null ? ended.get(key) : null;
+    if (sums == null) {
+      sums = late != null ? late : sums(task.stageId(), task.stageAttemptId());
+    }
+    sums.add(task);
     return late;
   }
 
@@ -43,7 +52,7 @@ final class StageTasks {
   private TaskSums sums(int stage, int attempt) {
     TaskSums sums = open.get(key(stage, attempt));
     if (sums == null) {
-      sums = new TaskSums(stage, attempt);
+      sums = new TaskSums(stage, attempt, jobs.ofStage(stage));
       put(open, key(stage, attempt), sums);
     }
     return sums;

@@ -1,6 +1,6 @@
 package io.afterglow;
 
-/** The line of a stage's task sums, with the values of the moment in which it is written. */
+/** The line of a stage's task sums, of tasks that ended after it, with the values of the moment in which it is written. */
 final class StageTasksLine implements Line {
   private final TaskSums sums;
 
@@ -16,6 +16,7 @@ final class StageTasksLine implements Line {
   @Override
   public void appendTo(StringBuilder line, Trimmer trimmer) {
     sums.waiting.set(false); // before they are read: what comes after that is for the next line
-    sums.put(new JsonFields(line, "AfterglowStageTasks"));
+    new JsonFields(line, "AfterglowStageTasks").put("Stage ID", sums.stage).put("Stage Attempt ID", sums.attempt);
+    sums.put(line, ",");
   }
 }

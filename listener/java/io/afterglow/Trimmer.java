@@ -1,66 +1,195 @@
 package io.afterglow;
 
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
-import java.util.Set;
+import java.util.Properties;
+import java.util.regex.Pattern;
 import org.apache.spark.scheduler.SparkListenerEvent;
 
 /** What is kept of Spark's events: the table of docs/journal.md in code. */
 final class Trimmer {
-  private static final int PLAN = 4_000; // characters, as all limits here
-  private static final int MESSAGE = 2_000;
+  private static final int MESSAGE = 2_000; // characters, as all limits here
   private static final int VALUE = 4_000;
+  private static final int ALL_VALUES = 100_000;
   private static final int NAME = 1_000;
   private static final int RECORDED = 20_000;
-  private static final Set<String> JOB_PROPERTIES =
-      Shape.keys(
-          "spark.job.tags",
-          "spark.jobGroup.id",
-          "spark.job.description",
-          "spark.sql.execution.id",
-          "spark.sql.execution.root.id",
-          "mlflow.run_id");
-
-  private static final Set<String> RECORDED_TEXTS = Shape.keys("Error", "Tracking URI");
+  private static final String TAGS = "spark.job.tags";
+  private static final String[] JOB_PROPERTIES = {
+    TAGS, "spark.jobGroup.id", "spark.job.description", "spark.sql.execution.id", "mlflow.run_id",
+  };
+  /** Their names in an AfterglowJob. */
+  private static final String[] JOB_FIELDS = {"Tags", "Group", "Description", "Execution", "Run"};
+  /** Spark tags every job with its session, and with what the execution's root was. */
+  private static final Pattern SPARK_S_TAG =
+      Pattern.compile("spark-session-[0-9a-f-]{36}(?:-execution-root-id-\\d++)?");
 
   private final SparkJson json;
   private final Redaction redaction;
+  private final Plans plans;
   private final Map<String, Map<String, Shape>> events = new HashMap<>();
 
   Trimmer(SparkJson json, Redaction redaction) {
     this.json = json;
     this.redaction = redaction;
+    plans = new Plans(redaction);
     application();
     executors();
-    jobs();
-    stages();
-    sql();
+    ends();
+  }
+
+  Plans plans() {
+    return plans;
+  }
+
+  String name(String text) {
+    return redaction.text(text == null ? "" : text, NAME);
+  }
+
+  String message(String text) {
+    return redaction.text(text, MESSAGE);
   }
 
   /** Adds the event without its closing brace; an event that is not in the table is an error of ours. */
   void trim(SparkListenerEvent event, StringBuilder to) throws Exception {
     JsonReader from = new JsonReader(json.of(event));
-    from.enter('{');
-    from.nextKey();
-    String name = from.string();
-    Map<String, Shape> fields = events.get(name);
-    if (fields == null) {
-      throw new IllegalArgumentException("no shape for " + name);
-    }
+    String name = enter(from);
     JsonFields.quote(to.append("{\"Event\":"), name);
-    Shape.fields(fields, from, to, ",");
+    Shape.fields(fields(name), from, to, ",");
+  }
+
+  /** Adds the event as a field of another one. */
+  void trimInside(String key, SparkListenerEvent event, StringBuilder to) throws Exception {
+    JsonReader from = new JsonReader(json.of(event));
+    Map<String, Shape> kept = new HashMap<>(fields(enter(from)));
+    kept.remove("executionId");
+    JsonFields.quote(to.append(','), key).append(":{");
+    Shape.fields(kept, from, to, "");
+    to.append('}');
+  }
+
+  /** Adds the start of a SQL execution, with {@code lastTree} as its plan if there is one. */
+  void trimSql(SparkListenerEvent event, String lastTree, StringBuilder to) throws Exception {
+    JsonReader from = new JsonReader(json.of(event));
+    JsonFields fields = new JsonFields(to, enter(from));
+    PlanFiles files = new PlanFiles(redaction);
+    String tree = "";
+    String id = "";
+    for (String key = from.nextKey(); key != null; key = from.nextKey()) {
+      if (key.equals("executionId")) {
+        fields.name(key).append(id = from.raw());
+      } else if (key.equals("rootExecutionId")) {
+        String root = from.raw();
+        if (!root.equals(id) && !root.equals("null")) {
+          fields.name(key).append(root);
+        }
+      } else if (key.equals("time")) {
+        fields.name(key).append(from.raw());
+      } else if (key.equals("description") && from.peek() == '"') {
+        fields.put(key, message(from.string()));
+      } else if (key.equals("physicalPlanDescription") && from.peek() == '"') {
+        tree = Plans.tree(from.string());
+      } else if (key.equals("sparkPlanInfo")) {
+        files.read(from);
+      } else if (key.equals("jobTags") && from.peek() == '[') {
+        jobTags(from, fields);
+      } else {
+        from.skip();
+      }
+    }
+    files.put(fields);
+    plans.put(lastTree == null ? tree : lastTree, fields);
+  }
+
+  /** Adds the properties of a job that are kept, as an object. */
+  void properties(Properties properties, StringBuilder to) {
+    String open = "{";
+    for (String key : JOB_PROPERTIES) {
+      String value = property(properties, key);
+      if (!value.isEmpty()) {
+        JsonFields.quote(JsonFields.quote(to.append(open), key).append(':'), value);
+        open = ",";
+      }
+    }
+    to.append(open.equals("{") ? "{}" : "}");
+  }
+
+  /** The same under shorter names. */
+  void jobFields(Properties properties, JsonFields fields) {
+    for (int i = 0; i < JOB_PROPERTIES.length; i++) {
+      String value = property(properties, JOB_PROPERTIES[i]);
+      if (!value.isEmpty()) {
+        fields.put(JOB_FIELDS[i], value);
+      }
+    }
   }
 
   /** Adds an event of the Python hook: whole, but for the secrets in texts that are not MLflow's own. */
-  void redact(String event, StringBuilder to) {
+  void redact(String event, StringBuilder to, boolean withRun) {
     JsonReader from = new JsonReader(event);
     from.enter('{');
     String open = "{";
     for (String key = from.nextKey(); key != null; key = from.nextKey()) {
+      // The journal's first lines say of which application it is.
+      if (key.equals("Application") || !withRun && key.equals("Run")) {
+        from.skip();
+        continue;
+      }
       JsonFields.quote(to.append(open), key).append(':');
-      (RECORDED_TEXTS.contains(key) ? text(RECORDED) : Shape.AS_IS).copy(from, to);
+      boolean redacted = key.equals("Error") || key.equals("Tracking URI");
+      (redacted ? text(RECORDED) : Shape.AS_IS).copy(from, to);
       open = ",";
     }
+  }
+
+  private String property(Properties properties, String key) {
+    String value = properties.getProperty(key, "");
+    return redaction.property(key, key.equals(TAGS) ? ownTags(value) : value, VALUE);
+  }
+
+  private static String ownTags(String tags) {
+    List<String> own = new ArrayList<>();
+    for (String tag : tags.split(",")) {
+      if (!tag.isEmpty() && !SPARK_S_TAG.matcher(tag).matches()) {
+        own.add(tag);
+      }
+    }
+    return String.join(",", own);
+  }
+
+  private void jobTags(JsonReader from, JsonFields fields) {
+    List<String> own = new ArrayList<>();
+    from.enter('[');
+    while (from.nextValue()) {
+      String tag = from.string();
+      if (!SPARK_S_TAG.matcher(tag).matches()) {
+        own.add(tag);
+      }
+    }
+    if (!own.isEmpty()) {
+      StringBuilder to = fields.name("jobTags");
+      String open = "[";
+      for (String tag : own) {
+        JsonFields.quote(to.append(open), name(tag));
+        open = ",";
+      }
+      to.append(']');
+    }
+  }
+
+  private static String enter(JsonReader from) {
+    from.enter('{');
+    from.nextKey();
+    return from.string();
+  }
+
+  private Map<String, Shape> fields(String name) {
+    Map<String, Shape> fields = events.get(name);
+    if (fields == null) {
+      throw new IllegalArgumentException("no shape for " + name);
+    }
+    return fields;
   }
 
   private void application() {
@@ -69,7 +198,7 @@ final class Trimmer {
     keep("SparkListenerApplicationEnd", "Timestamp");
     Map<String, Shape> environment = keep("SparkListenerEnvironmentUpdate");
     environment.put("JVM Information", Shape.object("Java Version", "Scala Version"));
-    environment.put("Spark Properties", Shape.properties(null, VALUE, redaction));
+    environment.put("Spark Properties", Shape.properties(VALUE, ALL_VALUES, redaction));
   }
 
   private void executors() {
@@ -84,42 +213,13 @@ final class Trimmer {
     removed.put("Removed Reason", text(MESSAGE));
   }
 
-  private void jobs() {
-    Map<String, Shape> start = keep("SparkListenerJobStart", "Job ID", "Submission Time", "Stage IDs");
-    start.put("Stage Infos", Shape.list(Shape.object("Stage ID", "Number of Tasks")));
-    start.put("Properties", Shape.properties(JOB_PROPERTIES, VALUE, redaction));
-
+  private void ends() {
     Map<String, Shape> exception = Shape.keep();
     exception.put("Message", text(MESSAGE));
     Map<String, Shape> result = Shape.keep("Result");
     result.put("Exception", Shape.object(exception));
     Map<String, Shape> end = keep("SparkListenerJobEnd", "Job ID", "Completion Time");
     end.put("Job Result", Shape.object(result));
-  }
-
-  private void stages() {
-    Map<String, Shape> submitted = keep("SparkListenerStageSubmitted");
-    submitted.put("Stage Info", Shape.object(stage()));
-    submitted.put("Properties", Shape.properties(JOB_PROPERTIES, VALUE, redaction));
-
-    Map<String, Shape> info = stage();
-    info.put("Completion Time", Shape.AS_IS);
-    info.put("Failure Reason", text(MESSAGE));
-    keep("SparkListenerStageCompleted").put("Stage Info", Shape.object(info));
-  }
-
-  private Map<String, Shape> stage() {
-    Map<String, Shape> info =
-        Shape.keep("Stage ID", "Stage Attempt ID", "Number of Tasks", "Submission Time", "Resource Profile Id");
-    info.put("Stage Name", text(NAME));
-    return info;
-  }
-
-  private void sql() {
-    Map<String, Shape> start = keep(SqlEvents.START, "executionId", "rootExecutionId", "time");
-    start.put("jobTags", Shape.list(text(NAME)));
-    start.put("description", text(MESSAGE));
-    start.put("physicalPlanDescription", text(PLAN));
     keep(SqlEvents.END, "executionId", "time").put("errorMessage", text(MESSAGE));
   }
 

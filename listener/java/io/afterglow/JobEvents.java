@@ -1,0 +1,104 @@
+package io.afterglow;
+
+import java.util.HashMap;
+import java.util.Map;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.BlockingQueue;
+import org.apache.spark.scheduler.SparkListenerJobEnd;
+import org.apache.spark.scheduler.SparkListenerJobStart;
+import org.apache.spark.scheduler.SparkListenerTaskEnd;
+import org.apache.spark.scheduler.StageInfo;
+
+/**
+ * Which lines the events of jobs, stages and tasks become: as few as there can be, since what waits in the queue still
+ * takes in what comes after it. On the bus's thread; task ends, the most frequent event by far, are only put aside
+ * there. To read their metrics takes some forty looks into memory that another core has just written, so the journal's
+ * thread does it, unless there are too many or their stage ends.
+ */
+final class JobEvents {
+  /** Takes a line on its way to the journal; false when it was lost. */
+  interface Outlet {
+    boolean offer(Line line);
+  }
+
+  private static final int JOB_END_BYTES = 4_000;
+  private static final int MAX_ASIDE = 512; // of about 4 KB each
+
+  private final RunningJobs jobs;
+  private final StageTasks tasks;
+  private final Outlet outlet;
+  private final Map<TaskSums, StageLine> submitted = new HashMap<>();
+  private final BlockingQueue<SparkListenerTaskEnd> aside = new ArrayBlockingQueue<>(MAX_ASIDE);
+
+  JobEvents(RunningJobs jobs, Outlet outlet) {
+    this.jobs = jobs;
+    this.outlet = outlet;
+    tasks = new StageTasks(jobs);
+  }
+
+  synchronized void jobStarted(SparkListenerJobStart event) {
+    RunningJob job = jobs.start(event);
+    if (!outlet.offer(job.line)) {
+      job.line.comeApart();
+    }
+  }
+
+  synchronized void jobEnded(SparkListenerJobEnd event) {
+    RunningJob job = jobs.end(event.jobId());
+    if (job == null || !job.line.end(event)) {
+      outlet.offer(new SparkLine(event, JOB_END_BYTES));
+    }
+  }
+
+  synchronized void stageSubmitted(StageInfo stage) {
+    TaskSums sums = tasks.begin(stage);
+    StageLine line = new StageLine(stage, sums, null);
+    boolean taken = outlet.offer(line);
+    submitted.put(sums, line);
+    if (sums.job != null && taken) {
+      sums.job.line.add(line);
+    } else if (sums.job != null) {
+      sums.job.line.comeApart();
+    }
+  }
+
+  void taskEnded(SparkListenerTaskEnd task) {
+    if (!aside.offer(task)) {
+      addUp();
+      aside.offer(task);
+    }
+  }
+
+  /** Adds up the task ends that were put aside. On the bus's thread or the journal's. */
+  void addUp() {
+    while (addOne()) {}
+  }
+
+  /** Taken and added in one: a stage that ends in between would miss it. */
+  private synchronized boolean addOne() {
+    SparkListenerTaskEnd task = aside.poll();
+    if (task != null) {
+      add(task);
+    }
+    return task != null;
+  }
+
+  private void add(SparkListenerTaskEnd task) {
+    TaskSums late = tasks.add(task);
+    if (late != null && late.waiting.compareAndSet(false, true) && !outlet.offer(new StageTasksLine(late))) {
+      late.waiting.set(false);
+    }
+  }
+
+  synchronized void stageCompleted(StageInfo stage) {
+    addUp();
+    TaskSums sums = tasks.end(stage);
+    StageLine line = submitted.remove(sums);
+    if (sums.job != null) {
+      sums.job.stageDone();
+    }
+    if (line == null || !line.end(stage)) {
+      outlet.offer(StageLine.ended(stage, sums, line));
+    }
+  }
+}

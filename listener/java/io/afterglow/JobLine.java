@@ -1,0 +1,169 @@
+package io.afterglow;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Properties;
+import java.util.function.IntConsumer;
+import org.apache.spark.scheduler.JobSucceeded$;
+import org.apache.spark.scheduler.SparkListenerJobEnd;
+import org.apache.spark.scheduler.SparkListenerJobStart;
+import org.apache.spark.scheduler.StageInfo;
+import scala.PartialFunction;
+
+/**
+ * A job that started. When it ends well while this waits in the queue, as most jobs of a fit do, this one line tells all
+ * of it, with its stages as rows: a fifth of what their own lines take.
+ */
+final class JobLine implements Line {
+  static final int STAGES = 2; // the field of Spark's event, whose own method names a class of Scala's collections
+
+  private final int job;
+  private final long started;
+  private final Properties properties;
+  private final int[] stages;
+  private final int[] tasks;
+  private final List<StageLine> told = new ArrayList<>();
+  private boolean whole = true; // all its stages so far wait in the queue, behind this
+  private long ended;
+  private boolean closed;
+
+  JobLine(SparkListenerJobStart start) {
+    job = start.jobId();
+    started = start.time();
+    properties = start.properties() == null ? new Properties() : start.properties();
+    List<StageInfo> infos = infos(start.productElement(STAGES));
+    stages = infos.stream().mapToInt(StageInfo::stageId).toArray();
+    tasks = infos.stream().mapToInt(StageInfo::numTasks).toArray();
+  }
+
+  int job() {
+    return job;
+  }
+
+  int stages() {
+    return stages.length;
+  }
+
+  long tasks() {
+    long sum = 0;
+    for (int each : tasks) {
+      sum += each;
+    }
+    return sum;
+  }
+
+  void eachStage(IntConsumer action) {
+    for (int stage : stages) {
+      action.accept(stage);
+    }
+  }
+
+  synchronized void add(StageLine stage) {
+    if (!closed) {
+      told.add(stage);
+    }
+  }
+
+  /** Something of it was lost, or told elsewhere: from now on its events have lines of their own. */
+  synchronized void comeApart() {
+    whole = false;
+  }
+
+  /** False when the end needs a line of its own. */
+  synchronized boolean end(SparkListenerJobEnd event) {
+    boolean plain = !closed && whole && event.jobResult() == JobSucceeded$.MODULE$;
+    if (!plain || !told.stream().allMatch(StageLine::plain)) {
+      whole = false;
+      return false;
+    }
+    told.forEach(StageLine::leaveOut);
+    ended = event.time();
+    return true;
+  }
+
+  @Override
+  public int weight() {
+    return 4_000;
+  }
+
+  @Override
+  public synchronized boolean close() {
+    closed = true;
+    return true;
+  }
+
+  @Override
+  public void appendTo(StringBuilder line, Trimmer trimmer) {
+    JsonFields fields = putJob(line, trimmer);
+    if (ended > 0) {
+      putRows(fields.name("Stages"), trimmer);
+    } else {
+      putStages(fields);
+    }
+    told.clear();
+  }
+
+  /** A job of thousands of stages is told without them. */
+  @Override
+  public boolean appendShortTo(StringBuilder line, Trimmer trimmer) {
+    putJob(line, trimmer);
+    return true;
+  }
+
+  private JsonFields putJob(StringBuilder line, Trimmer trimmer) {
+    JsonFields fields = new JsonFields(line, ended > 0 ? "AfterglowJob" : "SparkListenerJobStart");
+    fields.put("Job ID", job);
+    if (ended > 0) {
+      fields.name("Time").append('[').append(started).append(',').append(ended - started).append(']');
+      trimmer.jobFields(properties, fields);
+    } else {
+      fields.put("Submission Time", started);
+      trimmer.properties(properties, fields.name("Properties"));
+    }
+    return fields;
+  }
+
+  private void putStages(JsonFields fields) {
+    StringBuilder infos = fields.name("Stage Infos");
+    for (int i = 0; i < stages.length; i++) {
+      infos.append(i == 0 ? "[" : ",").append("{\"Stage ID\":").append(stages[i]);
+      infos.append(",\"Number of Tasks\":").append(tasks[i]).append('}');
+    }
+    infos.append(stages.length == 0 ? "[]" : "]");
+    StringBuilder ids = fields.name("Stage IDs");
+    for (int i = 0; i < stages.length; i++) {
+      ids.append(i == 0 ? "[" : ",").append(stages[i]);
+    }
+    ids.append(stages.length == 0 ? "[]" : "]");
+  }
+
+  /** The stages that ran as rows of StageLine, those that were skipped as [stage, tasks]. */
+  private void putRows(StringBuilder rows, Trimmer trimmer) {
+    rows.append('[');
+    String comma = "";
+    String name = null;
+    for (StageLine stage : told) {
+      name = stage.putRow(rows.append(comma), trimmer, started, name);
+      comma = ",";
+    }
+    for (int i = 0; i < stages.length; i++) {
+      int skipped = stages[i];
+      if (told.stream().noneMatch(stage -> stage.stage() == skipped)) {
+        rows.append(comma).append('[').append(skipped).append(',').append(tasks[i]).append(']');
+        comma = ",";
+      }
+    }
+    rows.append(']');
+  }
+
+  /** A sequence of Scala's is a function of the index; that much has the same name in all versions. */
+  @SuppressWarnings("unchecked")
+  private static List<StageInfo> infos(Object sequence) {
+    PartialFunction<Object, StageInfo> at = (PartialFunction<Object, StageInfo>) sequence;
+    List<StageInfo> infos = new ArrayList<>();
+    for (int i = 0; at.isDefinedAt(i); i++) {
+      infos.add(at.apply(i));
+    }
+    return infos;
+  }
+}

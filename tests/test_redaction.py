@@ -1,0 +1,111 @@
+"""Secrets planted wherever Spark lets them through: in no journal, no row, and nothing that the command line prints."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from afterglow_store import Store, ingest_file, open_store
+from afterglow_store.redact import REDACTED, redact_text
+from afterglow_store.schema import metadata
+from tests.support.journals import SQL, Journal
+from tests.test_listener import INNOCENT, SECRET
+
+START = 1_790_000_000_000
+TOKENS = {
+    "JWT": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.SflKxwRJSMeKKF2QT4",
+    "AWS": "AKIAIOSFODNN7EXAMPLE",
+    "GitHub": "ghp_0123456789abcdefghijABCDEFGHIJ012345",
+    "Databricks": "dapi0123456789abcdef0123456789abcdef",
+    "Slack": "xoxb-123456789012-abcdefghijkl",
+}
+SHAPES = {
+    "bearer": f"Authorization: Bearer {SECRET}-4711",
+    "userinfo": f"jdbc:postgresql://me:{SECRET}@db/wine",
+    "pair": f"connect to x;password={SECRET};ssl=true",
+    "option": f"--user me --api-token {SECRET} --depth 3",
+    "json": f'{{"name": "x", "password": "{SECRET}"}}',
+    **TOKENS,
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_what_has_the_shape_of_a_secret_goes_and_what_stands_around_it_stays(name: str) -> None:
+    redacted = redact_text(f"before {SHAPES[name]} after")
+    assert SECRET not in redacted
+    assert not any(token in redacted for token in TOKENS.values())
+    assert REDACTED in redacted
+    assert redacted.startswith("before ")
+    assert redacted.endswith("after")
+    assert redact_text(redacted) == redacted
+
+
+@pytest.mark.parametrize("text", [*INNOCENT.values(), "max_tokens=5, tokenizer=bert", "the bearer of good instruments"])
+def test_what_only_looks_like_a_secret_stays(text: str) -> None:
+    assert redact_text(text) == text
+
+
+NASTY = ["a", "--", "a=", "a://", "a://@", "\\", '"', "token=", "token='", "token='\\", " ", "bearer ", "eyJa.", "ghp_"]
+
+
+@pytest.mark.parametrize("part", NASTY)
+def test_a_quarter_of_a_megabyte_of_nasty_text_takes_no_time(part: str) -> None:
+    text = "token@" + part * ((256 << 10) // len(part))
+    began = time.process_time()
+    redact_text(text)
+    assert time.process_time() - began < 2
+
+
+def plant(folder: Path) -> Path:
+    """A journal that another program wrote, with secrets in every text of it."""
+    all_of_them = "  ".join(SHAPES.values())
+    made = Journal(folder, "local-1", name=f"train {all_of_them}", start=START, master=f"spark://u:{SECRET}@host:7077")
+    made._write("SparkListenerEnvironmentUpdate", **{
+        "Spark Properties": {
+            "spark.my.password": SECRET,
+            "spark.hadoop.fs.s3a.secret.key": SECRET,
+            "spark.some.text": all_of_them,
+            "spark.driver.extraJavaOptions": f"-Dmy.token={SECRET} -Dmy.color=red",
+        },
+        "JVM Information": {"Java Home": "/usr", "sun.java.command": f"Main --password {SECRET}"},
+    })  # fmt: skip
+    made.job(description=f"count {all_of_them}", error=f"no good: {all_of_them}")
+    made._write("SparkListenerStageSubmitted", **{"Stage Info": {"Stage ID": 9, "Stage Name": all_of_them}})
+    made._write("SparkListenerExecutorRemoved", Timestamp=START, **{
+        "Executor ID": "1", "Removed Reason": all_of_them,
+    })  # fmt: skip
+    made._write(f"{SQL}SparkListenerSQLExecutionStart", executionId=9, time=START, jobTags=[], description=all_of_them,
+                physicalPlanDescription=all_of_them, Inputs=[{"Path": f"s3a://key:{SECRET}@lake/x"}],
+                Outputs=[{"Table": all_of_them}])  # fmt: skip
+    made._write("AfterglowContextDeath", Timestamp=START, Error=all_of_them)
+    return made.end(error=f"ValueError: {all_of_them}")
+
+
+@pytest.fixture
+def store(store_url: str, tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(store_url)
+    ingest_file(opened, plant(tmp_path / "journal"), now=0)
+    yield opened
+    opened.close()
+
+
+def test_no_planted_secret_is_in_the_store_or_printed(store: Store, store_url: str, tmp_path: Path) -> None:
+    with store.read() as conn:
+        for table in metadata.sorted_tables:
+            for row in conn.execute(sa.select(table)):
+                assert not hidden(str(row)), (table.name, row)
+        assert REDACTED in str(conn.execute(sa.text("SELECT name, driver_error FROM application")).one())
+    environment = {**os.environ, "AFTERGLOW_HOME": str(tmp_path), "AFTERGLOW_STORE_URL": store_url}
+    command = [sys.executable, "-m", "afterglow_monitor.cli", "apps", "--since", "all", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "local-1" in done.stdout
+    assert not hidden(done.stdout)
+
+
+def hidden(text: str) -> list[str]:
+    return [secret for secret in (SECRET, *TOKENS.values()) if secret in text]

@@ -237,6 +237,8 @@ final class Checks {
         }) {
       equal("see " + Redaction.REDACTED + ", and more", REDACTION.text("see " + secret + ", and more", 1_000));
     }
+    equal(Redaction.REDACTED, REDACTION.property("my.tokenizer.password", "s3cr3t", 1_000));
+    equal("bert", REDACTION.property("my.tokenizer", "bert", 1_000));
     equal("Authorization: Bearer " + Redaction.REDACTED, REDACTION.text("Authorization: Bearer s3cr3t-x", 1_000));
     for (String innocent :
         new String[] {"the bearer of instruments", "eyJ", "dapihost", "xoxo-love", "SELECT token_count = 5", "max_tokens=5"}) {

@@ -14,7 +14,7 @@ from afterglow_monitor.settings import MlflowServer
 from afterglow_store import Store, snapshots, tracking
 from afterglow_store.comparing import Known, compare, keep_what_was, runs_to_list, versions_known
 from afterglow_store.items import known_run_details
-from afterglow_store.runs import OVER, Origin, refresh_sums, take_in_outputs, take_in_runs
+from afterglow_store.runs import OVER, PURGED, Origin, refresh_sums, take_in_outputs, take_in_runs
 
 LISTED_ANEW = 20  # of more runs that change at once, after their end, the files are taken to be those of before
 LISTING_SECONDS = 1.0  # for the files of runs, in one pass
@@ -52,6 +52,16 @@ class Intake:
         if plain or changed or progress:
             return self._write(plain, changed, as_of, progress)
         return 0
+
+    def take_in_purged(self, run_ids: Sequence[str], as_of: int) -> int:
+        """The server has deleted these for good, as of `as_of` (ms): how many the store had otherwise."""
+        if not run_ids:
+            return 0
+        origin = Origin(self._server.name, tracking.plain(self._server.uri), as_of)
+        with self._store.write() as conn:
+            keep_what_was(conn, run_ids)
+            gone = [{**each, "lifecycle_stage": PURGED} for each in known_run_details(conn, run_ids).values()]
+            return len(take_in_runs(conn, gone, origin, cause=snapshots.SYNC))
 
     def take_in_versions(self, versions: dict[str, list[RegisteredVersion]]) -> list[str]:
         """What is registered now. The ids of runs of which the store has it otherwise, to be taken in again."""

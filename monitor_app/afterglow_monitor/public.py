@@ -67,6 +67,7 @@ def public_run(row: Row) -> Row:
             f"{each['name']} {each['version']}" for each in row["registered_versions"] or ()
         )
         or None,
+        "registered_versions": [public_version(each) for each in row["registered_versions"] or ()],
         "applications": [each["app_id"] for each in row["applications"]],
         "link_source": [each["source"] for each in row["applications"]],
         "parent_run_id": row["parent_run_id"],
@@ -80,6 +81,15 @@ def public_run(row: Row) -> Row:
         "metrics": row["metrics"] or {},
         "tags": row["tags"] or {},
         "outputs": row["outputs"] or [],
+    }
+
+
+def public_version(version: Row) -> Row:
+    return {
+        "name": version["name"],
+        "version": version["version"],
+        "stage": version.get("stage"),
+        "aliases": version.get("aliases", []),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from afterglow_store.engine import upsert
-from afterglow_store.schema import run, tracking_server
+from afterglow_store.schema import experiment, run, tracking_server
 
 _USERINFO = re.compile(r"(?<=://)[^/\s@]*@")
 
@@ -52,6 +52,13 @@ def server_named(conn: sa.Connection, name: str) -> dict[str, Any]:
     """The row of a server that `know_server` made."""
     row = conn.execute(sa.select(tracking_server).where(tracking_server.c.name == name)).one()
     return dict(row._mapping)
+
+
+def experiments_made(conn: sa.Connection, name: str) -> dict[str, int]:
+    """When (ms) the server made each of its experiments, by their ids, where that is known."""
+    e = experiment.c
+    asked = sa.select(e.experiment_id, e.created_time).where(e.server == name, e.created_time.is_not(None))
+    return {row.experiment_id: row.created_time for row in conn.execute(asked)}
 
 
 def note_progress(conn: sa.Connection, name: str, **columns: int | None) -> None:

@@ -66,9 +66,11 @@ _PLAIN_KEY = re.compile(r"[\w./:-]*[\w/:-]")
 _RUN_STATUSES = (status.RUNNING, "SCHEDULED", status.FINISHED, status.FAILED, "KILLED")
 _TRUE_STATUSES = (*_RUN_STATUSES, status.ORPHANED, status.SUSPECT)
 _APPLICATION_STATUSES = (status.RUNNING, status.SUCCEEDED, status.FAILED, status.LOST, status.ENDED)
-_STAGES = ("active", "deleted")
+_STAGES = ("active", "deleted", "purged")
 _TAGS = Field("tags", "text", "a tag", aliases=("tag",), keyed=True)
-_LIFECYCLE = Field("lifecycle_stage", "choice", "deleted in MLflow, or not", choices=_STAGES)
+_LIFECYCLE = Field(
+    "lifecycle_stage", "choice", "active; deleted in MLflow; purged: there deleted for good", choices=_STAGES
+)
 _SERVER = Field("server", "text", "the tracking server, by its name in the settings")
 _DURATION = Field("duration", "duration", "from start to end; none while it runs")
 

@@ -166,6 +166,11 @@ def own_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
     return {key: value for key, value in (tags or {}).items() if not key.startswith(("mlflow.", "spark."))}
 
 
+def in_workspace(name: str | None, workspace: str | None) -> str:
+    """A name, or a server, with MLflow's workspace: in each of them there may be an experiment of the same name."""
+    return named(name) if workspace is None else f"{named(name)} · {short(workspace, 63)}"
+
+
 def versions(registered: Iterable[Mapping[str, Any]] | None) -> str:
     """`wine v3 · Production · @champion`, of several after commas."""
     return ", ".join(f"{each['name']} {version_label(each)}" for each in registered or ()) or NOTHING

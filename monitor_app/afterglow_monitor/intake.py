@@ -7,9 +7,8 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import mlflow
-
 from afterglow.run_details import RegisteredVersion, list_outputs
+from afterglow_monitor.clients import tracking_client
 from afterglow_monitor.settings import MlflowServer
 from afterglow_store import Store, snapshots, tracking
 from afterglow_store.comparing import Known, compare, keep_what_was, runs_to_list, versions_known
@@ -29,7 +28,7 @@ class Intake:
         self._store, self._server, self._others = store, server, frozenset(others) - {server.name}
         self._versions: dict[str, list[RegisteredVersion]] | None = None  # none before they have been read
         self._unlisted: deque[str] | None = None  # none before the store was asked
-        self._client: mlflow.MlflowClient | None = None
+        self._clients: dict[str | None, Any] = {}  # by workspace
 
     def take_in(self, runs: Sequence[Any], as_of: int, *, list_since: int, **progress: int | None) -> int:
         """Bring the store up to `runs`, as they were at `as_of` (ms) or later; how many that changed.
@@ -81,7 +80,7 @@ class Intake:
         deadline, done = time.monotonic() + LISTING_SECONDS, 0
         while self._unlisted and time.monotonic() < deadline:
             run_id = self._unlisted.pop()
-            outputs, complete = list_outputs(self._asked(), run_id)
+            outputs, complete = list_outputs(self._asked(run_id), run_id)
             with self._store.write() as conn:
                 take_in_outputs(conn, run_id, [dict(each) for each in outputs], complete=complete)
             done += 1
@@ -114,7 +113,7 @@ class Intake:
                 each.update({name: was[name] for name in ("outputs", "outputs_complete") if name in was})
             edited = []
         for each in ended + edited:
-            each["outputs"], each["outputs_complete"] = list_outputs(self._asked(), each["run_id"])
+            each["outputs"], each["outputs_complete"] = list_outputs(self._asked(each["run_id"]), each["run_id"])
 
     def _write(
         self, plain: list[Details], changed: list[Details], as_of: int, progress: Mapping[str, int | None]
@@ -130,8 +129,10 @@ class Intake:
             tracking.note_progress(conn, self._server.name, **progress)
         return len(written)
 
-    def _asked(self) -> mlflow.MlflowClient:
-        if self._client is None:
-            uri = self._server.client_uri()
-            self._client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-        return self._client
+    def _asked(self, run_id: str) -> Any:
+        """MLflow's client, in the workspace of the run."""
+        with self._store.read() as conn:
+            workspace = tracking.workspaces_of(conn, [run_id]).get(run_id)
+        if workspace not in self._clients:
+            self._clients[workspace] = tracking_client(self._server.client_uri(), workspace)
+        return self._clients[workspace]

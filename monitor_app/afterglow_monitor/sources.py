@@ -6,15 +6,15 @@ The other one, tracking_database, reads MLflow's own database where that is with
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from mlflow import MlflowClient
 from mlflow.entities import ViewType
 from mlflow.exceptions import RestException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from afterglow.run_details import RegisteredVersion, RunDetails, registered_version, run_details, version_order
+from afterglow_monitor.clients import DEFAULT, tracking_client
 
 PAGE = 500  # runs asked for at a time
 NAMED = 100  # of those that are asked for by their ids
@@ -56,9 +56,10 @@ class RunSource(Protocol):
     def again(self, run_ids: Sequence[str]) -> list[RunDetails]:
         """These runs as they are now, most of which will be RUNNING; without those that are gone for good."""
 
-    def purged(self, run_ids: Sequence[str]) -> list[str]:
+    def purged(self, run_ids: Mapping[str, str | None]) -> list[str]:
         """Those of the runs that are certainly gone for good: the server was asked for each, and said that it has none
-        of that id. One that may not be read is not among them; whatever else goes wrong is raised."""
+        of that id. One that may not be read is not among them; whatever else goes wrong is raised.
+        With each comes the workspace that it is of."""
 
     def count(self) -> int | None:
         """How many runs there are. None where only counting would tell."""
@@ -68,10 +69,11 @@ class RunSource(Protocol):
 
 
 class TrackingServer:
-    """A tracking server, asked through MLflow's client. Raises what the client raises."""
+    """A tracking server, or one of its workspaces, asked through MLflow's client. Raises what the client raises."""
 
-    def __init__(self, uri: str) -> None:
-        self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    def __init__(self, uri: str, workspace: str | None = None) -> None:
+        self.client = tracking_client(uri, workspace)
+        self._workspace = workspace or DEFAULT
         self._experiments: dict[str, Experiment] = {}
         self._experiments_due = 0.0
 
@@ -134,9 +136,11 @@ class TrackingServer:
             found += [self._details(run) for run in runs]
         return found
 
-    def purged(self, run_ids: Sequence[str]) -> list[str]:
-        there = {each["run_id"] for each in self.again(run_ids)}
-        return [each for each in run_ids if each not in there and self._has_not(each)]
+    def purged(self, run_ids: Mapping[str, str | None]) -> list[str]:
+        """In another workspace, nobody knows of the runs of this one."""
+        here = [run_id for run_id, workspace in run_ids.items() if (workspace or DEFAULT) == self._workspace]
+        there = {each["run_id"] for each in self.again(here)}
+        return [each for each in here if each not in there and self._has_not(each)]
 
     def count(self) -> None:
         return None
@@ -190,7 +194,13 @@ def plain_experiment(experiment: Any) -> Experiment:
         "created_time": experiment.creation_time,
         "updated_time": experiment.last_update_time,
         "tags": dict(experiment.tags or {}),
+        "workspace": named_workspace(getattr(experiment, "workspace", None)),
     }
+
+
+def named_workspace(workspace: str | None) -> str | None:
+    """None for the one that is there without workspaces, too."""
+    return None if workspace == DEFAULT else workspace or None
 
 
 def pages(ask: Callable[[str | None], Any]) -> Iterator[Any]:

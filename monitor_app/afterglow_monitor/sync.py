@@ -26,9 +26,10 @@ from afterglow_monitor.intake import Intake
 from afterglow_monitor.rereading import Chunks, Missing, Reading
 from afterglow_monitor.secrets import hushed
 from afterglow_monitor.settings import MlflowServer, SyncSettings
-from afterglow_monitor.sources import Experiment, RunSource, TrackingServer
+from afterglow_monitor.sources import Experiment, RunSource
 from afterglow_monitor.tracking_database import TrackingDatabase
 from afterglow_monitor.turns import Followed, Turn
+from afterglow_monitor.workspaces import asked_server
 from afterglow_store import Store, tracking
 from afterglow_store.comparing import runs_to_follow
 from afterglow_store.runs import take_in_experiment
@@ -187,11 +188,8 @@ class ServerSync:
             as_of = now_ms()
         with self._store.read() as conn:
             followed = runs_to_follow(conn, self.server.name, FOLLOWED)
-        running = source.again(followed if can_tell else self._followed.due(followed))
-        if not can_tell:
-            for each in running:
-                self._followed.seen(each["run_id"], hash(repr(each)))
-        return changed + self._take_in(running, as_of, now)
+        running = list(followed) if can_tell else self._followed.due(followed, now)
+        return changed + self._take_in(source.again(running), as_of, now)
 
     def _glance(self, now: int) -> int:
         """Back to the newest run that is known; its very millisecond as well, and what may have been late."""
@@ -274,7 +272,9 @@ class ServerSync:
         changed, deadline = 0, time.monotonic() + SWEEP_SECONDS
         while self._missing.found and self._recognised and time.monotonic() < deadline:
             some, as_of = self._missing.some(LOOKED_FOR), now_ms()
-            changed += self._intake.take_in_purged(source.purged(some), as_of)
+            with self._store.read() as conn:
+                of_workspaces = tracking.workspaces_of(conn, some)
+            changed += self._intake.take_in_purged(source.purged(of_workspaces), as_of)
             self._missing.asked(some)
         return changed
 
@@ -328,7 +328,7 @@ class ServerSync:
 def _source(server: MlflowServer) -> RunSource:
     if url := server.database_url():
         return TrackingDatabase(url)
-    return TrackingServer(server.client_uri())
+    return asked_server(server.client_uri())
 
 
 def _ahead(chunks: Chunks) -> Ahead:

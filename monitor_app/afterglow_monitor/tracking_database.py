@@ -6,7 +6,7 @@ on the start of a run, so what to read is listed first, LISTED ids at a time; me
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -14,7 +14,7 @@ import orjson
 
 from afterglow.run_details import RegisteredVersion, RunDetails, json_number
 from afterglow_monitor.errors import BadTrackingDatabase
-from afterglow_monitor.sources import Experiment, versions_by_run
+from afterglow_monitor.sources import Experiment, named_workspace, versions_by_run
 from afterglow_monitor.tracking_connections import Connection, Database, named_database
 
 CHUNK = 2_000  # runs read at a time, some MB
@@ -45,11 +45,15 @@ class TrackingDatabase:
         self._database = named_database(url)
         self._mark: str | None = None  # after the runs that were there when `fresh` was asked before
         there = _check(self._database)
+        self._has_workspaces = "workspace" in there["model_versions"]
         self._has_aliases = "registered_model_aliases" in there
 
     def experiments(self, *, anew: bool = False) -> dict[str, Experiment]:  # they always are
         with self._database.connect() as conn:
             found = {str(row[0]): _experiment(row) for row in conn.rows(_every("experiments"))}
+            if self._has_workspaces:
+                for experiment_id, workspace in conn.rows("SELECT experiment_id, workspace FROM experiments"):
+                    found[str(experiment_id)]["workspace"] = named_workspace(workspace)
             for experiment_id, key, value in conn.rows(_every("experiment_tags")):
                 if (experiment := found.get(str(experiment_id))) is not None:
                     experiment["tags"][key] = value
@@ -57,17 +61,21 @@ class TrackingDatabase:
 
     def registered_versions(self) -> dict[str, list[RegisteredVersion]]:
         with self._database.connect() as conn, conn.snapshot():
-            rows = conn.rows(_every("model_versions"))
-            named = conn.rows(_every("registered_model_aliases")) if self._has_aliases else []
+            rows = conn.rows(self._with_workspace("model_versions"))
+            named = conn.rows(self._with_workspace("registered_model_aliases")) if self._has_aliases else []
         aliases: dict[Any, list[str]] = {}
-        for name, version, alias in named:
-            aliases.setdefault((name, version), []).append(alias)
+        for name, version, alias, workspace in named:
+            aliases.setdefault((workspace, name, version), []).append(alias)
         # MLflow keeps a version that was deleted, under this name of a stage.
         return versions_by_run(
-            (run_id, name, str(version), stage, aliases.get((name, version), ()))
-            for run_id, name, version, stage in rows
+            (run_id, name, str(version), stage, aliases.get((workspace, name, version), ()))
+            for run_id, name, version, stage, workspace in rows
             if stage != "Deleted_Internal"
         )
+
+    def _with_workspace(self, table: str) -> str:
+        workspace = "workspace" if self._has_workspaces else "'' AS workspace"
+        return f"SELECT {(NEEDED | ADDED)[table]}, {workspace} FROM {table}"  # noqa: S608 - all ours
 
     def chunks(
         self, *, since: int | None = None, until: int | None = None, ended_since: int | None = None
@@ -97,9 +105,9 @@ class TrackingDatabase:
         with self._database.connect() as conn:
             return _read(conn, run_ids, names)
 
-    def purged(self, run_ids: Sequence[str]) -> list[str]:
+    def purged(self, run_ids: Mapping[str, str | None]) -> list[str]:
         with self._database.connect() as conn:
-            there = {run_id for (run_id,) in conn.rows_of(run_ids, "run_uuid", "runs")}
+            there = {run_id for (run_id,) in conn.rows_of(list(run_ids), "run_uuid", "runs")}
         return [each for each in run_ids if each not in there]
 
     def count(self) -> int:
@@ -132,7 +140,7 @@ def _check(database: Database) -> dict[str, set[str]]:
 
 
 def _every(table: str) -> str:
-    return f"SELECT {(NEEDED | ADDED)[table]} FROM {table}"  # noqa: S608 - both are ours
+    return f"SELECT {NEEDED[table]} FROM {table}"  # noqa: S608 - both are ours
 
 
 def _listed(
@@ -200,4 +208,5 @@ def _experiment(row: tuple[Any, ...]) -> Experiment:
         "created_time": created_time,
         "updated_time": updated_time,
         "tags": {},
+        "workspace": None,
     }

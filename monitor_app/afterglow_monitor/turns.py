@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 
 class Turn:
@@ -32,23 +33,19 @@ class Followed:
     at every pass; of the others each the more rarely, the longer it has stayed as it was."""
 
     ALWAYS = 10  # of the newest: they cost 3 ms of a processor
-    SLOWER = 1.25  # a run that was asked for in vain waits so many times as long as before
-    FIRST_SECONDS, LONGEST_SECONDS = 1.0, 600.0
+    WAIT = 0.25  # of the time for which a run has not changed
+    LONGEST_MS = 600_000
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[int, float, float]] = {}  # by run id: what it was, its wait, when it is due
+        self._asked: dict[str, int] = {}  # when, in ms, by run id
 
-    def due(self, run_ids: list[str]) -> list[str]:
-        """Those of them, the newest first, whose turn it is."""
-        self._known = {each: self._known[each] for each in run_ids if each in self._known}
-        now = time.monotonic()
-        return [each for nth, each in enumerate(run_ids) if nth < self.ALWAYS or self._due(each) <= now]
+    def due(self, runs: Mapping[str, int], now: int) -> list[str]:
+        """Those of them whose turn it is at `now` (ms): it is taken. `runs`: the newest first, with when each had last
+        changed (ms)."""
+        some = [run_id for nth, run_id in enumerate(runs) if nth < self.ALWAYS or self._due(run_id, runs[run_id], now)]
+        self._asked = {run_id: self._asked.get(run_id, now) for run_id in runs} | dict.fromkeys(some, now)
+        return some
 
-    def seen(self, run_id: str, as_it_is: int) -> None:
-        """It was asked for. `as_it_is`: a hash of all that was said of it."""
-        before, wait, _ = self._known.get(run_id, (None, 0.0, 0.0))
-        wait = min(self.LONGEST_SECONDS, wait * self.SLOWER) if before == as_it_is else self.FIRST_SECONDS
-        self._known[run_id] = (as_it_is, wait, time.monotonic() + wait)
-
-    def _due(self, run_id: str) -> float:
-        return self._known[run_id][2] if run_id in self._known else 0.0
+    def _due(self, run_id: str, changed: int, now: int) -> bool:
+        asked = self._asked.get(run_id)
+        return asked is None or now - asked >= min(self.LONGEST_MS, self.WAIT * (now - changed))

@@ -91,12 +91,13 @@ def keep_what_was(conn: sa.Connection, run_ids: Sequence[str]) -> None:
         snapshots.take(conn, "run", run_id, was, time=as_of[run_id], cause=snapshots.SYNC)
 
 
-def runs_to_follow(conn: sa.Connection, server: str, most: int) -> list[str]:
-    """The newest of the server's runs that are shown as RUNNING."""
+def runs_to_follow(conn: sa.Connection, server: str, most: int) -> dict[str, int]:
+    """The newest of the server's runs that are shown as RUNNING, with when each had last changed (ms)."""
     r = run.c
     there = r.lifecycle_stage.is_distinct_from(PURGED)
-    asked = sa.select(r.run_id).where(r.effective_status == RUNNING, r.server == server, there)
-    return list(conn.scalars(asked.order_by(r.start_time.desc(), r.id.desc()).limit(most)))
+    asked = sa.select(r.run_id, r.as_of).where(r.effective_status == RUNNING, r.server == server, there)
+    newest = asked.order_by(r.start_time.desc(), r.id.desc()).limit(most)
+    return {row.run_id: row.as_of for row in conn.execute(newest)}
 
 
 def runs_between(conn: sa.Connection, server: str, after: int, until: int, since: int) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -59,6 +60,13 @@ def experiments_made(conn: sa.Connection, name: str) -> dict[str, int]:
     e = experiment.c
     asked = sa.select(e.experiment_id, e.created_time).where(e.server == name, e.created_time.is_not(None))
     return {row.experiment_id: row.created_time for row in conn.execute(asked)}
+
+
+def workspaces_of(conn: sa.Connection, run_ids: Sequence[str]) -> dict[str, str | None]:
+    """The workspaces of the experiments of those runs that the store has, by run id; None is MLflow's default one."""
+    of_it = sa.and_(experiment.c.server == run.c.server, experiment.c.experiment_id == run.c.experiment_id)
+    asked = sa.select(run.c.run_id, experiment.c.workspace).select_from(run.outerjoin(experiment, of_it))
+    return {row.run_id: row.workspace for row in conn.execute(asked.where(run.c.run_id.in_(run_ids)))}
 
 
 def note_progress(conn: sa.Connection, name: str, **columns: int | None) -> None:

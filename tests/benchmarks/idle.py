@@ -43,6 +43,8 @@ def load(server: MlflowServer, store_url: str) -> None:
         while not sync.loaded:
             sync.read(now_ms())
             assert sync.error is None, sync.error
+        while sync.list_files(now_ms()):
+            pass
 
 
 def passes(server: MlflowServer, store_url: str) -> Figures:

@@ -32,6 +32,8 @@ def meddling_proxy(server: str) -> Iterator[Proxy]:
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length) if length else None
             headers = {"Content-Type": "application/json"}
+            if workspace := self.headers.get("X-MLFLOW-WORKSPACE"):
+                headers["X-MLFLOW-WORKSPACE"] = workspace
             asked = Request(server + self.path, data=body, headers=headers, method=self.command)
             try:
                 with urlopen(asked, timeout=30) as found:

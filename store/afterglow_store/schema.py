@@ -109,6 +109,7 @@ application = Table(
     Index(None, "start_time", "id"),
     Index(None, "status", "start_time"),
     Index(None, "name", "start_time"),
+    Index(None, "status", "gone", "driver_outcome"),  # the judge asks every few seconds who may still be alive
 )
 
 application_conf = Table(

@@ -1,4 +1,4 @@
-"""The workspace of an experiment, and when a tracking server was replaced by another one"""
+"""The workspace of an experiment, when a tracking server was replaced by another one, and who may still be alive"""
 
 from __future__ import annotations
 
@@ -14,3 +14,5 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("experiment", sa.Column("workspace", sa.Text(), nullable=True))
     op.add_column("tracking_server", sa.Column("replaced_time", sa.BigInteger(), nullable=True))
+    columns = ["status", "gone", "driver_outcome"]
+    op.create_index("ix_application_status_gone_driver_outcome", "application", columns)

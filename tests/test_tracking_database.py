@@ -19,6 +19,7 @@ from afterglow_monitor.sources import RunSource, TrackingServer
 from afterglow_monitor.tracking_connections import named_database
 from afterglow_monitor.tracking_database import TrackingDatabase
 from afterglow_store import open_store
+from tests.support.databases import PostgresCluster
 from tests.support.generated import NOW, RUNS
 
 DAY = 86_400_000
@@ -247,3 +248,23 @@ class TestWhatIsNew:
         assert direct.again(asked) == TrackingServer(generated_url).again(asked)
         assert [run["run_id"] for run in direct.again(asked)] == [run_id]
         assert direct.count() == len(runs_of(direct))
+
+    def test_a_connection_that_was_lost_is_made_anew(
+        self, generated_postgres: str, postgres_cluster: PostgresCluster
+    ) -> None:
+        direct = TrackingDatabase(generated_postgres)
+        before = _connections(postgres_cluster)
+        direct.count()
+        direct.stamp()
+        assert _connections(postgres_cluster) == before  # it was kept
+        with postgres_cluster.connect() as conn:
+            conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY(%s)", [list(before)])
+        with pytest.raises(BadTrackingDatabase, match="cannot be read"):
+            direct.count()
+        assert direct.count() >= RUNS
+
+
+def _connections(cluster: PostgresCluster) -> set[object]:
+    with cluster.connect() as conn:
+        asked = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        return {pid for (pid,) in conn.execute(asked)}

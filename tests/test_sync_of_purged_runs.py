@@ -13,10 +13,12 @@ from mlflow import MlflowClient
 
 from afterglow_monitor import sources, sync, tracking_database
 from afterglow_monitor.clock import now_ms
+from afterglow_monitor.rereading import Missing
 from afterglow_monitor.settings import MlflowServer, SyncSettings
 from afterglow_monitor.sync import ServerSync
 from afterglow_store import Query, Store, open_store, search_runs, snapshots
 from afterglow_store.items import run_by_id
+from afterglow_store.runs import Origin, take_in_runs
 from tests.support.generated import RUNS
 from tests.support.meddling import Answer, Meddle, half_the_runs, meddling_proxy, no_runs, without
 from tests.support.tracking import free_port
@@ -173,3 +175,17 @@ def test_another_database_under_the_same_name_has_purged_nothing(
         sweep(ServerSync(store, server, SWEEPING))
     with store.read() as conn:
         assert search_runs(conn, Query(filter="lifecycle_stage = 'purged'", limit=RUNS)).rows == []
+
+
+def test_runs_that_came_before_their_turn_are_not_missing(store: Store) -> None:
+    """As those of several workspaces do: a chunk of one may reach further back than the others have come."""
+    starts = {"a": 40, "b": 30, "c": 20, "d": 10, "gone": 25}
+    made = [{"run_id": run_id, "experiment_id": "1", "start_time": start} for run_id, start in starts.items()]
+    with store.write() as conn:
+        take_in_runs(conn, made, Origin("team", "http://h", 1))
+    missing = Missing(store, "team")
+    missing.begin(None)
+    a, b, c, d, _ = made
+    for runs, until in (([a, c], 30), ([b], 20), ([d], 10), ([], None)):
+        missing.met(runs, until, 0)
+    assert list(missing.found) == ["gone"]

@@ -72,26 +72,24 @@ class Missing:
 
     def __init__(self, store: Store, server: str) -> None:
         self._store, self._server = store, server
-        self._before, self._border = _LATEST, set[str]()
+        self._before, self._ahead = _LATEST, dict[str, int]()  # runs that were met, with a start that is yet to come
         self.found: deque[str] = deque()
 
     def begin(self, until: int | None) -> None:
         """A sweep begins, or goes on, with the runs that started at `until` (ms)."""
-        self._before, self._border = _LATEST if until is None else until, set()
+        self._before, self._ahead = _LATEST if until is None else until, {}
 
     def met(self, runs: Sequence[Any], until: int | None, since: int) -> None:
-        """It met `runs`, down to those that started at `until`, of which more may come; None is the end.
+        """It met `runs`, and with them all down to `until`, of which millisecond more may come; None is the end.
 
         `since` (ms): what the store has not heard of since then is left alone.
         """
-        ids = self._border | {each["run_id"] for each in runs}
+        met = self._ahead | {each["run_id"]: each["start_time"] or 0 for each in runs}
         after = until or 0
         with self._store.read() as conn:
             known = runs_between(conn, self._server, after, self._before, since)
-        self.found.extend(known - ids - set(self.found))
-        self._border = {each["run_id"] for each in runs if (each["start_time"] or 0) == after}
-        if after == self._before:
-            self._border |= ids
+        self.found.extend(known - met.keys() - set(self.found))
+        self._ahead = {run_id: start for run_id, start in met.items() if start <= after}
         self._before = after
 
     def some(self, most: int) -> list[str]:

@@ -31,7 +31,7 @@ from afterglow_monitor.tracking_database import TrackingDatabase
 from afterglow_monitor.turns import Followed, Turn
 from afterglow_monitor.workspaces import asked_server
 from afterglow_store import Store, tracking
-from afterglow_store.comparing import runs_to_follow
+from afterglow_store.comparing import newest_start, runs_to_follow
 from afterglow_store.runs import take_in_experiment
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ LOAD_SECONDS = 2.0  # of the first load, before new runs are looked for again
 SWEEP_SECONDS = 0.1  # of the sweep in one pass
 ASKING = 0.1  # of the time of a server that cannot tell whether anything was written may go to asking it for news …
 ASKING_REST_SECONDS = 30.0  # … but it is asked again after so long, however long the last answer took
+TROUBLE_SECONDS = 5.0  # until a server that did not answer is asked again
 LAZY_SECONDS = 1.0  # where nothing has changed for QUIET_SECONDS, it is asked so much later
 QUIET_SECONDS = 60.0
 NOTED_MS = 30_000  # that a server answered is noted this often
@@ -71,13 +72,13 @@ class ServerSync:
         self._source: RunSource | None = None
         self._experiments: dict[str, Experiment] = {}
         self._recognised = False  # the server is the one that it was, by its experiments
-        self._newest = 0
         self._seen, self._seen_recent = object(), object()  # stamps
         self._noted: tuple[int, str | None] = (0, None)
         self._asked: float | None = None  # monotonic: since when an answer is waited for
         with store.write() as conn:
             tracking.know_server(conn, server.name, server.uri, list(server.aliases))
             self._at = tracking.server_named(conn, server.name)
+            self._newest = newest_start(conn, server.name, now_ms())
         self._next = Turn(settings.interval_seconds, ASKING, most=ASKING_REST_SECONDS)
         self._changed = time.monotonic()
         self._followed = Followed()
@@ -125,7 +126,7 @@ class ServerSync:
             self._chunks = self._source = None
             self._days.stop()
             self._sweep.stop()
-            self._next.taken(began)
+            self._next.wait(TROUBLE_SECONDS)
             self._note(now, _told(exc))
             return 0
         finally:

@@ -100,6 +100,13 @@ def runs_to_follow(conn: sa.Connection, server: str, most: int) -> dict[str, int
     return {row.run_id: row.as_of for row in conn.execute(newest)}
 
 
+def newest_start(conn: sa.Connection, server: str, now: int) -> int:
+    """When (ms) the server's newest run started, of those that did before `now`; 0 without any."""
+    r = run.c
+    asked = sa.select(r.start_time).where(r.server == server, r.start_time <= now).order_by(r.start_time.desc())
+    return conn.scalar(asked.limit(1)) or 0
+
+
 def runs_between(conn: sa.Connection, server: str, after: int, until: int, since: int) -> set[str]:
     """The ids of the server's runs that started after `after`, at `until` at the latest (ms), and that it has told of
     at `since` or later; the newest BETWEEN of them, without those that are known to be deleted for good."""

@@ -22,7 +22,9 @@ TOGETHER = {
     "tests/test_forget.py": "tests/test_sync.py",
     "tests/test_retention.py": "tests/test_sync.py",
     "tests/test_tracking_database.py": "tests/test_sync.py",
+    "tests/test_idle.py": "tests/test_sync.py",
     "tests/test_sync_of_old_runs.py": "tests/test_sync.py",
+    "tests/test_sync_of_purged_runs.py": "tests/test_sync.py",
 }
 
 

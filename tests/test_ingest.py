@@ -16,6 +16,7 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
+from afterglow_monitor import journals
 from afterglow_monitor.journals import Tail
 from afterglow_store import Query, Store, ingest_file, lines, open_store, search_applications, search_runs, snapshots
 from afterglow_store.errors import SourceRefused
@@ -322,3 +323,28 @@ def test_a_runs_end_that_is_told_after_the_applications_end_is_in_the_snapshot_o
         taken = {each["cause"]: each["id"] for each in snapshots.snapshots_of(conn, "run", "c" * 32)}
         at_the_end = snapshots.content(conn, taken["application end"])
     assert (at_the_end["status"], at_the_end["metrics"]) == ("FINISHED", {"loss": 1})
+
+
+def test_journals_that_grow_and_new_ones_are_met_at_each_poll_and_long_silent_ones_with_all(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "SHARE", 1e-9)  # as if it took long to look at all of them
+    monkeypatch.setattr(journals, "ACTIVE_SECONDS", -60.0)
+    folder = tmp_path / "many"
+    silent = Journal(folder, "local-1", name="silent", start=START)
+    tail = Tail(store, [folder])
+    tail.poll(START)
+    silent.end()
+    assert tail.poll(START + 1).lines == 0
+    assert tail.looked == START
+    monkeypatch.setattr(journals, "ACTIVE_SECONDS", 60.0)
+    active = Journal(folder, "local-2", name="active", start=START)
+    assert tail.poll(START + 2).lines > 0
+    assert tail.looked == START + 2
+    assert {row["app_id"]: row["status"] for row in applications(store)} == {
+        "local-1": "SUCCEEDED",
+        "local-2": "RUNNING",
+    }
+    active.end()
+    assert tail.poll(START + 3).lines > 0
+    assert tail.looked == START + 2

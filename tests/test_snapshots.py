@@ -24,7 +24,7 @@ from tests.support.journals import TRACKING_URI, Journal, run_id_of
 
 START = 1_790_000_000_000
 RUN = run_id_of("kept")
-ALWAYS = SyncSettings(recent_interval_seconds=0.001, sweep_interval_seconds=0.001)
+ALWAYS = SyncSettings(recent_interval_seconds=0.001, sweep_interval_seconds=0.001, share=1)
 BEFORE: dict[str, Any] = {
     "run_id": RUN,
     "run_name": "first",
@@ -60,7 +60,10 @@ def test_differences_come_in_the_order_for_reading_and_say_what_was_and_what_is(
     after["metrics"]["rmse"] = 0.25
     after["tags"]["quality"] = "good"
     after["outputs"] = [{"path": "a.txt", "size": 3}]
-    after["registered_versions"] = [{"name": "wine", "version": "10"}, {"name": "wine", "version": "9"}]
+    after["registered_versions"] = [
+        {"name": "wine", "version": "10", "stage": "Production", "aliases": ["best", "champion"]},
+        {"name": "wine", "version": "9"},
+    ]
     assert [(each.kind, each.name, each.how, each.before, each.after) for each in between(BEFORE, after)] == [
         ("run", "status", "changed", "RUNNING", "FINISHED"),
         ("run", "run_name", "changed", "first", "renamed"),
@@ -68,7 +71,7 @@ def test_differences_come_in_the_order_for_reading_and_say_what_was_and_what_is(
         ("metric", "rmse", "changed", 0.5, 0.25),
         ("param", "depth", "changed", "5", "6"),
         ("param", "gone", "removed", "x", None),
-        ("registered model", "wine", "added", None, "v9, v10"),
+        ("registered model", "wine", "added", None, "v9, v10 · Production · @best · @champion"),
         ("output file", "a.txt", "changed", 1, 3),
         ("output file", "b.txt", "removed", 2, None),
         ("tag", "quality", "added", None, "good"),

@@ -17,7 +17,7 @@ from afterglow_store.items import run_by_id
 from afterglow_store.runs import take_in_run
 from tests.support.tracking import free_port
 
-ALWAYS = SyncSettings(recent_interval_seconds=0.001, sweep_interval_seconds=0.001)
+ALWAYS = SyncSettings(recent_interval_seconds=0.001, sweep_interval_seconds=0.001, share=1)
 Row = dict[str, Any]
 
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from mlflow import MlflowClient
 
+from afterglow_monitor import format as fmt
 from afterglow_monitor import sources, sync, tracking_database
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, SyncSettings
@@ -20,7 +21,7 @@ from afterglow_store.items import run_by_id
 from afterglow_store.runs import take_in_run
 
 NEVER = 1_000_000.0
-SWEEPING = SyncSettings(recent_interval_seconds=NEVER, sweep_interval_seconds=0.001)
+SWEEPING = SyncSettings(recent_interval_seconds=NEVER, sweep_interval_seconds=0.001, share=1)
 QUIET = SyncSettings(recent_interval_seconds=NEVER, sweep_interval_seconds=NEVER)
 LONG_AGO = 1_500_000_000_000
 Row = dict[str, Any]
@@ -92,16 +93,25 @@ def test_what_is_changed_in_old_runs_is_found_by_the_sweep(
     assert synced.poll(now_ms()) == 0
 
 
+@pytest.mark.filterwarnings("ignore:.*transition_model_version_stage:FutureWarning")
 def test_what_is_registered_of_an_old_run_is_found_without_the_sweep(
     store: Store, client: MlflowClient, experiment: str, server: MlflowServer
 ) -> None:
     run_id = old_run(client, experiment)
-    synced = ServerSync(store, server, SyncSettings(recent_interval_seconds=0.001, sweep_interval_seconds=NEVER))
+    synced = ServerSync(
+        store, server, SyncSettings(recent_interval_seconds=0.001, sweep_interval_seconds=NEVER, share=1)
+    )
     synced.poll(now_ms())
     client.create_registered_model(model := f"wine-{uuid4().hex[:8]}")
     client.create_model_version(model, f"runs:/{run_id}/model", run_id=run_id)
     synced.poll(now_ms())
     assert stored(store, run_id)["registered_versions"] == [{"name": model, "version": "1"}]
+    client.transition_model_version_stage(model, "1", "Production")
+    synced.poll(now_ms())
+    assert fmt.versions(stored(store, run_id)["registered_versions"]) == f"{model} v1 · Production"
+    client.set_registered_model_alias(model, "champion", "1")
+    synced.poll(now_ms())
+    assert fmt.versions(stored(store, run_id)["registered_versions"]) == f"{model} v1 · Production · @champion"
     client.delete_model_version(model, "1")
     synced.poll(now_ms())
     assert stored(store, run_id)["registered_versions"] == []

@@ -12,13 +12,14 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from afterglow.run_details import RunDetails
+from afterglow.run_details import RunDetails, registered_versions
 from afterglow_monitor import tracking_database
 from afterglow_monitor.errors import BadTrackingDatabase
 from afterglow_monitor.sources import RunSource, TrackingServer
 from afterglow_monitor.tracking_connections import named_database
 from afterglow_monitor.tracking_database import TrackingDatabase
 from afterglow_store import open_store
+from tests.support.databases import PostgresCluster
 from tests.support.generated import NOW, RUNS
 
 DAY = 86_400_000
@@ -75,8 +76,8 @@ class TestOfAGeneratedServer:
         [
             {"since": NOW - 30 * DAY},
             {"until": NOW - 30 * DAY},
-            {"since": NOW - 90 * DAY, "until": NOW - 30 * DAY, "status": "FAILED"},
-            {"status": "RUNNING"},
+            {"since": NOW - 90 * DAY, "until": NOW - 30 * DAY, "ended_since": NOW - 60 * DAY},
+            {"ended_since": NOW - DAY},
             {"since": 2 * NOW},
         ],
         ids=str,
@@ -123,6 +124,7 @@ class TestOfRunsThatWereLogged:
         logged = log_everything(MlflowClient(generated_url, generated_url))
         assert_same(TrackingDatabase(generated_url), TrackingServer(generated_url), logged)
 
+    @pytest.mark.filterwarnings("ignore:.*transition_model_version_stage:FutureWarning")
     def test_registered_versions_are_those_that_are_not_deleted(self, generated_url: str) -> None:
         client = MlflowClient(generated_url, generated_url)
         run_id = client.create_run(client.create_experiment(f"models {uuid4().hex[:8]}")).info.run_id
@@ -131,9 +133,15 @@ class TestOfRunsThatWereLogged:
             client.create_model_version(model, "somewhere", run_id=run_id)
         client.create_model_version(model, "somewhere")
         client.delete_model_version(model, "3")
+        client.transition_model_version_stage(model, "4", "Production")
+        for alias in ("champion", "best"):
+            client.set_registered_model_alias(model, alias, "5")
         direct = TrackingDatabase(generated_url).registered_versions()
         assert direct == TrackingServer(generated_url).registered_versions()
         assert [each["version"] for each in direct[run_id]] == ["1", "2", "4", "5", "6", "7", "8", "9", "10", "11"]
+        assert [each.get("stage") for each in direct[run_id]][1:4] == [None, "Production", None]
+        assert [each.get("aliases") for each in direct[run_id]][1:4] == [None, None, ["best", "champion"]]
+        assert registered_versions(client, run_id) == direct[run_id]
 
 
 def assert_same(direct: TrackingDatabase, asked: TrackingServer, logged: list[str]) -> None:
@@ -240,3 +248,23 @@ class TestWhatIsNew:
         assert direct.again(asked) == TrackingServer(generated_url).again(asked)
         assert [run["run_id"] for run in direct.again(asked)] == [run_id]
         assert direct.count() == len(runs_of(direct))
+
+    def test_a_connection_that_was_lost_is_made_anew(
+        self, generated_postgres: str, postgres_cluster: PostgresCluster
+    ) -> None:
+        direct = TrackingDatabase(generated_postgres)
+        before = _connections(postgres_cluster)
+        direct.count()
+        direct.stamp()
+        assert _connections(postgres_cluster) == before  # it was kept
+        with postgres_cluster.connect() as conn:
+            conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY(%s)", [list(before)])
+        with pytest.raises(BadTrackingDatabase, match="cannot be read"):
+            direct.count()
+        assert direct.count() >= RUNS
+
+
+def _connections(cluster: PostgresCluster) -> set[object]:
+    with cluster.connect() as conn:
+        asked = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        return {pid for (pid,) in conn.execute(asked)}

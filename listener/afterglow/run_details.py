@@ -6,7 +6,8 @@ The driver's hook and the server's sync both call it, so that a run reads the sa
 import logging
 import math
 import time
-from typing import Any, TypedDict
+from collections.abc import Iterable
+from typing import Any, NotRequired, TypedDict
 
 logger = logging.getLogger("afterglow")
 
@@ -22,10 +23,13 @@ class Output(TypedDict):
 
 
 class RegisteredVersion(TypedDict):
-    """A registered model version that was made from the run."""
+    """A registered model version that was made from the run. `stage` and `aliases`, in order, are there only where it
+    has any."""
 
     name: str
     version: str
+    stage: NotRequired[str]
+    aliases: NotRequired[list[str]]
 
 
 class RunDetails(TypedDict, total=False):
@@ -139,11 +143,32 @@ def registered_versions(client: Any, run_id: str) -> list[RegisteredVersion]:
     """The registered model versions made from a run, by name and number; empty where there is no model registry."""
     try:
         versions = client.search_model_versions(f"run_id='{run_id}'")
+        # A search tells no aliases; the model does.
+        aliases = {name: client.get_registered_model(name).aliases for name in {each.name for each in versions}}
     except Exception as error:  # noqa: BLE001 - stores without a registry differ in what they raise
         logger.debug("No registered versions of run %s: %s", run_id, error)
         return []
-    found = [RegisteredVersion(name=version.name, version=str(version.version)) for version in versions]
+    found = [
+        registered_version(
+            each.name, str(each.version), each.current_stage, _of_version(aliases[each.name], each.version)
+        )
+        for each in versions
+    ]
     return sorted(found, key=version_order)
+
+
+def registered_version(name: str, version: str, stage: str | None, aliases: Iterable[str]) -> RegisteredVersion:
+    """`stage` as MLflow has it: "None" is none."""
+    found = RegisteredVersion(name=name, version=version)
+    if stage and stage != "None":
+        found["stage"] = stage
+    if named := sorted(aliases):
+        found["aliases"] = named
+    return found
+
+
+def _of_version(aliases: dict[str, Any], version: Any) -> list[str]:
+    return [alias for alias, of in aliases.items() if str(of) == str(version)]
 
 
 def version_order(version: RegisteredVersion) -> tuple[str, int, str]:

@@ -15,15 +15,16 @@ from afterglow_monitor.grid import ROW_PX, Column, cells_frame, grid, table_px
 
 JOB_STATUSES = ("RUNNING", "SUCCEEDED", "FAILED")
 TALLEST_TABLE_PX = 640
+GONE = {"deleted": "Deleted in MLflow", "purged": "Deleted for good in MLflow"}
 
 
-def title(name: str | None, of_status: str | None, *, deleted: bool = False) -> None:
+def title(name: str | None, of_status: str | None, *, lifecycle: str | None = None) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="title"):
         st.header(fmt.verbatim(fmt.named(name)), anchor=False, width="content")
         if of_status is not None:
             status.badge(of_status)
-        if deleted:
-            st.badge("Deleted in MLflow", icon=":material/delete:", color="gray")
+        if lifecycle in GONE:
+            st.badge(GONE[lifecycle], icon=":material/delete:", color="gray")
 
 
 def reason(of_status: str | None, text: str | None) -> None:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from afterglow_store.diff import version_label
+
 NOTHING = "–"
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -164,8 +166,14 @@ def own_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
     return {key: value for key, value in (tags or {}).items() if not key.startswith(("mlflow.", "spark."))}
 
 
-def versions(registered: Iterable[Mapping[str, str]] | None) -> str:
-    return ", ".join(f"{each['name']} v{each['version']}" for each in registered or ()) or NOTHING
+def in_workspace(name: str | None, workspace: str | None) -> str:
+    """A name, or a server, with MLflow's workspace: in each of them there may be an experiment of the same name."""
+    return named(name) if workspace is None else f"{named(name)} · {short(workspace, 63)}"
+
+
+def versions(registered: Iterable[Mapping[str, Any]] | None) -> str:
+    """`wine v3 · Production · @champion`, of several after commas."""
+    return ", ".join(f"{each['name']} {version_label(each)}" for each in registered or ()) or NOTHING
 
 
 def short(text: str | None, most: int) -> str:

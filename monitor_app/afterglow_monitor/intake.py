@@ -7,14 +7,13 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import mlflow
-
 from afterglow.run_details import RegisteredVersion, list_outputs
+from afterglow_monitor.clients import tracking_client
 from afterglow_monitor.settings import MlflowServer
 from afterglow_store import Store, snapshots, tracking
 from afterglow_store.comparing import Known, compare, keep_what_was, runs_to_list, versions_known
 from afterglow_store.items import known_run_details
-from afterglow_store.runs import OVER, Origin, refresh_sums, take_in_outputs, take_in_runs
+from afterglow_store.runs import OVER, PURGED, Origin, refresh_sums, take_in_outputs, take_in_runs
 
 LISTED_ANEW = 20  # of more runs that change at once, after their end, the files are taken to be those of before
 LISTING_SECONDS = 1.0  # for the files of runs, in one pass
@@ -29,7 +28,7 @@ class Intake:
         self._store, self._server, self._others = store, server, frozenset(others) - {server.name}
         self._versions: dict[str, list[RegisteredVersion]] | None = None  # none before they have been read
         self._unlisted: deque[str] | None = None  # none before the store was asked
-        self._client: mlflow.MlflowClient | None = None
+        self._clients: dict[str | None, Any] = {}  # by workspace
 
     def take_in(self, runs: Sequence[Any], as_of: int, *, list_since: int, **progress: int | None) -> int:
         """Bring the store up to `runs`, as they were at `as_of` (ms) or later; how many that changed.
@@ -53,6 +52,16 @@ class Intake:
             return self._write(plain, changed, as_of, progress)
         return 0
 
+    def take_in_purged(self, run_ids: Sequence[str], as_of: int) -> int:
+        """The server has deleted these for good, as of `as_of` (ms): how many the store had otherwise."""
+        if not run_ids:
+            return 0
+        origin = Origin(self._server.name, tracking.plain(self._server.uri), as_of)
+        with self._store.write() as conn:
+            keep_what_was(conn, run_ids)
+            gone = [{**each, "lifecycle_stage": PURGED} for each in known_run_details(conn, run_ids).values()]
+            return len(take_in_runs(conn, gone, origin, cause=snapshots.SYNC))
+
     def take_in_versions(self, versions: dict[str, list[RegisteredVersion]]) -> list[str]:
         """What is registered now. The ids of runs of which the store has it otherwise, to be taken in again."""
         self._versions = versions
@@ -71,7 +80,7 @@ class Intake:
         deadline, done = time.monotonic() + LISTING_SECONDS, 0
         while self._unlisted and time.monotonic() < deadline:
             run_id = self._unlisted.pop()
-            outputs, complete = list_outputs(self._asked(), run_id)
+            outputs, complete = list_outputs(self._asked(run_id), run_id)
             with self._store.write() as conn:
                 take_in_outputs(conn, run_id, [dict(each) for each in outputs], complete=complete)
             done += 1
@@ -104,7 +113,7 @@ class Intake:
                 each.update({name: was[name] for name in ("outputs", "outputs_complete") if name in was})
             edited = []
         for each in ended + edited:
-            each["outputs"], each["outputs_complete"] = list_outputs(self._asked(), each["run_id"])
+            each["outputs"], each["outputs_complete"] = list_outputs(self._asked(each["run_id"]), each["run_id"])
 
     def _write(
         self, plain: list[Details], changed: list[Details], as_of: int, progress: Mapping[str, int | None]
@@ -120,8 +129,10 @@ class Intake:
             tracking.note_progress(conn, self._server.name, **progress)
         return len(written)
 
-    def _asked(self) -> mlflow.MlflowClient:
-        if self._client is None:
-            uri = self._server.client_uri()
-            self._client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-        return self._client
+    def _asked(self, run_id: str) -> Any:
+        """MLflow's client, in the workspace of the run."""
+        with self._store.read() as conn:
+            workspace = tracking.workspaces_of(conn, [run_id]).get(run_id)
+        if workspace not in self._clients:
+            self._clients[workspace] = tracking_client(self._server.client_uri(), workspace)
+        return self._clients[workspace]

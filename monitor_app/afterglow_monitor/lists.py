@@ -88,7 +88,7 @@ def experiments(key: str, rows: list[Row], zone: tzinfo, *, now: int) -> None:
             "Applications": fmt.count(row["applications"]),
             "Users": fmt.count(row["users"]),
             "Core time": fmt.core_time(row["core_seconds"]),
-            "Server": fmt.short(row["server"], 80),
+            "Server": fmt.in_workspace(row["server"], row["workspace"]),
         }
 
     def target(row: Row) -> places.Place:
@@ -115,7 +115,7 @@ def run_cells(row: Row, zone: tzinfo, *, now: int) -> dict[str, Any]:
         "Status": [status.label(row["effective_status"])],
         "Start": fmt.when(row["start_time"], zone, now=now),
         "Duration": fmt.lasting(row, now=now),
-        "Experiment": fmt.named(row["experiment"]),
+        "Experiment": fmt.in_workspace(row["experiment"], row["workspace"]),
         "Application": ", ".join(fmt.named(each["name"]) for each in row["applications"]) or fmt.NOTHING,
         **_suggested_cells(row.get("suggestion")),
         "User": fmt.short(row["user_name"], 60),

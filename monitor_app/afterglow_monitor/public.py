@@ -38,6 +38,7 @@ def public_experiment(row: Row) -> Row:
         "name": row["name"],
         "experiment_id": row["experiment_id"],
         "server": row["server"],
+        "workspace": row["workspace"],
         "lifecycle_stage": row["lifecycle_stage"],
         "created_time": iso(row["created_time"]),
         "last_run_time": iso(row["last_run_time"]),
@@ -55,6 +56,7 @@ def public_run(row: Row) -> Row:
         "experiment": row["experiment"],
         "experiment_id": row["experiment_id"],
         "server": row["server"],
+        "workspace": row["workspace"],
         "tracking_uri": row["tracking_uri"],
         "status": row["status"],
         "effective_status": row["effective_status"],
@@ -68,6 +70,7 @@ def public_run(row: Row) -> Row:
             f"{each['name']} {each['version']}" for each in row["registered_versions"] or ()
         )
         or None,
+        "registered_versions": [public_version(each) for each in row["registered_versions"] or ()],
         "applications": [each["app_id"] for each in row["applications"]],
         "link_source": [each["source"] for each in row["applications"]],
         "parent_run_id": row["parent_run_id"],
@@ -81,6 +84,15 @@ def public_run(row: Row) -> Row:
         "metrics": row["metrics"] or {},
         "tags": row["tags"] or {},
         "outputs": row["outputs"] or [],
+    }
+
+
+def public_version(version: Row) -> Row:
+    return {
+        "name": version["name"],
+        "version": version["version"],
+        "stage": version.get("stage"),
+        "aliases": version.get("aliases", []),
     }
 
 

@@ -70,6 +70,7 @@ class SyncSettings(_Section):
     recent_days: float = Field(default=7.0, gt=0)
     recent_interval_seconds: float = Field(default=30.0, gt=0)
     sweep_interval_seconds: float = Field(default=3600.0, gt=0)
+    share: float = Field(default=0.05, gt=0, le=1)
 
 
 class StatusSettings(_Section):

@@ -13,6 +13,7 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 from afterglow.run_details import run_details
+from afterglow_monitor.clients import tracking_client
 from afterglow_monitor.errors import CannotSettle
 from afterglow_monitor.settings import Settings
 from afterglow_store import Query, Store, audit, search_runs, snapshots, tracking
@@ -116,7 +117,6 @@ def clients(settings: Settings) -> Callable[[Row], Any]:
 
     A person waits for the answer: a server that is down is given up after seconds, not after MLflow's four minutes.
     """
-    import mlflow  # noqa: PLC0415 - takes seconds
 
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     servers = {server.name: server for server in settings.mlflow}
@@ -126,6 +126,6 @@ def clients(settings: Settings) -> Callable[[Row], Any]:
     def client_of(row: Row) -> Any:
         server = servers.get(row["server"]) or servers.get(tracking.plain(row["tracking_uri"]))
         uri = row["tracking_uri"] if server is None else server.client_uri()
-        return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+        return tracking_client(uri, row["workspace"])
 
     return client_of

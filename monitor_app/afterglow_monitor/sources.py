@@ -5,39 +5,48 @@ The other one, tracking_database, reads MLflow's own database where that is with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from mlflow import MlflowClient
 from mlflow.entities import ViewType
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import RestException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from afterglow.run_details import RegisteredVersion, RunDetails, run_details, version_order
+from afterglow.run_details import RegisteredVersion, RunDetails, registered_version, run_details, version_order
+from afterglow_monitor.clients import DEFAULT, tracking_client
 
 PAGE = 500  # runs asked for at a time
-SINGLY = 3  # so many runs are asked for one by one; beyond, one question for those that are RUNNING comes first
+NAMED = 100  # of those that are asked for by their ids
+EXPERIMENTS_SECONDS = 30.0  # so often all experiments are read; between, those that were changed since
+CLOCKS_MS = 60_000  # that servers behind one address may differ
+
+NOT_THERE, NOT_ALLOWED = ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), ErrorCode.Name(PERMISSION_DENIED)
 
 Experiment = dict[str, Any]
+Version = tuple[str | None, str, str, str | None, Sequence[str]]  # run id, model, version, stage, aliases
+Aliases = dict[tuple[str, str], list[str]]  # by model and version
 
 
 class RunSource(Protocol):
     """Both give the same for the same server: details without `outputs` and `registered_versions`, which have their own
     ways (files are not in the database; versions come without any change of their run)."""
 
-    def experiments(self) -> dict[str, Experiment]:
-        """All experiments by id, deleted ones as well."""
+    def experiments(self, *, anew: bool = False) -> dict[str, Experiment]:
+        """All experiments by id, deleted ones as well. Unless they are wanted `anew`, one that is gone for good may be
+        among them for EXPERIMENTS_SECONDS."""
 
     def registered_versions(self) -> dict[str, list[RegisteredVersion]]:
         """All registered versions by the run that they were made of."""
 
     def chunks(
-        self, *, since: int | None = None, until: int | None = None, status: str | None = None
+        self, *, since: int | None = None, until: int | None = None, ended_since: int | None = None
     ) -> Iterator[tuple[list[RunDetails], int]]:
         """The runs, deleted ones as well, the latest start first, each chunk as it is when it is read.
 
-        `since` and `until` (ms since 1970, both inclusive) bound the start; `status` is one of MLflow's. With each
-        chunk comes where it ended: the `until` under which a pass that was interrupted goes on. Runs that started in
-        that very millisecond come again.
+        `since` and `until` (ms since 1970, both inclusive) bound the start, `ended_since` the end. With each chunk
+        comes where it ended: the `until` under which a pass that was interrupted goes on. Runs that started in that
+        very millisecond come again.
         """
 
     def fresh(self, since: int) -> Iterator[list[RunDetails]]:
@@ -47,6 +56,11 @@ class RunSource(Protocol):
     def again(self, run_ids: Sequence[str]) -> list[RunDetails]:
         """These runs as they are now, most of which will be RUNNING; without those that are gone for good."""
 
+    def purged(self, run_ids: Mapping[str, str | None]) -> list[str]:
+        """Those of the runs that are certainly gone for good: the server was asked for each, and said that it has none
+        of that id. One that may not be read is not among them; whatever else goes wrong is raised.
+        With each comes the workspace that it is of."""
+
     def count(self) -> int | None:
         """How many runs there are. None where only counting would tell."""
 
@@ -55,33 +69,57 @@ class RunSource(Protocol):
 
 
 class TrackingServer:
-    """A tracking server, asked through MLflow's client. Raises what the client raises."""
+    """A tracking server, or one of its workspaces, asked through MLflow's client. Raises what the client raises."""
 
-    def __init__(self, uri: str) -> None:
-        self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    def __init__(self, uri: str, workspace: str | None = None) -> None:
+        self.client = tracking_client(uri, workspace)
+        self._workspace = workspace or DEFAULT
         self._experiments: dict[str, Experiment] = {}
+        self._experiments_due = 0.0
 
-    def experiments(self) -> dict[str, Experiment]:
-        search = self.client.search_experiments
-        found = pages(lambda token: search(view_type=ViewType.ALL, page_token=token))
-        self._experiments = {each.experiment_id: plain_experiment(each) for each in found}
+    def experiments(self, *, anew: bool = False) -> dict[str, Experiment]:
+        if anew or time.monotonic() >= self._experiments_due:
+            self._experiments = self._search_experiments("")
+            self._experiments_due = time.monotonic() + EXPERIMENTS_SECONDS
+        else:
+            latest = max((each["updated_time"] or 0 for each in self._experiments.values()), default=0)
+            changed = self._search_experiments(f"last_update_time >= {latest - CLOCKS_MS}")
+            self._experiments = self._experiments | changed
         return self._experiments
 
+    def _search_experiments(self, asked: str) -> dict[str, Experiment]:
+        search = self.client.search_experiments
+        found = pages(lambda token: search(view_type=ViewType.ALL, filter_string=asked, page_token=token))
+        return {each.experiment_id: plain_experiment(each) for each in found}
+
     def registered_versions(self) -> dict[str, list[RegisteredVersion]]:
+        models = pages(lambda token: self.client.search_registered_models(page_token=token))
+        aliases: Aliases = {}
+        for model in models:
+            for alias, version in model.aliases.items():
+                aliases.setdefault((model.name, str(version)), []).append(alias)
         found = pages(lambda token: self.client.search_model_versions(page_token=token))
-        return versions_by_run((each.run_id, each.name, str(each.version)) for each in found)
+        return versions_by_run(
+            (
+                each.run_id,
+                each.name,
+                str(each.version),
+                each.current_stage,
+                aliases.get((each.name, str(each.version)), ()),
+            )
+            for each in found
+        )
 
     def chunks(
-        self, *, since: int | None = None, until: int | None = None, status: str | None = None
+        self, *, since: int | None = None, until: int | None = None, ended_since: int | None = None
     ) -> Iterator[tuple[list[RunDetails], int]]:
-        names = {key: each["name"] for key, each in (self._experiments or self.experiments()).items()}
-        asked, token = _filter(since, until, status), None
-        while names:
+        asked, token = _filter(since, until, ended_since), None
+        while experiments := self._experiments or self.experiments():
             page = self.client.search_runs(
-                list(names), asked, ViewType.ALL, PAGE, order_by=["attributes.start_time DESC"], page_token=token
+                list(experiments), asked, ViewType.ALL, PAGE, order_by=["attributes.start_time DESC"], page_token=token
             )
             if page:
-                yield [self._details(run, names) for run in page], page[-1].info.start_time
+                yield [self._details(run) for run in page], page[-1].info.start_time or 0
             token = page.token
             if not token:
                 return
@@ -90,9 +128,19 @@ class TrackingServer:
         return (runs for runs, _ in self.chunks(since=since))
 
     def again(self, run_ids: Sequence[str]) -> list[RunDetails]:
-        running = next(self.chunks(status="RUNNING"), ([], 0))[0] if len(run_ids) > SINGLY else []
-        found = {each["run_id"]: each for each in running}
-        return [each for run_id in run_ids if (each := found.get(run_id) or self._one(run_id)) is not None]
+        found: list[RunDetails] = []
+        for first in range(0, len(run_ids), NAMED):
+            named = ", ".join(f"'{run_id}'" for run_id in run_ids[first : first + NAMED])
+            asked = f"attributes.run_id IN ({named})"  # through the index of their ids, however many runs there are
+            runs = self.client.search_runs(list(self._experiments or self.experiments()), asked, ViewType.ALL, NAMED)
+            found += [self._details(run) for run in runs]
+        return found
+
+    def purged(self, run_ids: Mapping[str, str | None]) -> list[str]:
+        """In another workspace, nobody knows of the runs of this one."""
+        here = [run_id for run_id, workspace in run_ids.items() if (workspace or DEFAULT) == self._workspace]
+        there = {each["run_id"] for each in self.again(here)}
+        return [each for each in here if each not in there and self._has_not(each)]
 
     def count(self) -> None:
         return None
@@ -100,39 +148,39 @@ class TrackingServer:
     def stamp(self) -> None:
         return None
 
-    def _one(self, run_id: str) -> RunDetails | None:
+    def _has_not(self, run_id: str) -> bool:
         try:
-            run = self.client.get_run(run_id)
-        except MlflowException as exc:
-            if exc.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return None
+            self.client.get_run(run_id)
+        except RestException as exc:  # MLflow's own answer; a proxy's is none
+            if exc.error_code == NOT_THERE:
+                return True
+            if exc.error_code == NOT_ALLOWED:
+                return False
             raise
-        return self._details(
-            run, {run.info.experiment_id: self._experiments.get(run.info.experiment_id, {}).get("name")}
-        )
+        return False
 
-    def _details(self, run: Any, names: dict[str, Any]) -> RunDetails:
-        name = names[run.info.experiment_id]
+    def _details(self, run: Any) -> RunDetails:
+        name = self._experiments[run.info.experiment_id]["name"]
         return run_details(self.client, run, experiment_name=name, outputs=False, versions=False)
 
 
-def _filter(since: int | None, until: int | None, status: str | None) -> str:
+def _filter(since: int | None, until: int | None, ended_since: int | None) -> str:
     asked = []
     if since is not None:
         asked.append(f"attributes.start_time >= {since}")
     if until is not None:
         asked.append(f"attributes.start_time <= {until}")
-    if status is not None:
-        asked.append(f"attributes.status = '{status}'")
+    if ended_since is not None:
+        asked.append(f"attributes.end_time >= {ended_since}")
     return " AND ".join(asked)
 
 
-def versions_by_run(versions: Iterator[tuple[str | None, str, str]]) -> dict[str, list[RegisteredVersion]]:
-    """(run id, model name, version) by run id, each run's in order."""
+def versions_by_run(versions: Iterator[Version]) -> dict[str, list[RegisteredVersion]]:
+    """By run id, each run's in order."""
     found: dict[str, list[RegisteredVersion]] = {}
-    for run_id, name, version in versions:
+    for run_id, name, version, stage, aliases in versions:
         if run_id:
-            found.setdefault(run_id, []).append(RegisteredVersion(name=name, version=version))
+            found.setdefault(run_id, []).append(registered_version(name, version, stage, aliases))
     return {run_id: sorted(each, key=version_order) for run_id, each in found.items()}
 
 
@@ -146,7 +194,13 @@ def plain_experiment(experiment: Any) -> Experiment:
         "created_time": experiment.creation_time,
         "updated_time": experiment.last_update_time,
         "tags": dict(experiment.tags or {}),
+        "workspace": named_workspace(getattr(experiment, "workspace", None)),
     }
+
+
+def named_workspace(workspace: str | None) -> str | None:
+    """None for the one that is there without workspaces, too."""
+    return None if workspace == DEFAULT else workspace or None
 
 
 def pages(ask: Callable[[str | None], Any]) -> Iterator[Any]:

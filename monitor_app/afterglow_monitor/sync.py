@@ -1,8 +1,9 @@
 """Sync: what the MLflow tracking servers know, into the store.
 
-Each pass reads new runs and those that are RUNNING; every half minute the recent ones, for edits, and what is
-registered; and a little of the slow sweep over all runs, for what was edited or deleted long after: MLflow has no
-"changed since". At first all runs are loaded, the newest first; the store keeps where that, or the sweep, got to.
+Each pass reads new runs and those that are RUNNING; every half minute what started within the hour, for edits, and what
+is registered; and then a little of the recent days, or of the slow sweep over all runs, for what was edited or deleted
+long after: MLflow has no "changed since". None of it takes more than its share of the time: docs/sync.md. At first all
+runs are loaded, the newest first; the store keeps where that, or the sweep, got to.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import sqlalchemy as sa
 from mlflow.exceptions import MlflowException
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,28 +23,37 @@ from sqlalchemy.exc import SQLAlchemyError
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.errors import MonitorError
 from afterglow_monitor.intake import Intake
+from afterglow_monitor.rereading import Chunks, Missing, Reading
 from afterglow_monitor.secrets import hushed
 from afterglow_monitor.settings import MlflowServer, SyncSettings
-from afterglow_monitor.sources import Experiment, RunSource, TrackingServer
+from afterglow_monitor.sources import Experiment, RunSource
 from afterglow_monitor.tracking_database import TrackingDatabase
+from afterglow_monitor.turns import Followed, Turn
+from afterglow_monitor.workspaces import asked_server
 from afterglow_store import Store, tracking
-from afterglow_store.comparing import runs_to_follow
+from afterglow_store.comparing import newest_start, runs_to_follow
 from afterglow_store.runs import take_in_experiment
 
 logger = logging.getLogger(__name__)
 
-OVERLAP_MS = 600_000  # a run may be started well before it is created, and clocks differ
+GLANCE_MS = 60_000  # a pass looks so far back for new runs: one may start before it is created, and clocks differ
+HOUR_MS = 3_600_000  # and now and then so far
 FOLLOWED = 1_000  # of the runs that are RUNNING, the newest so many are asked for at each pass
+LOOKED_FOR = 20  # runs that a sweep missed, at a time
 LOAD_SECONDS = 2.0  # of the first load, before new runs are looked for again
 SWEEP_SECONDS = 0.1  # of the sweep in one pass
-NOTED_MS = 5_000  # that a server answered is noted this often
+ASKING = 0.1  # of the time of a server that cannot tell whether anything was written may go to asking it for news …
+ASKING_REST_SECONDS = 30.0  # … but it is asked again after so long, however long the last answer took
+TROUBLE_SECONDS = 5.0  # until a server that did not answer is asked again
+LAZY_SECONDS = 1.0  # where nothing has changed for QUIET_SECONDS, it is asked so much later
+QUIET_SECONDS = 60.0
+NOTED_MS = 30_000  # that a server answered is noted this often
 SILENT_SECONDS = 10.0  # a server that has not answered for as long is shown as silent
 DAY_MS = 86_400_000
 
 # What a tracking server that is down, slow or broken may raise. OSError covers a database file that is gone.
 TROUBLE = (MlflowException, RequestException, SQLAlchemyError, OSError, MonitorError)
 
-Chunks = Iterator[tuple[Sequence[Any], int]]
 Ahead = Iterator[tuple[int, Sequence[Any], int | None]]  # with when it was asked, in ms; at the end None
 
 
@@ -60,16 +71,24 @@ class ServerSync:
         self._intake = Intake(store, server, others)
         self._source: RunSource | None = None
         self._experiments: dict[str, Experiment] = {}
-        self._newest = 0
-        self._seen, self._seen_recent, self._swept = object(), object(), object()  # stamps
-        self._recent_due = 0.0
+        self._recognised = False  # the server is the one that it was, by its experiments
+        self._seen, self._seen_recent = object(), object()  # stamps
         self._noted: tuple[int, str | None] = (0, None)
         self._asked: float | None = None  # monotonic: since when an answer is waited for
         with store.write() as conn:
             tracking.know_server(conn, server.name, server.uri, list(server.aliases))
             self._at = tracking.server_named(conn, server.name)
-        self._sweep_due = time.monotonic() + self._until_sweep()
-        self._chunks: Ahead | None = None
+            self._newest = newest_start(conn, server.name, now_ms())
+        self._next = Turn(settings.interval_seconds, ASKING, most=ASKING_REST_SECONDS)
+        self._changed = time.monotonic()
+        self._followed = Followed()
+        self._ended_since: int | None = None  # ms
+        self._recent_next = Turn(settings.recent_interval_seconds, settings.share)
+        self._days = Reading(settings.recent_interval_seconds, settings.share)
+        self._sweep = Reading(settings.sweep_interval_seconds, settings.share)
+        self._sweep.wait(self._until_sweep())
+        self._missing = Missing(store, server.name)
+        self._chunks: Ahead | None = None  # of the first load
 
     @property
     def loaded(self) -> bool:
@@ -86,19 +105,28 @@ class ServerSync:
         """What kept the last pass from being made."""
         return self._noted[1]
 
+    def tick(self, now: int) -> None:
+        """`read`, if it is time for it."""
+        if not self.loaded or self._next.due(early=self._settings.interval_seconds / 4):
+            self.read(now)
+
     def poll(self, now: int) -> int:
-        """One pass; how many runs it changed. A server in trouble is noted in the store, not raised."""
-        changed = self.read(now)
+        """One pass, and all of the recent days; how many runs it changed. A server in trouble is noted in the store,
+        not raised."""
+        changed = self.read(now, recent_days=True)
         self.list_files(now)
         return changed
 
-    def read(self, now: int) -> int:
-        """`poll` without the files of the runs."""
-        self._asked = time.monotonic()
+    def read(self, now: int, *, recent_days: bool = False) -> int:
+        """`poll` without the files of the runs, and of the recent days a little, unless all are wanted."""
+        self._asked = began = time.monotonic()
         try:
-            changed = self._pass(now)
+            changed = self._pass(now, began, recent_days=recent_days)
         except TROUBLE as exc:
             self._chunks = self._source = None
+            self._days.stop()
+            self._sweep.stop()
+            self._next.wait(TROUBLE_SECONDS)
             self._note(now, _told(exc))
             return 0
         finally:
@@ -129,39 +157,60 @@ class ServerSync:
             tracking.synced(conn, self.server.name, now, error)
         self._noted = (now, error)
 
-    def _pass(self, now: int) -> int:
+    def _pass(self, now: int, began: float, *, recent_days: bool) -> int:
         if self._source is None:
             self._source = _source(self.server)
-        stamp = self._source.stamp()
+        source, stamp = self._source, self._source.stamp()
         changed = 0
         if stamp is None or stamp != self._seen:
-            changed += self._news(self._source, now)
+            changed += self._news(source, now, can_tell=stamp is not None)
             self._seen = stamp
-        if time.monotonic() >= self._recent_due:
+        self._ask_again(began, anything=changed > 0, can_tell=stamp is not None)
+        if self._recent_next.due():
+            recent_began = time.monotonic()
             if stamp is None or stamp != self._seen_recent:
-                changed += self._recent(self._source, now)
+                changed += self._recent(source, now, can_tell=stamp is not None)
                 self._seen_recent = stamp
-            self._recent_due = time.monotonic() + self._settings.recent_interval_seconds
-        return changed + (self._sweep(self._source, now, stamp) if self.loaded else self._load(self._source, now))
+            self._recent_next.taken(recent_began)
+        if not self.loaded:
+            return changed + self._load(source, now)
+        return changed + self._reread(source, now, stamp, recent_days=recent_days)
 
-    def _news(self, source: RunSource, now: int) -> int:
-        self._sync_experiments(source)
+    def _ask_again(self, began: float, *, anything: bool, can_tell: bool) -> None:
+        self._changed = began if anything else self._changed
+        quiet = began - self._changed > QUIET_SECONDS
+        self._next.taken(began, later=LAZY_SECONDS if quiet and not can_tell else 0.0)
+
+    def _news(self, source: RunSource, now: int, *, can_tell: bool) -> int:
+        self._sync_experiments(source, now)
         changed, as_of = 0, now_ms()
-        for runs in source.fresh(min(self._newest or now, now) - OVERLAP_MS):
+        for runs in source.fresh(self._glance(now)):
             changed += self._take_in(runs, as_of, now)
             as_of = now_ms()
         with self._store.read() as conn:
             followed = runs_to_follow(conn, self.server.name, FOLLOWED)
-        return changed + self._take_in(source.again(followed), as_of, now)
+        running = list(followed) if can_tell else self._followed.due(followed, now)
+        return changed + self._take_in(source.again(running), as_of, now)
 
-    def _recent(self, source: RunSource, now: int) -> int:
+    def _glance(self, now: int) -> int:
+        """Back to the newest run that is known; its very millisecond as well, and what may have been late."""
+        return min(self._newest or now - HOUR_MS, now - GLANCE_MS)
+
+    def _recent(self, source: RunSource, now: int, *, can_tell: bool) -> int:
         as_of = now_ms()
         registered = self._intake.take_in_versions(source.registered_versions())
         if not self.loaded:
             return 0
         changed = self._take_in(source.again(registered), as_of, now)
-        as_of = now_ms()
-        for runs, _ in source.chunks(since=self._recent_since(now)):
+        changed += self._read_all(source.chunks(since=now - HOUR_MS), now)
+        if not can_tell:  # of those that are RUNNING, not all were asked for
+            ended_since, self._ended_since = self._ended_since or now - HOUR_MS, now - GLANCE_MS
+            changed += self._read_all(source.chunks(ended_since=ended_since), now)
+        return changed
+
+    def _read_all(self, chunks: Chunks, now: int) -> int:
+        changed, as_of = 0, now_ms()
+        for runs, _ in chunks:
             changed += self._take_in(runs, as_of, now)
             as_of = now_ms()
         return changed
@@ -176,7 +225,8 @@ class ServerSync:
             as_of, runs, until = next(self._chunks)
             if until is None:
                 self._advance(loaded_time=now, sweep_began=now)
-                self._chunks, self._sweep_due = None, time.monotonic() + self._settings.sweep_interval_seconds
+                self._chunks = None
+                self._sweep.wait(self._settings.sweep_interval_seconds)
                 break
             got = (self._at["loaded_runs"] or 0) + len(runs)
             progress = {"loaded_until": until, "loaded_runs": got, "total_runs": self._at["total_runs"]}
@@ -186,33 +236,48 @@ class ServerSync:
         logger.info("MLflow server %s: %s of %s runs loaded", self.server.name, *self.progress)
         return changed
 
-    def _sweep(self, source: RunSource, now: int, stamp: Any) -> int:
-        """A little of the sweep, if one is due or under way."""
-        if self._chunks is None:
-            self._begin_sweep(source, now, stamp)
-        changed, deadline = 0, time.monotonic() + SWEEP_SECONDS
-        while self._chunks is not None:
-            as_of, runs, until = next(self._chunks)
-            changed += self._take_in(runs, as_of, now)
-            if until is None:
-                self._end_sweep(now)
-            elif time.monotonic() > deadline:
-                self._advance(sweep_began=self._at["sweep_began"], sweep_until=until)
-                break
+    def _reread(self, source: RunSource, now: int, stamp: Any, *, recent_days: bool) -> int:
+        """A little of the recent days, or of the sweep, whichever is due."""
+        changed = 0
+        if self._missing.found:
+            changed += self._look_for_missing(source, now)
+        if recent_days or (not self._sweep.wants(stamp) and self._days.wants(stamp)):
+            if not self._days.under_way:
+                self._days.begin(source.chunks(since=self._recent_since(now)), stamp)
+            for as_of, runs, _ in self._days.slice(float("inf") if recent_days else SWEEP_SECONDS):
+                changed += self._take_in(runs, as_of, now)
+        if self._sweep.wants(stamp):
+            changed += self._sweep_on(source, now, stamp)
         return changed
 
-    def _begin_sweep(self, source: RunSource, now: int, stamp: Any) -> None:
-        if time.monotonic() < self._sweep_due or (stamp is not None and stamp == self._swept):
-            return
-        if self._at["sweep_until"] is None:
-            self._at["sweep_began"] = now
-        self._chunks, self._sweep_stamp = _ahead(source.chunks(until=self._at["sweep_until"])), stamp
+    def _sweep_on(self, source: RunSource, now: int, stamp: Any) -> int:
+        changed, reached = 0, self._at["sweep_until"]
+        if not self._sweep.under_way:
+            self._at["sweep_began"] = now if reached is None else self._at["sweep_began"]
+            self._sweep.begin(source.chunks(until=reached), stamp)
+            self._missing.begin(reached)
+        for as_of, runs, until in self._sweep.slice(SWEEP_SECONDS):
+            changed += self._take_in(runs, as_of, now)
+            self._missing.met(runs, until, self._at["replaced_time"] or 0)
+            reached = until
+        if reached is None:
+            took = max(0, now_ms() - (self._at["sweep_began"] or now))
+            self._advance(sweep_began=self._at["sweep_began"], sweep_until=None, sweep_ms=took)
+        else:
+            self._advance(sweep_began=self._at["sweep_began"], sweep_until=reached)
+        return changed
 
-    def _end_sweep(self, now: int) -> None:
-        began = self._at["sweep_began"] or now
-        self._chunks, self._swept = None, self._sweep_stamp
-        self._advance(sweep_began=began, sweep_until=None, sweep_ms=max(0, now_ms() - began))
-        self._sweep_due = time.monotonic() + self._settings.sweep_interval_seconds
+    def _look_for_missing(self, source: RunSource, now: int) -> int:
+        """Ask, for a moment, of each run that the sweep did not meet whether it is gone for good."""
+        self._sync_experiments(source, now, anew=True)
+        changed, deadline = 0, time.monotonic() + SWEEP_SECONDS
+        while self._missing.found and self._recognised and time.monotonic() < deadline:
+            some, as_of = self._missing.some(LOOKED_FOR), now_ms()
+            with self._store.read() as conn:
+                of_workspaces = tracking.workspaces_of(conn, some)
+            changed += self._intake.take_in_purged(source.purged(of_workspaces), as_of)
+            self._missing.asked(some)
+        return changed
 
     def _until_sweep(self) -> float:
         """Seconds. One that was interrupted goes on at once."""
@@ -237,20 +302,34 @@ class ServerSync:
     def _recent_since(self, now: int) -> int:
         return now - int(self._settings.recent_days * DAY_MS)
 
-    def _sync_experiments(self, source: RunSource) -> None:
-        found = source.experiments()
+    def _sync_experiments(self, source: RunSource, now: int, *, anew: bool = False) -> None:
+        found = source.experiments(anew=anew)
         changed = [each for key, each in found.items() if each != self._experiments.get(key)]
-        if changed:
+        if changed or found.keys() != self._experiments.keys():
             with self._store.write() as conn:
+                self._recognise(conn, found, now)
                 for each in changed:
                     take_in_experiment(conn, each, server=self.server.name)
         self._experiments = found
+
+    def _recognise(self, conn: sa.Connection, found: Mapping[str, Experiment], now: int) -> None:
+        """By when its experiments were made. That another server under the same name (a new database, a wrong URI) has
+        not the runs of before says nothing of them: they are left as they are, for good."""
+        made = tracking.experiments_made(conn, self.server.name)
+        same = {
+            each["created_time"] == made[key] for key, each in found.items() if key in made and each["created_time"]
+        }
+        self._recognised = True in same or not made
+        if same == {False}:
+            logger.warning("MLflow server %s is not the one that it was: its experiments are others", self.server.name)
+            self._at["replaced_time"] = now
+            tracking.note_progress(conn, self.server.name, replaced_time=now)
 
 
 def _source(server: MlflowServer) -> RunSource:
     if url := server.database_url():
         return TrackingDatabase(url)
-    return TrackingServer(server.client_uri())
+    return asked_server(server.client_uri())
 
 
 def _ahead(chunks: Chunks) -> Ahead:

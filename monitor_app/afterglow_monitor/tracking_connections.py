@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ BUSY_SECONDS = 20.0  # how long to wait for a writer of a SQLite database; MLflo
 
 @dataclass(frozen=True)
 class Database:
-    """`name` is its URL without the password. `connect` gives a connection that is closed at the end; all that goes
-    wrong in it is raised as BadTrackingDatabase."""
+    """`name` is its URL without the password. `connect` gives a connection that is the caller's until the end; all that
+    goes wrong in it is raised as BadTrackingDatabase."""
 
     name: str
     connect: Callable[[], AbstractContextManager[Connection]]
@@ -42,7 +43,37 @@ def named_database(url: str) -> Database:
             "or have the server asked by its URI alone"
         ) from exc
     name = parsed.render_as_string(hide_password=True)
-    return Database(name, lambda: opener(parsed, name))
+    if opener is _open_sqlite:  # a millisecond; and a file that was replaced is another one
+        return Database(name, lambda: opener(parsed, name))
+    return Database(name, _Kept(lambda: opener(parsed, name)).lend)
+
+
+class _Kept:
+    """A connection that stays open between two uses: a server of PostgreSQL makes a process for each. Who comes while
+    it is lent has another one; after an error it is made anew."""
+
+    def __init__(self, connect: Callable[[], AbstractContextManager[Connection]]) -> None:
+        self._connect = connect
+        self._free = threading.Lock()
+        self._open = ExitStack()
+        self._kept: Connection | None = None
+
+    @contextmanager
+    def lend(self) -> Iterator[Connection]:
+        if not self._free.acquire(blocking=False):
+            with self._connect() as another:
+                yield another
+            return
+        try:
+            if self._kept is None:
+                self._kept = self._open.enter_context(self._connect())
+            yield self._kept
+        except BaseException as exc:
+            self._kept = None
+            self._open.__exit__(type(exc), exc, exc.__traceback__)  # closes it, and says what went wrong
+            raise
+        finally:
+            self._free.release()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ on the start of a run, so what to read is listed first, LISTED ids at a time; me
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -14,7 +14,7 @@ import orjson
 
 from afterglow.run_details import RegisteredVersion, RunDetails, json_number
 from afterglow_monitor.errors import BadTrackingDatabase
-from afterglow_monitor.sources import Experiment, versions_by_run
+from afterglow_monitor.sources import Experiment, named_workspace, versions_by_run
 from afterglow_monitor.tracking_connections import Connection, Database, named_database
 
 CHUNK = 2_000  # runs read at a time, some MB
@@ -30,6 +30,8 @@ NEEDED = {
     "latest_metrics": "run_uuid, key, value, is_nan",
     "model_versions": "run_id, name, version, current_stage",
 }
+# What newer ones have, too.
+ADDED = {"registered_model_aliases": "name, version, alias"}
 _LATEST = 2**63 - 1
 
 
@@ -42,29 +44,45 @@ class TrackingDatabase:
     def __init__(self, url: str) -> None:
         self._database = named_database(url)
         self._mark: str | None = None  # after the runs that were there when `fresh` was asked before
-        _check(self._database)
+        there = _check(self._database)
+        self._has_workspaces = "workspace" in there["model_versions"]
+        self._has_aliases = "registered_model_aliases" in there
 
-    def experiments(self) -> dict[str, Experiment]:
+    def experiments(self, *, anew: bool = False) -> dict[str, Experiment]:  # they always are
         with self._database.connect() as conn:
             found = {str(row[0]): _experiment(row) for row in conn.rows(_every("experiments"))}
+            if self._has_workspaces:
+                for experiment_id, workspace in conn.rows("SELECT experiment_id, workspace FROM experiments"):
+                    found[str(experiment_id)]["workspace"] = named_workspace(workspace)
             for experiment_id, key, value in conn.rows(_every("experiment_tags")):
                 if (experiment := found.get(str(experiment_id))) is not None:
                     experiment["tags"][key] = value
         return found
 
     def registered_versions(self) -> dict[str, list[RegisteredVersion]]:
-        with self._database.connect() as conn:
-            rows = conn.rows(_every("model_versions"))
+        with self._database.connect() as conn, conn.snapshot():
+            rows = conn.rows(self._with_workspace("model_versions"))
+            named = conn.rows(self._with_workspace("registered_model_aliases")) if self._has_aliases else []
+        aliases: dict[Any, list[str]] = {}
+        for name, version, alias, workspace in named:
+            aliases.setdefault((workspace, name, version), []).append(alias)
         # MLflow keeps a version that was deleted, under this name of a stage.
-        kept = ((run_id, name, str(version)) for run_id, name, version, stage in rows if stage != "Deleted_Internal")
-        return versions_by_run(kept)
+        return versions_by_run(
+            (run_id, name, str(version), stage, aliases.get((workspace, name, version), ()))
+            for run_id, name, version, stage, workspace in rows
+            if stage != "Deleted_Internal"
+        )
+
+    def _with_workspace(self, table: str) -> str:
+        workspace = "workspace" if self._has_workspaces else "'' AS workspace"
+        return f"SELECT {(NEEDED | ADDED)[table]}, {workspace} FROM {table}"  # noqa: S608 - all ours
 
     def chunks(
-        self, *, since: int | None = None, until: int | None = None, status: str | None = None
+        self, *, since: int | None = None, until: int | None = None, ended_since: int | None = None
     ) -> Iterator[tuple[list[RunDetails], int]]:
         names = {key: each["name"] for key, each in self.experiments().items()}
         with self._database.connect() as conn:
-            for listed in _listed(conn, since=since or 0, until=until, status=status):
+            for listed in _listed(conn, since=since or 0, until=until, ended_since=ended_since):
                 for first in range(0, len(listed), CHUNK):
                     chunk = listed[first : first + CHUNK]
                     yield _read(conn, [run_id for run_id, _ in chunk], names), chunk[-1][1]
@@ -87,6 +105,11 @@ class TrackingDatabase:
         with self._database.connect() as conn:
             return _read(conn, run_ids, names)
 
+    def purged(self, run_ids: Mapping[str, str | None]) -> list[str]:
+        with self._database.connect() as conn:
+            there = {run_id for (run_id,) in conn.rows_of(list(run_ids), "run_uuid", "runs")}
+        return [each for each in run_ids if each not in there]
+
     def count(self) -> int:
         with self._database.connect() as conn:
             [(found,)] = conn.rows("SELECT count(*) FROM runs")
@@ -97,8 +120,8 @@ class TrackingDatabase:
             return conn.stamp()
 
 
-def _check(database: Database) -> None:
-    """Raises BadTrackingDatabase if it has not the tables and columns that are read here."""
+def _check(database: Database) -> dict[str, set[str]]:
+    """The columns of its tables. Raises BadTrackingDatabase if it has not those that are read here."""
     with database.connect() as conn:
         there = conn.columns()
         missing = [
@@ -106,7 +129,7 @@ def _check(database: Database) -> None:
             if column not in there.get(table, ())
         ]  # fmt: skip
         if not missing:
-            return
+            return there
         if "alembic_version" not in there or "runs" not in there:
             raise BadTrackingDatabase(f"{database.name} is no database of an MLflow tracking server: it has no runs")
         [(revision,)] = conn.rows("SELECT version_num FROM alembic_version")
@@ -120,15 +143,17 @@ def _every(table: str) -> str:
     return f"SELECT {NEEDED[table]} FROM {table}"  # noqa: S608 - both are ours
 
 
-def _listed(conn: Connection, *, since: int, until: int | None, status: str | None) -> Iterator[list[tuple[str, int]]]:
+def _listed(
+    conn: Connection, *, since: int, until: int | None, ended_since: int | None
+) -> Iterator[list[tuple[str, int]]]:
     """Run ids with their start, the latest first; LISTED at a time, beginning after the last one of those before."""
     last, last_id = (_LATEST if until is None else until + 1), ""
-    of_status = "" if status is None else "AND status = {value}"
+    ended = "" if ended_since is None else "AND end_time >= {value}"
     query = f"""SELECT run_uuid, start_time FROM runs WHERE start_time >= {{value}}
-        AND (start_time < {{value}} OR (start_time = {{value}} AND run_uuid > {{value}})) {of_status}
+        AND (start_time < {{value}} OR (start_time = {{value}} AND run_uuid > {{value}})) {ended}
         ORDER BY start_time DESC, run_uuid LIMIT {LISTED}"""  # noqa: S608 - LISTED is a number of ours
     while True:
-        values = [since, last, last, last_id] + ([] if status is None else [status])
+        values = [since, last, last, last_id] + ([] if ended_since is None else [ended_since])
         found = conn.rows(query, values)
         yield found
         if len(found) < LISTED:
@@ -183,4 +208,5 @@ def _experiment(row: tuple[Any, ...]) -> Experiment:
         "created_time": created_time,
         "updated_time": updated_time,
         "tags": {},
+        "workspace": None,
     }

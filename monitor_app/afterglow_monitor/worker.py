@@ -84,7 +84,7 @@ def schedule(store: Store, settings: Settings) -> BackgroundScheduler:
             id="prune",
         )
     for sync in _syncs(store, settings):
-        for what, job in (("sync", sync.read), ("files", sync.list_files), ("silence", sync.note_silence)):
+        for what, job in (("sync", sync.tick), ("files", sync.list_files), ("silence", sync.note_silence)):
             seconds = SILENCE_S if what == "silence" else settings.sync.interval_seconds
             scheduler.add_job(_timed(job), "interval", seconds=seconds, id=f"{what} {sync.server.name}")
     return scheduler

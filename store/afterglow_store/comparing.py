@@ -11,11 +11,13 @@ import sqlalchemy as sa
 
 from afterglow_store import snapshots
 from afterglow_store.items import known_run_details
-from afterglow_store.runs import OVER, Details
+from afterglow_store.runs import OVER, PURGED, Details
 from afterglow_store.schema import registered_version, run, snapshot
 from afterglow_store.status import RUNNING
 
 Versions = list[dict[str, Any]]
+
+BETWEEN = 20_000  # runs, 2 MB; many times as many as a sweep reads at once
 
 _PLAIN = {
     "experiment_id": "experiment_id", "run_name": "name", "status": "status", "end_time": "end_time",
@@ -89,11 +91,30 @@ def keep_what_was(conn: sa.Connection, run_ids: Sequence[str]) -> None:
         snapshots.take(conn, "run", run_id, was, time=as_of[run_id], cause=snapshots.SYNC)
 
 
-def runs_to_follow(conn: sa.Connection, server: str, most: int) -> list[str]:
-    """The newest of the server's runs that are shown as RUNNING."""
+def runs_to_follow(conn: sa.Connection, server: str, most: int) -> dict[str, int]:
+    """The newest of the server's runs that are shown as RUNNING, with when each had last changed (ms)."""
     r = run.c
-    asked = sa.select(r.run_id).where(r.effective_status == RUNNING, r.server == server)
-    return list(conn.scalars(asked.order_by(r.start_time.desc(), r.id.desc()).limit(most)))
+    there = r.lifecycle_stage.is_distinct_from(PURGED)
+    asked = sa.select(r.run_id, r.as_of).where(r.effective_status == RUNNING, r.server == server, there)
+    newest = asked.order_by(r.start_time.desc(), r.id.desc()).limit(most)
+    return {row.run_id: row.as_of for row in conn.execute(newest)}
+
+
+def newest_start(conn: sa.Connection, server: str, now: int) -> int:
+    """When (ms) the server's newest run started, of those that did before `now`; 0 without any."""
+    r = run.c
+    asked = sa.select(r.start_time).where(r.server == server, r.start_time <= now).order_by(r.start_time.desc())
+    return conn.scalar(asked.limit(1)) or 0
+
+
+def runs_between(conn: sa.Connection, server: str, after: int, until: int, since: int) -> set[str]:
+    """The ids of the server's runs that started after `after`, at `until` at the latest (ms), and that it has told of
+    at `since` or later; the newest BETWEEN of them, without those that are known to be deleted for good."""
+    r = run.c
+    started = (r.start_time > after, r.start_time <= until, r.server == server)
+    there = (r.as_of >= since, r.lifecycle_stage.is_distinct_from(PURGED))
+    asked = sa.select(r.run_id).where(*started, *there).order_by(r.start_time.desc()).limit(BETWEEN)
+    return set(conn.scalars(asked))
 
 
 def runs_to_list(conn: sa.Connection, server: str, since: int) -> list[str]:

@@ -101,10 +101,16 @@ def _sizes(files: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _versions(versions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A model with the versions of it that were made of the run."""
-    found: dict[str, list[int]] = {}
-    for each in versions:
-        found.setdefault(each["name"], []).append(int(each["version"]))
-    return {name: ", ".join(f"v{version}" for version in sorted(of_it)) for name, of_it in found.items()}
+    found: dict[str, list[str]] = {}
+    for each in sorted(versions, key=lambda each: int(each["version"])):
+        found.setdefault(each["name"], []).append(version_label(each))
+    return {name: ", ".join(of_it) for name, of_it in found.items()}
+
+
+def version_label(version: Mapping[str, Any]) -> str:
+    """A registered version with where it stands: `v3 · Production · @champion`."""
+    stage = [version["stage"]] if version.get("stage") else []
+    return " · ".join([f"v{version['version']}", *stage, *(f"@{alias}" for alias in version.get("aliases") or ())])
 
 
 _PLURAL = ("metrics", "params", "registered_versions", "outputs", "tags")

@@ -5,7 +5,8 @@ It is reversible throughout: any later line of a journal that was given up takes
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -13,6 +14,7 @@ from afterglow_store.schema import application, owner, source
 from afterglow_store.status import BEATS, ENDED, FAILED, RUNNING, decide_application, decide_runs, runs_of
 
 BEAT_MS = 10_000  # where a journal does not say how often it beats
+CHUNK = 500  # bound values in one statement
 PATIENCE = 3  # beats: where they are so rare that this is longer than the grace, it takes the grace's place
 
 
@@ -24,7 +26,7 @@ def judge(conn: sa.Connection, *, now: int, server_started: int, grace_ms: int) 
     """
     _close_the_unheard(conn)
     changed, at_stake = 0, set[str]()
-    for row in _open_applications(conn):
+    for row in list(_open_applications(conn)):
         silence = now - max(row.heard, server_started)
         beat_ms = row.beat_ms or BEAT_MS
         warned = silence if row.status == RUNNING and silence > 2 * beat_ms else None
@@ -47,16 +49,32 @@ def _close_the_unheard(conn: sa.Connection) -> None:
     conn.execute(sa.update(application).where(which).values(gone=True))
 
 
-def _open_applications(conn: sa.Connection) -> list[Any]:
-    """Those that run, and those that are over and whose driver may live on; with when they were `heard` (ms) and
-    their `beat_ms`, for those that beat."""
+class Open(NamedTuple):
+    """An application that runs, or that is over and whose driver may live on. `heard`: when, in ms."""
+
+    id: int
+    status: str
+    silent_ms: int | None
+    gone: bool | None
+    heard: int
+    beat_ms: int | None
+
+
+def _open_applications(conn: sa.Connection) -> Iterator[Open]:
+    """Of those only the ones that beat. One whose context died lives on as long as its driver has no outcome."""
     a, s = application.c, source.c
-    beats = source.join(application, a.id == s.application_id)
+    columns = (a.id, a.status, a.silent_ms, a.gone)
+    there = sa.select(*columns).where(a.status.in_((RUNNING, ENDED)), a.gone.is_not(True))
+    outlived = sa.select(*columns).where(a.status == FAILED, a.driver_outcome.is_(None), a.gone.is_not(True))
+    found = {row.id: row for row in conn.execute(sa.union_all(there, outlived))}
+    # Apart from that: joined, SQLite begins with all sources.
     latest = (sa.func.max(s.updated_time).label("heard"), sa.func.max(s.beat_ms).label("beat_ms"))
-    columns = (a.id, a.status, a.silent_ms, a.gone, *latest)
-    outlived = sa.and_(a.status == FAILED, a.driver_outcome.is_(None))  # its context died under its driver
-    which = sa.and_(BEATS, a.gone.is_not(True), sa.or_(a.status.in_((RUNNING, ENDED)), outlived))
-    return list(conn.execute(sa.select(*columns).select_from(beats).where(which).group_by(a.id)))
+    heard = sa.select(s.application_id, *latest).where(BEATS).group_by(s.application_id)
+    ids = sorted(found)
+    for first in range(0, len(ids), CHUNK):
+        for row in conn.execute(heard.where(s.application_id.in_(ids[first : first + CHUNK]))):
+            app = found[row.application_id]
+            yield Open(app.id, app.status, app.silent_ms, app.gone, row.heard, row.beat_ms)
 
 
 def _runs_of_silent_clients(conn: sa.Connection, *, now: int, server_started: int, grace_ms: int) -> set[str]:
@@ -64,6 +82,7 @@ def _runs_of_silent_clients(conn: sa.Connection, *, now: int, server_started: in
     beats = PATIENCE * sa.func.coalesce(s.beat_ms, BEAT_MS)
     patience = sa.case((beats > grace_ms, beats), else_=grace_ms)
     heard = sa.case((s.updated_time > server_started, s.updated_time), else_=server_started)
-    silent = sa.and_(s.connect_session.is_not(None), s.gone.is_not(True), heard + patience < now)
+    of_client = s.connect_session > ""  # unlike IS NOT NULL, SQLite looks that up in the index
+    silent = sa.and_(of_client, s.gone.is_not(True), heard + patience < now)
     ids = list(conn.scalars(sa.update(source).where(silent).values(gone=True).returning(s.id)))
     return set(conn.scalars(sa.select(owner.c.run_id).where(owner.c.source_id.in_(ids)))) if ids else set()

@@ -21,6 +21,7 @@ Row = dict[str, Any]
 
 PARENT_TAG = "mlflow.parentRunId"
 OVER = frozenset({"FINISHED", "FAILED", "KILLED"})
+PURGED = "purged"  # the lifecycle_stage of a run that is deleted for good: MLflow, which says "deleted", has it no more
 
 
 def take_in_run(

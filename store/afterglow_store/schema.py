@@ -110,6 +110,7 @@ application = Table(
     Index(None, "start_time", "id"),
     Index(None, "status", "start_time"),
     Index(None, "name", "start_time"),
+    Index(None, "status", "gone", "driver_outcome"),  # the judge asks every few seconds who may still be alive
 )
 
 application_conf = Table(
@@ -208,6 +209,7 @@ tracking_server = Table(
     Column("sweep_began", Millis),
     Column("sweep_until", Millis),
     Column("sweep_ms", BigInteger),
+    Column("replaced_time", Millis),  # when another server was met under this name: of what was before it tells nothing
 )
 
 experiment = Table(
@@ -221,6 +223,7 @@ experiment = Table(
     Column("created_time", Millis),
     Column("updated_time", Millis),
     Column("tags", Json),
+    Column("workspace", Text),  # of MLflow, where the server has them
     Index(None, "name"),
 )
 
@@ -246,7 +249,7 @@ run = Table(
     Column("parent_run_id", Text),
     Column("app_id_tag", Text),  # the run's tag spark.app.id …
     Column("app_start_tag", Millis),  # … and spark.app.startTime
-    Column("registered_versions", Json),  # [{"name", "version"}]
+    Column("registered_versions", Json),  # [{"name", "version", perhaps "stage" and "aliases"}]
     Column("params", Json),
     Column("metrics", Json),
     Column("tags", Json),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from afterglow_store.engine import upsert
-from afterglow_store.schema import run, tracking_server
+from afterglow_store.schema import experiment, run, tracking_server
 
 _USERINFO = re.compile(r"(?<=://)[^/\s@]*@")
 
@@ -52,6 +53,20 @@ def server_named(conn: sa.Connection, name: str) -> dict[str, Any]:
     """The row of a server that `know_server` made."""
     row = conn.execute(sa.select(tracking_server).where(tracking_server.c.name == name)).one()
     return dict(row._mapping)
+
+
+def experiments_made(conn: sa.Connection, name: str) -> dict[str, int]:
+    """When (ms) the server made each of its experiments, by their ids, where that is known."""
+    e = experiment.c
+    asked = sa.select(e.experiment_id, e.created_time).where(e.server == name, e.created_time.is_not(None))
+    return {row.experiment_id: row.created_time for row in conn.execute(asked)}
+
+
+def workspaces_of(conn: sa.Connection, run_ids: Sequence[str]) -> dict[str, str | None]:
+    """The workspaces of the experiments of those runs that the store has, by run id; None is MLflow's default one."""
+    of_it = sa.and_(experiment.c.server == run.c.server, experiment.c.experiment_id == run.c.experiment_id)
+    asked = sa.select(run.c.run_id, experiment.c.workspace).select_from(run.outerjoin(experiment, of_it))
+    return {row.run_id: row.workspace for row in conn.execute(asked.where(run.c.run_id.in_(run_ids)))}
 
 
 def note_progress(conn: sa.Connection, name: str, **columns: int | None) -> None:

@@ -21,6 +21,7 @@ _COLUMNS = {
     "duration": "duration_ms",
     "experiment.id": "experiment_id",
     "experiment.name": "experiment",
+    "experiment.workspace": "workspace",
     "creation_time": "created_time",
     "last_update_time": "updated_time",
 }

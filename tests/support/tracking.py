@@ -23,13 +23,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_mlflow(folder: Path) -> Iterator[str]:
+def running_mlflow(folder: Path, *options: str) -> Iterator[str]:
     """An MLflow server that keeps everything under `folder`; gives its URI."""
     uri = f"http://127.0.0.1:{(port := free_port())}"
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
         *("--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
-        *("--artifacts-destination", str(folder / "artifacts")),
+        *("--artifacts-destination", str(folder / "artifacts"), *options),
     ]
     log = folder / "log"
     with (

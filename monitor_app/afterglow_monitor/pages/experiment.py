@@ -52,6 +52,7 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
             "Core time": fmt.core_time(row["core_seconds"]),
             "Created": fmt.moment(row["created_time"], zone, now=now),
             "Server": row["server"],
+            "Workspace": row["workspace"],
             "Experiment ID": row["experiment_id"],
         },
     )

@@ -67,10 +67,13 @@ def _change_tab() -> None:
 
 
 def _header(row: Row, zone: tzinfo, *, now: int) -> None:
-    experiment = (row["experiment"], places.experiment(row["server"], row["experiment_id"]))
+    experiment = (
+        fmt.in_workspace(row["experiment"], row["workspace"]),
+        places.experiment(row["server"], row["experiment_id"]),
+    )
     applications = [(each["name"], places.application(each)) for each in row["applications"][:1]]
     places.trail(("Monitor", places.monitor()), *applications, experiment, here=row["name"])
-    details.title(row["name"], row["effective_status"], deleted=row["lifecycle_stage"] == "deleted")
+    details.title(row["name"], row["effective_status"], lifecycle=row["lifecycle_stage"])
     details.reason(row["effective_status"], row["status_reason"])
     details.facts(
         "header",

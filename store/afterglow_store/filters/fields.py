@@ -66,9 +66,11 @@ _PLAIN_KEY = re.compile(r"[\w./:-]*[\w/:-]")
 _RUN_STATUSES = (status.RUNNING, "SCHEDULED", status.FINISHED, status.FAILED, "KILLED")
 _TRUE_STATUSES = (*_RUN_STATUSES, status.ORPHANED, status.SUSPECT)
 _APPLICATION_STATUSES = (status.RUNNING, status.SUCCEEDED, status.FAILED, status.LOST, status.ENDED)
-_STAGES = ("active", "deleted")
+_STAGES = ("active", "deleted", "purged")
 _TAGS = Field("tags", "text", "a tag", aliases=("tag",), keyed=True)
-_LIFECYCLE = Field("lifecycle_stage", "choice", "deleted in MLflow, or not", choices=_STAGES)
+_LIFECYCLE = Field(
+    "lifecycle_stage", "choice", "deleted in MLflow, or not; purged is deleted for good", choices=_STAGES
+)
 _SERVER = Field("server", "text", "the tracking server, by its name in the settings")
 _DURATION = Field("duration", "duration", "from start to end; none while it runs")
 
@@ -104,6 +106,7 @@ _RUNS = (
     _SERVER,
     Field("experiment.id", "text", "its experiment's id on that server", aliases=("experiment_id",)),
     Field("experiment.name", "text", "its experiment's name", aliases=("experiment",)),
+    Field("experiment.workspace", "text", "its experiment's workspace; none is MLflow's default one"),
     Field("linked", "boolean", "whether a Spark application is known for it"),
     Field("link.source", "choice", "how it is known", choices=SOURCES, many=True),
     Field("application.id", "text", "Spark's application id", aliases=("application.app_id",), many=True),
@@ -124,6 +127,7 @@ _EXPERIMENTS = (
     Field("name", "text", "its name"),
     Field("experiment_id", "text", "its id on its server", aliases=("id",)),
     _SERVER,
+    Field("workspace", "text", "MLflow's workspace that it is in; none is the default one"),
     Field("creation_time", "time", "when it was made", aliases=("created_time", "created")),
     Field("last_update_time", "time", "when it was last changed", aliases=("updated_time",)),
     _LIFECYCLE,

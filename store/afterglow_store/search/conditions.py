@@ -158,13 +158,15 @@ def _linked(comparison: Comparison, at: At) -> Holds:
     return linked if (comparison.operator == "=") is bool(comparison.value) else ~linked
 
 
-def _experiment_name(comparison: Comparison, at: At) -> Holds:
-    return compare(experiment_name(at), comparison.operator, comparison.value)
+def _of_experiment(comparison: Comparison, at: At) -> Holds:
+    return compare(of_experiment(comparison.field.name, at), comparison.operator, comparison.value)
 
 
-def experiment_name(at: At) -> sa.ColumnElement[Any]:
-    e = slim(experiment, "server", "experiment_id", "name")
-    of_it = sa.select(e.c.name).where(
+def of_experiment(field: str, at: At) -> sa.ColumnElement[Any]:
+    """The name or the workspace of a run's experiment."""
+    name = field.removeprefix("experiment.")
+    e = slim(experiment, "server", "experiment_id", name)
+    of_it = sa.select(e.c[name]).where(
         e.c.server == at.column("server"), e.c.experiment_id == at.column("experiment_id")
     )
     return of_it.correlate_except(e).scalar_subquery()
@@ -181,7 +183,8 @@ _SPECIAL: dict[str, Callable[[Comparison, At], Holds]] = {
     "application.user": _application,
     "registered_model.name": _model,
     "registered_model.version": _model,
-    "experiment.name": _experiment_name,
+    "experiment.name": _of_experiment,
+    "experiment.workspace": _of_experiment,
     "link.source": _link_source,
     "linked": _linked,
 }

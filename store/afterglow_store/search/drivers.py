@@ -100,7 +100,9 @@ def _by(column: str) -> Callable[[Comparison], Driver]:
 
 def _by_experiment(comparison: Comparison) -> Driver:
     e = experiment.c
-    column = e.name if comparison.field.name == "experiment.name" else e.experiment_id
+    column = {"experiment.name": e.name, "experiment.workspace": e.workspace}.get(
+        comparison.field.name, e.experiment_id
+    )
     which = sa.select(e.server, e.experiment_id).where(compare(column, comparison.operator, comparison.value))
     of_these = sa.tuple_(run.c.server, run.c.experiment_id).in_(which)
     return Driver(run.c.id, run.c.start_time, (of_these,), in_order=False, in_row=True)
@@ -130,6 +132,7 @@ _BY_COLUMN: dict[str, Callable[[Comparison], Driver]] = {
     "user": _by("user_name"),
     "experiment.id": _by_experiment,
     "experiment.name": _by_experiment,
+    "experiment.workspace": _by_experiment,
     "application.id": _by_application,
     "application.name": _by_application,
     "registered_model.name": _by_model,

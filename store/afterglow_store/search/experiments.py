@@ -14,7 +14,7 @@ from afterglow_store.search.query import Page, Query
 from afterglow_store.windows import ALL, within
 
 _COUNTS = ("runs", "failed_runs", "running_runs", "users", "applications")
-_OWN = ("name", "experiment_id", "server", "lifecycle_stage", "artifact_location", "tags")
+_OWN = ("name", "experiment_id", "server", "lifecycle_stage", "artifact_location", "tags", "workspace")
 
 
 def search_experiments(conn: sa.Connection, query: Query) -> Page:

@@ -12,7 +12,7 @@ from afterglow_store.filters import Comparison, Order
 from afterglow_store.postings import METRIC, number_of
 from afterglow_store.schema import run_metric
 from afterglow_store.search.comparing import json_text
-from afterglow_store.search.conditions import At, Holds, exists, experiment_name, field_at, holds
+from afterglow_store.search.conditions import At, Holds, exists, field_at, holds, of_experiment
 from afterglow_store.search.drivers import Driver, all_runs
 from afterglow_store.search.finding import MANY, Mark, Part, Wanted, follows, newest_first, smallest
 from afterglow_store.windows import within
@@ -157,6 +157,6 @@ def _value(order: Order, at: At) -> sa.ColumnElement[Any]:
         return json_text(at.column("tags"), key)
     if name == "linked":
         return sa.case((holds(Comparison(order.field, "=", value=True), at), 1), else_=0)
-    if name == "experiment.name":
-        return experiment_name(at)
+    if name in ("experiment.name", "experiment.workspace"):
+        return of_experiment(name, at)
     return field_at(name, at)

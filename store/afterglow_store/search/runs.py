@@ -28,8 +28,8 @@ FoundMark = Mark | MetricMark
 
 
 def search_runs(conn: sa.Connection, query: Query) -> Page:
-    """Rows of the run table with `experiment` (its name), `applications` ([{id, app_id, name, source}]),
-    `core_seconds`, `duration_ms` and `total` (what it and all runs below it used, as `usage.totals` has it).
+    """Rows of the run table with `experiment` (its name) and its `workspace`, `applications` ([{id, app_id, name,
+    source}]), `core_seconds`, `duration_ms` and `total` (what it and all runs below it used, as `usage.totals` has it).
 
     Raises BadFilter, BadPage, and TooSlow.
     """
@@ -114,7 +114,7 @@ def add_applications(conn: sa.Connection, rows: list[Row]) -> None:
 
 _of_experiment = sa.and_(experiment.c.server == run.c.server, experiment.c.experiment_id == run.c.experiment_id)
 _ROWS = (
-    sa.select(*run.c, experiment.c.name.label("experiment"))
+    sa.select(*run.c, experiment.c.name.label("experiment"), experiment.c.workspace)
     .select_from(run.outerjoin(experiment, _of_experiment))
     .where(run.c.id.in_(sa.bindparam("ids", expanding=True)))
 )

@@ -186,7 +186,8 @@ def _ingest_stretch(store: Store, lines_of: LineSource, known: _Known, stretch: 
             return None
         if conn.scalar(sa.select(source.c.application_id).where(source.c.id == known.id)) is None:
             return Ingested(bytes=stretch.end - stretch.start)  # pruned or forgotten: it counts as read
-        left_out = _apply_or_leave_out(conn, known.id, lines)
+        of_use = [line for line in lines if line[1]["Event"] in HANDLERS]
+        left_out = _apply_or_leave_out(conn, known.id, of_use) if of_use else []
         done = Ingested(len(lines) - len(left_out), len(bad) + len(left_out), stretch.end - stretch.start)
         _count(conn, known.id, done)
         keep_bad_lines(conn, known.id, bad + left_out, known=known.bad_lines)
@@ -263,7 +264,14 @@ def _parse(stretch: Stretch) -> tuple[list[Line], list[BadLine]]:
     return lines, bad
 
 
+# Most of an event log is about single tasks, of which nothing here is kept: such a line is known by how it begins.
+_TASK_LINES = (b'{"Event":"SparkListenerTaskStart"', b'{"Event":"SparkListenerTaskEnd"')
+_OF_A_TASK: Event = {"Event": "SparkListenerTaskEnd"}
+
+
 def _event(line: bytes) -> Event | None:
+    if line.startswith(_TASK_LINES):
+        return _OF_A_TASK
     try:
         found = orjson.loads(line)
     except orjson.JSONDecodeError:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyspark
 import pytest
 
+from afterglow_monitor.journals import EventLogTail
 from afterglow_store import Store, ingest_event_log, open_store
 from afterglow_store.event_logs import BrokenLog, EventLog, LogFile, find
 from afterglow_store.event_logs.codecs import codec_of
@@ -170,6 +171,23 @@ class TestARollingLog:
         assert [part.name for part in log.parts][:2] == ["events_5_local-1.compact", "events_6_local-1"]
         ingest_event_log(store, log, now=0)
         assert rows(store) == expected
+
+
+def test_the_server_follows_a_folder(packed: Path, plain_log: Path, tmp_path: Path, store: Store) -> None:
+    folder = tmp_path / "logs"
+    tail = EventLogTail(store, [folder, tmp_path / "not there"])
+    assert tail.poll(now=1).lines == 0
+    folder.mkdir()
+    data = (packed / "log.zstd").read_bytes()
+    (folder / "log.zstd.inprogress").write_bytes(data[: len(data) // 2])
+    (folder / "broken.lz4").write_bytes(b"LZ4Blink" * 100)
+    first = tail.poll(now=2).lines
+    assert first > 0
+    assert tail.poll(now=3).lines == 0
+    (folder / "log.zstd.inprogress").write_bytes(data)
+    assert first + tail.poll(now=4).lines == plain_log.read_bytes().count(b"\n")
+    (folder / "log.zstd.inprogress").rename(folder / "log.zstd")
+    assert tail.poll(now=5).lines == 0
 
 
 def test_the_command_takes_in_what_it_can_and_names_what_it_cannot(packed: Path, tmp_path: Path) -> None:

@@ -141,8 +141,8 @@ def test_bad_settings_and_a_bad_store_are_one_line(home: Path, tmp_path: Path) -
 def test_ingest_says_what_it_took_in_and_what_it_refused(home: Path, tmp_path: Path) -> None:
     first = afterglow(tmp_path, "ingest", str(home / "journal"))
     assert first.returncode == 0, first.stderr
-    assert first.stdout.startswith("3 files, ")
-    assert afterglow(tmp_path, "ingest", str(home / "journal")).stdout == "3 files, 0 new lines (0 bytes)\n"
+    assert first.stdout.startswith("3 logs: ")
+    assert afterglow(tmp_path, "ingest", str(home / "journal")).stdout == "3 logs: 0 new lines (0 bytes)\n"
     broken = tmp_path / "broken"
     broken.mkdir()
     Journal(broken, "app-9", name="good", start=START).end()

@@ -1,4 +1,4 @@
-"""Tailing: new lines of the journal folders, and of what the collector received, into the store."""
+"""Tailing: new lines of journals, in folders or received by the collector, and of event logs, into the store."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from afterglow_monitor.turns import Turn
-from afterglow_store import Ingested, Store, ingest_file, ingest_received
+from afterglow_store import Ingested, Store, ingest_event_log, ingest_file, ingest_received
 from afterglow_store.errors import SourceRefused
+from afterglow_store.event_logs import find
 from afterglow_store.received import waiting_journals
 
 logger = logging.getLogger(__name__)
@@ -98,6 +99,32 @@ class ReceivedTail(Looking):
                 logger.warning("%s", exc)
         self._seen = waiting
         self.note(now)
+        return total
+
+
+class EventLogTail:
+    """Follows the folders that Spark writes its own event logs into. A log that is damaged is left alone until it
+    changes."""
+
+    def __init__(self, store: Store, folders: Iterable[str | Path]) -> None:
+        self._store = store
+        self._folders = [Path(folder).expanduser() for folder in folders]
+        self._seen: dict[str, int] = {}  # size of a log when it was last taken in
+
+    def poll(self, now: int) -> Ingested:
+        """Take in what is new. `now`: ms."""
+        total = Ingested()
+        for log in find(folder for folder in self._folders if folder.exists()):
+            size = log.size
+            if self._seen.get(log.name) == size:
+                continue
+            try:
+                total += ingest_event_log(self._store, log, now=now)
+            except FileNotFoundError:
+                continue  # Spark renames a log when it is done, and deletes what it has compacted
+            except SourceRefused as exc:
+                logger.warning("%s", exc)
+            self._seen[log.name] = size
         return total
 
 

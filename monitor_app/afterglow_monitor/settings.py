@@ -42,6 +42,11 @@ class JournalSettings(_Section):
     poll_seconds: float = Field(default=0.25, gt=0)
 
 
+class EventLogSettings(_Section):
+    folders: tuple[str, ...] = ()
+    poll_seconds: float = Field(default=10.0, gt=0)
+
+
 class CollectorSettings(_Section):
     """What drivers that share no folder with the server may send. `secrets` names where each of them is."""
 
@@ -122,6 +127,7 @@ class Settings(_Section):
     store: StoreSettings = StoreSettings()
     monitor: MonitorSettings = MonitorSettings()
     journal: JournalSettings = JournalSettings()
+    event_logs: EventLogSettings = EventLogSettings()
     collector: CollectorSettings = CollectorSettings()
     sync: SyncSettings = SyncSettings()
     status: StatusSettings = StatusSettings()
@@ -174,11 +180,14 @@ def _resolve(settings: Settings, environ: Mapping[str, str]) -> Settings:
     """Put the home folder into the paths, and in the servers that everyone has without saying so."""
     home = str(settings.home)
     url = environ.get("AFTERGLOW_STORE_URL") or settings.store.url.replace("{home}", home)
-    folders = tuple(folder.replace("{home}", home) for folder in settings.journal.folders)
+    at_home = {
+        name: section.model_copy(update={"folders": tuple(each.replace("{home}", home) for each in section.folders)})
+        for name, section in (("journal", settings.journal), ("event_logs", settings.event_logs))
+    }
     return settings.model_copy(
         update={
             "store": settings.store.model_copy(update={"url": url}),
-            "journal": settings.journal.model_copy(update={"folders": folders}),
+            **at_home,
             "mlflow": settings.mlflow or _default_servers(settings.home, environ),
         }
     )

@@ -15,7 +15,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.journals import Looking, ReceivedTail, Tail
+from afterglow_monitor.journals import EventLogTail, Looking, ReceivedTail, Tail
 from afterglow_monitor.settings import Settings, load_settings
 from afterglow_store import Store, open_store
 from afterglow_store.judge import judge
@@ -57,12 +57,12 @@ def main() -> None:
 
 
 def schedule(store: Store, settings: Settings) -> BackgroundScheduler:
-    """A scheduler, not yet started, with one job for the journals in folders and one for those that the collector
-    received, one that judges their silence, those that drop what is stale and prune what is old, and some for each
-    tracking server: with a thread for each job, so that a server that hangs holds up nothing else.
+    """A scheduler, not yet started, with one job for the journals in folders, one for those that the collector received
+    and one for Spark's event logs, one that judges their silence, those that drop what is stale and prune what is old,
+    and some for each tracking server: with a thread for each job, so that a server that hangs holds up nothing else.
     """
     scheduler = BackgroundScheduler(
-        executors={"default": ThreadPoolExecutor(5 + 3 * len(settings.mlflow))},
+        executors={"default": ThreadPoolExecutor(6 + 3 * len(settings.mlflow))},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": LATE_S},
         timezone="UTC",
     )
@@ -72,6 +72,11 @@ def schedule(store: Store, settings: Settings) -> BackgroundScheduler:
     }
     for name, tail in tails.items():
         scheduler.add_job(_timed(tail.poll), "interval", seconds=settings.journal.poll_seconds, id=name)
+    if settings.event_logs.folders:
+        event_logs = EventLogTail(store, settings.event_logs.folders)
+        scheduler.add_job(
+            _timed(event_logs.poll), "interval", seconds=settings.event_logs.poll_seconds, id="event logs"
+        )
     scheduler.add_job(lambda: judge_silence(store, settings, *tails.values()), "interval", seconds=JUDGE_S, id="judge")
     scheduler.add_job(lambda: drop_stale(store, now=now_ms()), "interval", hours=1, id="stale")
     if settings.store.keep_days:

@@ -5,7 +5,7 @@ Nothing outside this package knows SQL. Open a store with `open_store`, then pas
 """
 
 from afterglow_store.engine import Store
-from afterglow_store.ingest import Ingested, ingest_file, ingest_received
+from afterglow_store.ingest import Ingested, ingest_event_log, ingest_file, ingest_received
 from afterglow_store.migrate import open_store
 from afterglow_store.search import (
     Page,
@@ -23,6 +23,7 @@ __all__ = [
     "Query",
     "Store",
     "Window",
+    "ingest_event_log",
     "ingest_file",
     "ingest_received",
     "open_store",

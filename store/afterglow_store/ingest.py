@@ -6,7 +6,9 @@ Killed anywhere, it repeats nothing and misses nothing. It takes journals and pl
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from afterglow_store.bad_lines import KEPT_BYTES, BadLine, keep_bad_lines
 from afterglow_store.batch import Batch, RunEvent, open_batch, write_rows
 from afterglow_store.engine import Store
 from afterglow_store.errors import SourceRefused, SourceShrunk
+from afterglow_store.event_logs import EventLog, LogFile, plain_name
 from afterglow_store.events import HANDLERS, Event, as_pairs
 from afterglow_store.items import run_details
 from afterglow_store.leave_out import leave_out_forgotten
@@ -73,7 +76,40 @@ def ingest_received(store: Store, journal: str, *, now: int) -> Ingested:
         raise
 
 
-def _ingest(store: Store, lines_of: LineSource, now: int) -> Ingested:
+def ingest_event_log(
+    store: Store, log: EventLog, *, now: int, progress: Callable[[int], None] = lambda passed: None
+) -> Ingested:
+    """Take in what is new in a Spark event log, its files one after the other. After each transaction `progress` is
+    told how many of the log's bytes on disk are behind.
+
+    Raises SourceRefused, in its form BrokenLog where a file is damaged. What was taken in before stays.
+    """
+    total, passed, first = Ingested(), 0, plain_name(log.parts[0])
+    for part in log.parts:
+        file = LogFile(part, continues=None if part == log.parts[0] else first)
+        total += _ingest_log_file(store, file, now, partial(_tell, progress, passed))
+        passed += file.size
+        progress(passed)
+    return total
+
+
+def _tell(progress: Callable[[int], None], before: int, in_file: int) -> None:
+    progress(before + in_file)
+
+
+def _ingest_log_file(store: Store, file: LogFile, now: int, progress: Callable[[int], None]) -> Ingested:
+    size = file.size
+    of_file = source.c.path == file.name
+    with store.read() as conn:
+        if conn.scalar(sa.select(source.c.file_bytes).where(of_file)) == size:
+            return Ingested()
+    done = _ingest(store, file, now, lambda: progress(file.passed))
+    with store.write() as conn:
+        conn.execute(sa.update(source).where(of_file).values(file_bytes=size))
+    return done
+
+
+def _ingest(store: Store, lines_of: LineSource, now: int, progress: Callable[[], None] = lambda: None) -> Ingested:
     total = Ingested()
     while True:
         known = _known(store, lines_of, now)
@@ -87,6 +123,7 @@ def _ingest(store: Store, lines_of: LineSource, now: int) -> Ingested:
         if part is None:
             return total
         total += part
+        progress()
 
 
 @dataclass(frozen=True)
@@ -112,7 +149,10 @@ def _known(store: Store, lines_of: LineSource, now: int) -> _Known:
     if known is None:
         with store.write() as conn:
             if _find(conn, lines_of) is None:
-                values = {"path": lines_of.name, "journal": lines_of.journal, "updated_time": now}
+                values: dict[str, Any] = {"path": lines_of.name, "journal": lines_of.journal, "updated_time": now}
+                if lines_of.continues is not None:
+                    first = sa.select(source.c.application_id).where(source.c.path == lines_of.continues)
+                    values |= {"application_id": first.scalar_subquery(), "writer": "spark"}
                 conn.execute(sa.insert(source).values(values))
             known = _find(conn, lines_of)
     assert known is not None  # noqa: S101 - for the type checker
@@ -147,7 +187,8 @@ def _ingest_stretch(store: Store, lines_of: LineSource, known: _Known, stretch: 
             return None
         if conn.scalar(sa.select(source.c.application_id).where(source.c.id == known.id)) is None:
             return Ingested(bytes=stretch.end - stretch.start)  # pruned or forgotten: it counts as read
-        left_out = _apply_or_leave_out(conn, known.id, lines)
+        of_use = [line for line in lines if line[1]["Event"] in HANDLERS]
+        left_out = _apply_or_leave_out(conn, known.id, of_use) if of_use else []
         done = Ingested(len(lines) - len(left_out), len(bad) + len(left_out), stretch.end - stretch.start)
         _count(conn, known.id, done)
         keep_bad_lines(conn, known.id, bad + left_out, known=known.bad_lines)
@@ -224,7 +265,14 @@ def _parse(stretch: Stretch) -> tuple[list[Line], list[BadLine]]:
     return lines, bad
 
 
+# Most of an event log is about single tasks, of which nothing here is kept: such a line is known by how it begins.
+_TASK_LINES = (b'{"Event":"SparkListenerTaskStart"', b'{"Event":"SparkListenerTaskEnd"')
+_OF_A_TASK: Event = {"Event": "SparkListenerTaskEnd"}
+
+
 def _event(line: bytes) -> Event | None:
+    if line.startswith(_TASK_LINES):
+        return _OF_A_TASK
     try:
         found = orjson.loads(line)
     except orjson.JSONDecodeError:

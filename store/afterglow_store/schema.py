@@ -367,6 +367,7 @@ source = Table(
     Column("beat_ms", BigInteger),  # how often it beats
     Column("journal", Text),  # the name of a journal's file: the same in a folder and through the collector
     Column("last_seq", BigInteger),  # the number of the last event in the rows
+    Column("file_bytes", BigInteger),  # of an event log's file: how large it was when all in it had been read
     Column("in_long_line", Boolean),  # `position` is within a line that is too long and is left out
     Index(None, "application_id"),
     Index(None, "connect_session"),

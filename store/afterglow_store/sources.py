@@ -30,6 +30,10 @@ class LineSource(Protocol):
     def journal(self) -> str | None: ...
 
     @property
+    def continues(self) -> str | None:
+        """The name of the source that says of which application this one is as well."""
+
+    @property
     def max_line_bytes(self) -> int: ...
 
     def read(self, position: int, size: int) -> bytes:
@@ -42,6 +46,7 @@ class FileSource:
 
     path: Path
     max_line_bytes: int = MAX_EVENT_LOG_LINE_BYTES
+    continues: str | None = None
 
     @property
     def name(self) -> str:
@@ -67,6 +72,7 @@ class ReceivedSource:
     store: Store
     journal: str
     max_line_bytes: int = MAX_JOURNAL_LINE_BYTES
+    continues: str | None = None
 
     @property
     def name(self) -> str:

@@ -17,7 +17,7 @@ import afterglow
 COMMANDS = {  # name: module, what --help says of it
     "demo": ("demo", "Run two real Spark jobs with the listener, then serve Monitor with what they left."),
     "up": ("server", "Serve Monitor, and keep the store up to date in the background."),
-    "ingest": ("server", "Take journals into the store."),
+    "ingest": ("ingest", "Take journals and Spark event logs into the store."),
     "sync": ("sync", "Read the configured MLflow servers into the store once."),
     "spark-conf": ("spark", "Print the arguments for spark-submit that load the listener."),
     "submit": ("spark", "Run spark-submit with the listener loaded."),

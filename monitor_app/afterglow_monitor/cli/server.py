@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from afterglow_monitor.cli.common import opened, plain_errors
-from afterglow_monitor.clock import now_ms
-from afterglow_monitor.journals import journals
 from afterglow_monitor.settings import load_settings
-from afterglow_store import Ingested, ingest_file
-from afterglow_store.errors import SourceRefused
 
 
 @click.command()
@@ -33,29 +27,3 @@ def up(address: str | None, port: int | None) -> None:
         click.echo("MLflow    " + (servers or "none: name one in afterglow.toml, or set MLFLOW_TRACKING_URI"))
         click.echo(f"Monitor   http://{settings.monitor.address}:{settings.monitor.port}   (Ctrl-C stops it)")
         serve(settings)
-
-
-@click.command()
-@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="[DIR]...")
-def ingest(paths: tuple[Path, ...]) -> None:
-    """Take journals into the store: those of each DIR (or single files), by default of the configured folders.
-
-    What is in the store already is not read again. Exits with 1 when a file was refused; the others are taken in.
-    """
-    with opened() as (settings, store):
-        folders = paths or tuple(Path(folder).expanduser() for folder in settings.journal.folders)
-        total, files, refused = Ingested(), 0, 0
-        for path in journals(folders):
-            files += 1
-            try:
-                total += ingest_file(store, path.absolute(), now=now_ms())
-            except SourceRefused as exc:
-                refused += 1
-                click.echo(f"Refused: {exc}", err=True)
-    click.echo(
-        f"{files} files, {total.lines:,} new lines ({total.bytes:,} bytes)"
-        + (f", {total.bad_lines:,} of them unreadable" if total.bad_lines else "")
-        + (f", {refused} files refused" if refused else "")
-    )
-    if refused:
-        raise SystemExit(1)

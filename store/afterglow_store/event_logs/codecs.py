@@ -1,0 +1,167 @@
+"""The plain bytes of a file, whichever of Spark's codecs wrote it.
+
+Spark frames three of them in its libraries' own ways, which no reader of `.lz4` or `.snappy` files knows: LZ4Block of
+lz4-java, the stream of snappy-java, the chunks of compress-lzf. zstd is the usual format, in many frames.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import PurePath
+from typing import BinaryIO
+
+import pyarrow as pa
+import zstandard
+
+from afterglow_store.errors import SourceRefused
+
+PIECE_BYTES = 1 << 20
+MAX_BLOCK_BYTES = 64 << 20  # far above what Spark writes (32 KiB to 1 MiB): a longer one is a damaged length
+
+
+class BrokenLog(SourceRefused):
+    """The file is not what its codec writes. Says at which byte."""
+
+
+class _Input:
+    """A file that is read in exact parts, so that an incomplete one at its end is told from a damaged one."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.position = 0
+
+    def take(self, size: int) -> bytes | None:
+        """`size` bytes, or None where the file ends before."""
+        data = self.file.read(size)
+        self.position += len(data)
+        return data if len(data) == size else None
+
+    def block(self, size: int) -> bytes | None:
+        if not 0 <= size <= MAX_BLOCK_BYTES:
+            raise BrokenLog(f"a block of {size:,} bytes at byte {self.position:,}")
+        return self.take(size)
+
+
+Codec = Callable[[BinaryIO], Iterator[bytes]]  # pieces of the plain bytes, in order, up to the last complete one
+
+
+def codec_of(name: str) -> Codec:
+    """By a file's name, as Spark gives it: `.inprogress` and `.compact` come after the codec's ending, if there is one.
+    A codec raises BrokenLog where the file is damaged."""
+    for ending in reversed(PurePath(name).suffixes):
+        if ending not in (".inprogress", ".compact"):
+            return _CODECS.get(ending, plain)
+    return plain
+
+
+def plain(file: BinaryIO) -> Iterator[bytes]:
+    while piece := file.read(PIECE_BYTES):
+        yield piece
+
+
+def zstd(file: BinaryIO) -> Iterator[bytes]:
+    """One frame after the other. Of a frame without its end, what its complete blocks hold."""
+    with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False) as stream:
+        try:
+            yield from plain(stream)
+        except zstandard.ZstdError as exc:
+            raise BrokenLog(f"{exc}, before byte {file.tell():,}") from exc
+
+
+def lz4(file: BinaryIO) -> Iterator[bytes]:
+    data, codec = _Input(file), pa.Codec("lz4_raw")
+    while (head := data.take(21)) is not None:
+        magic, token, packed, size, _checksum = struct.unpack("<8sBiiI", head)
+        if magic != b"LZ4Block":
+            raise BrokenLog(f"no LZ4Block at byte {data.position - 21:,}")
+        if (block := data.block(packed)) is None:
+            return
+        if size:  # an empty block ends a stream; another one may follow
+            yield block if token & 0xF0 == 0x10 else _unpacked(codec, block, size, data)
+
+
+def snappy(file: BinaryIO) -> Iterator[bytes]:
+    data, codec = _Input(file), pa.Codec("snappy")
+    while (head := data.take(4)) is not None:
+        if head == b"\x82SNA":  # the header of a stream: magic, version, compatible version
+            if data.take(12) is None:
+                return
+            continue
+        if (block := data.block(int.from_bytes(head, "big"))) is None:
+            return
+        yield _unpacked(codec, block, _snappy_size(block), data)
+
+
+def lzf(file: BinaryIO) -> Iterator[bytes]:
+    data = _Input(file)
+    while (head := data.take(5)) is not None:
+        magic, kind, size = struct.unpack(">2sBH", head)
+        if magic != b"ZV" or kind > 1:
+            raise BrokenLog(f"no LZF chunk at byte {data.position - 5:,}")
+        if kind and data.take(2) is None:
+            return
+        if (block := data.block(size)) is None:
+            return
+        yield _lzf_unpacked(block, data) if kind else block
+
+
+def _unpacked(codec: pa.Codec, block: bytes, size: int, data: _Input) -> bytes:
+    if not 0 <= size <= MAX_BLOCK_BYTES:
+        raise BrokenLog(f"a block of {size:,} plain bytes before byte {data.position:,}")
+    try:
+        return bytes(codec.decompress(block, size, asbytes=True))
+    except OSError as exc:  # so pyarrow calls damaged data
+        raise BrokenLog(f"{exc} before byte {data.position:,}") from exc
+
+
+def _snappy_size(block: bytes) -> int:
+    """The plain size that a raw snappy block begins with, seven bits a byte."""
+    size = 0
+    for index, byte in enumerate(block[:5]):
+        size |= (byte & 0x7F) << (7 * index)
+        if byte < 0x80:
+            return size
+    raise BrokenLog("a snappy block without its size")
+
+
+def _lzf_unpacked(block: bytes, data: _Input) -> bytes:
+    try:
+        return _lzf_plain(block)
+    except IndexError as exc:
+        raise BrokenLog(f"a damaged LZF chunk before byte {data.position:,}") from exc
+
+
+def _lzf_plain(block: bytes) -> bytes:
+    """Literal runs, and references back into what was written so far. IndexError where the block is none of LZF's."""
+    out, at = bytearray(), 0
+    while at < len(block):
+        control = block[at]
+        at += 1
+        if control < 32:
+            out += block[at : at + control + 1]
+            at += control + 1
+            continue
+        length = control >> 5
+        if length == 7:
+            length += block[at]
+            at += 1
+        start = len(out) - ((control & 0x1F) << 8) - block[at] - 1
+        at += 1
+        _repeat(out, start, length + 2)
+    return bytes(out)
+
+
+def _repeat(out: bytearray, start: int, length: int) -> None:
+    """Append `length` bytes from `start` on, the ones just appended among them."""
+    if start < 0:
+        raise IndexError(start)
+    period = len(out) - start
+    if length <= period:
+        out += out[start : start + length]
+        return
+    unit = bytes(out[start:])
+    out += (unit * (length // period + 1))[:length]
+
+
+_CODECS: dict[str, Codec] = {".zstd": zstd, ".lz4": lz4, ".snappy": snappy, ".lzf": lzf}

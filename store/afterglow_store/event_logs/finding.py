@@ -1,0 +1,72 @@
+"""Which event logs there are in a folder, and of which files each is made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from afterglow_store.sources import JOURNAL
+
+IN_PROGRESS = ".inprogress"  # what the name of a single file ends with while its driver writes it
+_ROLLING = "eventlog_v2_"  # what the name of a rolling log's folder begins with
+_PART = re.compile(r"events_(\d+)_.+?(\.compact)?")
+
+
+@dataclass(frozen=True)
+class EventLog:
+    """The log of one attempt of an application: one file, or the files of a rolling log in their order."""
+
+    name: str  # the same while it is written and after
+    parts: tuple[Path, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk. 0 of parts that are gone meanwhile."""
+        return sum(_size(part) for part in self.parts)
+
+
+def find(paths: Iterable[Path]) -> Iterator[EventLog]:
+    """The logs of these folders, as a History Server would find them, in the order of their names. A path that is a
+    file, or a rolling log's folder, stands for itself."""
+    for path in paths:
+        if path.is_file() or path.name.startswith(_ROLLING):
+            yield from _log(path)
+        else:
+            for entry in sorted(path.iterdir()):
+                if entry.is_file() or entry.name.startswith(_ROLLING):
+                    yield from _log(entry)
+
+
+def plain_name(path: Path) -> str:
+    """A log's name whether its driver still writes it or not: what was read of it stays read."""
+    return str(path).removesuffix(IN_PROGRESS)
+
+
+def _log(path: Path) -> Iterator[EventLog]:
+    if path.name.startswith((".", "_")):  # checksums of Hadoop's local file system, _SUCCESS, a copy under way
+        return
+    if JOURNAL.match(path.name) and path.suffix != ".jsonl":  # what the listener keeps beside a journal
+        return
+    parts = (path,) if path.is_file() else _parts(path)
+    if parts:
+        yield EventLog(plain_name(path), parts)
+
+
+def _parts(folder: Path) -> tuple[Path, ...]:
+    """A compacted file stands for all parts up to its number: Spark deletes those when it finds the time."""
+    numbered = sorted(
+        (int(found[1]), found[2] is not None, path)
+        for path in folder.iterdir()
+        if (found := _PART.fullmatch(path.name)) is not None
+    )
+    compacted = max((number for number, compact, _ in numbered if compact), default=0)
+    return tuple(path for number, compact, path in numbered if number > compacted or (number == compacted and compact))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

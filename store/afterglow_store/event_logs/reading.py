@@ -1,0 +1,60 @@
+"""A file of an event log as a source of lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from afterglow_store.errors import SourceShrunk
+from afterglow_store.event_logs.codecs import BrokenLog, codec_of, plain
+from afterglow_store.event_logs.finding import plain_name
+from afterglow_store.sources import MAX_EVENT_LOG_LINE_BYTES, FileSource
+
+
+class LogFile:
+    """Its positions are those in the plain bytes. What is unpacked is not unpacked again as long as each reading begins
+    where the one before did, or later."""
+
+    journal: str | None = None
+    max_line_bytes = MAX_EVENT_LOG_LINE_BYTES
+
+    def __init__(self, path: Path, *, continues: str | None = None) -> None:
+        self.path = path
+        self.name = plain_name(path)
+        self.continues = continues  # the name of the file that says of which application this one is, too
+        self._codec = codec_of(path.name)
+        self.size = path.stat().st_size  # bytes on disk
+        self.passed = 0  # so many of them are behind
+        self._pieces = self._read_pieces()
+        self._start, self._unpacked = 0, bytearray()  # the plain bytes from `_start` on, as far as unpacked
+
+    def read(self, position: int, size: int) -> bytes:
+        """Raises BrokenLog where the file is damaged."""
+        if self._codec is plain:
+            self.passed = position
+            return FileSource(self.path).read(position, size)
+        if position < self._start:
+            self._pieces, self._start = self._read_pieces(), 0
+            self._unpacked.clear()
+        self._unpack(until=position + size)
+        if position > self._start + len(self._unpacked):
+            raise SourceShrunk(f"{self.path} has shrunk: {position} plain bytes of it were read before")
+        del self._unpacked[: position - self._start]
+        self._start = position
+        return bytes(self._unpacked[:size])
+
+    def _unpack(self, until: int) -> None:
+        while self._start + len(self._unpacked) < until and (piece := next(self._pieces, None)) is not None:
+            self._unpacked += piece
+            if self._start + len(self._unpacked) + MAX_EVENT_LOG_LINE_BYTES < until:  # far from there: to be skipped
+                self._start += len(self._unpacked)
+                self._unpacked.clear()
+
+    def _read_pieces(self) -> Iterator[bytes]:
+        try:
+            with self.path.open("rb") as file:
+                for piece in self._codec(file):
+                    self.passed = file.tell()
+                    yield piece
+        except BrokenLog as exc:
+            raise BrokenLog(f"{self.path}: {exc}") from exc

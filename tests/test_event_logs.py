@@ -1,0 +1,233 @@
+"""Spark's own event logs: every codec and form that Spark writes, from real logs."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyspark
+import pytest
+
+from afterglow_monitor.journals import EventLogTail
+from afterglow_store import Store, ingest_event_log, open_store
+from afterglow_store.event_logs import BrokenLog, EventLog, LogFile, find
+from afterglow_store.event_logs.codecs import codec_of
+from afterglow_store.lines import read_lines
+from tests.support.demo import Demo
+from tests.support.ingesting import contents
+from tests.support.parts import require
+
+CODECS = ("zstd", "lz4", "snappy", "lzf")
+PACK = Path(__file__).parent / "support" / "java" / "Pack.java"
+
+
+@pytest.fixture(scope="module")
+def plain_log(demo: Demo) -> Path:
+    """What Spark wrote of an application with failed stages and MLflow runs."""
+    return max(demo.event_logs.iterdir(), key=lambda path: path.stat().st_size)
+
+
+@pytest.fixture(scope="module")
+def packed(plain_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with that log as each of Spark's codecs packs it."""
+    folder = tmp_path_factory.mktemp("packed")
+    jars = str(Path(pyspark.__file__).parent / "jars" / "*")
+    subprocess.run([require("java"), "-cp", jars, PACK, plain_log, folder], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def store(sqlite_url: str) -> Iterator[Store]:
+    opened = open_store(sqlite_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def expected(plain_log: Path, tmp_path: Path) -> Iterator[dict[str, list[tuple[object, ...]]]]:
+    """The rows of that log, read as one plain file."""
+    opened = open_store(f"sqlite:///{tmp_path / 'expected.db'}")
+    ingest_event_log(opened, only(plain_log), now=0)
+    yield rows(opened)
+    opened.close()
+
+
+def only(path: Path) -> EventLog:
+    return next(iter(find([path])))
+
+
+def rows(store: Store) -> dict[str, list[tuple[object, ...]]]:
+    """All but which files they came from."""
+    return {table: found for table, found in contents(store).items() if table != "source"}
+
+
+def unpacked(data: bytes, name: str) -> bytes:
+    return b"".join(codec_of(name)(io.BytesIO(data)))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+class TestACodec:
+    def test_gives_back_what_spark_packed(self, packed: Path, plain_log: Path, codec: str) -> None:
+        file = packed / f"log.{codec}"
+        assert file.stat().st_size < plain_log.stat().st_size / 3
+        assert unpacked(file.read_bytes(), file.name) == plain_log.read_bytes()
+
+    def test_gives_what_is_complete_of_a_log_that_ends_anywhere(
+        self, packed: Path, plain_log: Path, codec: str
+    ) -> None:
+        data, plain = (packed / f"log.{codec}").read_bytes(), plain_log.read_bytes()
+        whole = 0
+        for end in sorted(random.Random(7).sample(range(len(data)), 12)):
+            found = unpacked(data[:end], f"log.{codec}.inprogress")
+            assert plain.startswith(found)
+            assert len(found) >= whole
+            whole = len(found)
+        assert whole > len(plain) / 4
+
+    def test_says_where_a_file_is_damaged(self, packed: Path, tmp_path: Path, codec: str) -> None:
+        data = bytearray((packed / f"log.{codec}").read_bytes())
+        data[:40] = data[40:80]
+        broken = tmp_path / f"broken.{codec}"
+        broken.write_bytes(data)
+        with pytest.raises(BrokenLog, match=rf"broken\.{codec}: .* byte "):
+            LogFile(broken).read(0, 1_000)
+
+    def test_gives_the_same_rows_as_the_plain_log(
+        self, packed: Path, store: Store, expected: dict[str, object], codec: str
+    ) -> None:
+        log = only(packed / f"log.{codec}")
+        assert ingest_event_log(store, log, now=0).bad_lines == 0
+        assert rows(store) == expected
+        assert ingest_event_log(store, log, now=1).lines == 0
+
+
+def test_a_length_out_of_all_bounds_is_damage_and_takes_no_memory(tmp_path: Path) -> None:
+    log = tmp_path / "log.lz4"
+    log.write_bytes(b"LZ4Block\x26" + (2**31 - 1).to_bytes(4, "little") + bytes(8))
+    with pytest.raises(BrokenLog, match="a block of 2,147,483,647 bytes at byte 21"):
+        LogFile(log).read(0, 10)
+
+
+def test_a_packed_log_is_read_on_from_anywhere(packed: Path, plain_log: Path) -> None:
+    plain, file = plain_log.read_bytes(), LogFile(packed / "log.zstd")
+    for position in (0, 5, len(plain) // 2, len(plain) - 3, 1_000, len(plain)):
+        assert file.read(position, 70_000) == plain[position : position + 70_000]
+    assert LogFile(packed / "log.zstd").read(len(plain) - 10, 100) == plain[-10:]
+
+
+def test_a_log_that_grows_is_read_on_and_keeps_its_place_when_its_driver_renames_it(
+    plain_log: Path, packed: Path, tmp_path: Path, store: Store, expected: dict[str, object]
+) -> None:
+    data = (packed / "log.lz4").read_bytes()
+    growing = tmp_path / "log.lz4.inprogress"
+    lines = 0
+    for part in (0.3, 0.35, 0.8, 1.0):
+        growing.write_bytes(data[: int(len(data) * part)])
+        lines += ingest_event_log(store, only(growing), now=0).lines
+    renamed = growing.rename(tmp_path / "log.lz4")
+    lines += ingest_event_log(store, only(renamed), now=0).lines
+    assert lines == plain_log.read_bytes().count(b"\n")
+    assert rows(store) == expected
+
+
+class TestARollingLog:
+    @pytest.fixture
+    def folder(self, plain_log: Path, tmp_path: Path) -> Path:
+        """That log in eleven files, as Spark names and numbers them."""
+        made = tmp_path / "logs" / "eventlog_v2_local-1"
+        made.mkdir(parents=True)
+        lines = plain_log.read_bytes().splitlines(keepends=True)
+        size = len(lines) // 11 + 1
+        for number in range(11):
+            (made / f"events_{number + 1}_local-1").write_bytes(b"".join(lines[number * size : (number + 1) * size]))
+        (made / "appstatus_local-1.inprogress").touch()
+        (made / ".appstatus_local-1.crc").write_bytes(b"crc")
+        return made
+
+    def test_gives_the_same_rows_as_one_file(self, folder: Path, store: Store, expected: dict[str, object]) -> None:
+        log = only(folder.parent)
+        assert [part.name.split("_")[1] for part in log.parts] == [str(number) for number in range(1, 12)]
+        ingest_event_log(store, log, now=0)
+        assert rows(store) == expected
+
+    def test_goes_on_with_the_next_file(self, folder: Path, store: Store, expected: dict[str, object]) -> None:
+        last = (folder / "events_11_local-1").rename(folder.parent / ".later")
+        taken = ingest_event_log(store, only(folder), now=0).lines
+        last.rename(folder / "events_11_local-1")
+        assert 0 < ingest_event_log(store, only(folder), now=0).lines < taken
+        assert rows(store) == expected
+
+    def test_is_read_from_its_compacted_file_on(self, folder: Path, store: Store, expected: dict[str, object]) -> None:
+        ingest_event_log(store, EventLog(str(folder), only(folder).parts[:3]), now=0)
+        together = b"".join((folder / f"events_{number}_local-1").read_bytes() for number in range(1, 6))
+        (folder / "events_5_local-1.compact").write_bytes(together)
+        log = only(folder)
+        assert [part.name for part in log.parts][:2] == ["events_5_local-1.compact", "events_6_local-1"]
+        ingest_event_log(store, log, now=0)
+        assert rows(store) == expected
+
+
+def test_the_server_follows_a_folder(packed: Path, plain_log: Path, tmp_path: Path, store: Store) -> None:
+    folder = tmp_path / "logs"
+    tail = EventLogTail(store, [folder, tmp_path / "not there"])
+    assert tail.poll(now=1).lines == 0
+    folder.mkdir()
+    data = (packed / "log.zstd").read_bytes()
+    (folder / "log.zstd.inprogress").write_bytes(data[: len(data) // 2])
+    (folder / "broken.lz4").write_bytes(b"LZ4Blink" * 100)
+    first = tail.poll(now=2).lines
+    assert first > 0
+    assert tail.poll(now=3).lines == 0
+    (folder / "log.zstd.inprogress").write_bytes(data)
+    assert first + tail.poll(now=4).lines == plain_log.read_bytes().count(b"\n")
+    (folder / "log.zstd.inprogress").rename(folder / "log.zstd")
+    assert tail.poll(now=5).lines == 0
+
+
+def test_the_command_takes_in_what_it_can_and_names_what_it_cannot(packed: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for name in ("log.zstd", "log.lz4"):
+        shutil.copy(packed / name, folder)
+    (folder / "broken.lz4").write_bytes(b"LZ4Blink" * 100)
+    (folder / "notes").write_text("no log at all\n" * 3)
+
+    def ingest() -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "AFTERGLOW_HOME": str(tmp_path)}
+        words = [sys.executable, "-m", "afterglow_monitor.cli", "ingest", str(folder)]
+        return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+
+    done = ingest()
+    assert done.returncode == 1
+    assert done.stderr == f"Refused: {folder / 'broken.lz4'}: no LZ4Block at byte 0\n"
+    assert done.stdout.startswith("4 logs: ")
+    assert done.stdout.endswith(", 1 refused\n")
+    assert ingest().stdout == "4 logs: 0 new lines (0 bytes), 1 refused\n"
+
+
+def test_finds_logs_as_a_history_server_does(tmp_path: Path) -> None:
+    for name in ("application_1_2_1.zstd", "local-1.inprogress", ".hidden", "_SUCCESS"):
+        (tmp_path / name).touch()
+    (tmp_path / "eventlog_v2_application_9_1").mkdir()
+    (tmp_path / "eventlog_v2_application_9_1" / "events_1_application_9_1.lz4").touch()
+    (tmp_path / "eventlog_v2_empty").mkdir()
+    (tmp_path / "some folder").mkdir()
+    assert [Path(log.name).name for log in find([tmp_path])] == [
+        "application_1_2_1.zstd",
+        "eventlog_v2_application_9_1",
+        "local-1",
+    ]
+
+
+def test_lines_of_a_packed_log_are_those_of_the_plain_one(packed: Path, plain_log: Path) -> None:
+    file, position, found = LogFile(packed / "log.snappy"), 0, b""
+    while (stretch := read_lines(file, position, head=position == 0, in_long_line=False)) is not None:
+        found += stretch.lines
+        position = stretch.end
+    assert found == plain_log.read_bytes()

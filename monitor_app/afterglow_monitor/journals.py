@@ -128,17 +128,8 @@ class EventLogTail:
         return total
 
 
-def journals(folders: Iterable[Path]) -> Iterator[Path]:
-    """The journal files of the folders. A path that is a file stands for itself."""
-    for folder in folders:
-        if folder.is_file():
-            yield folder
-        else:
-            yield from sorted(folder.glob("*.jsonl"))
-
-
 def _sizes(folders: Iterable[Path]) -> Iterator[tuple[Path, int]]:
-    """`journals` with their sizes, many times as fast."""
+    """The journal files of the folders, with their sizes. A path that is a file stands for itself."""
     for folder in folders:
         if not folder.is_dir():
             if (size := _size(folder)) is not None:

@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from mlflow import MlflowClient
-from mlflow.entities import ViewType
-from mlflow.exceptions import MlflowException
-
 from afterglow.run_details import RegisteredVersion, RunDetails, run_details, version_order
 
 PAGE = 500  # runs asked for at a time
 SINGLY = 3  # so many runs are asked for one by one; beyond, one question for those that are RUNNING comes first
 
 Experiment = dict[str, Any]
+
+
+_ALL = 3  # mlflow.entities.ViewType.ALL
 
 
 class RunSource(Protocol):
@@ -58,12 +57,14 @@ class TrackingServer:
     """A tracking server, asked through MLflow's client. Raises what the client raises."""
 
     def __init__(self, uri: str) -> None:
+        from mlflow import MlflowClient  # noqa: PLC0415 - seconds, which reading a database does without
+
         self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         self._experiments: dict[str, Experiment] = {}
 
     def experiments(self) -> dict[str, Experiment]:
         search = self.client.search_experiments
-        found = pages(lambda token: search(view_type=ViewType.ALL, page_token=token))
+        found = pages(lambda token: search(view_type=_ALL, page_token=token))
         self._experiments = {each.experiment_id: plain_experiment(each) for each in found}
         return self._experiments
 
@@ -78,7 +79,7 @@ class TrackingServer:
         asked, token = _filter(since, until, status), None
         while names:
             page = self.client.search_runs(
-                list(names), asked, ViewType.ALL, PAGE, order_by=["attributes.start_time DESC"], page_token=token
+                list(names), asked, _ALL, PAGE, order_by=["attributes.start_time DESC"], page_token=token
             )
             if page:
                 yield [self._details(run, names) for run in page], page[-1].info.start_time
@@ -101,6 +102,8 @@ class TrackingServer:
         return None
 
     def _one(self, run_id: str) -> RunDetails | None:
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
         try:
             run = self.client.get_run(run_id)
         except MlflowException as exc:

@@ -116,20 +116,20 @@ def take_in_runs(
     return [row["run_id"] for row in rows]
 
 
-def take_in_new(conn: sa.Connection, new: NewRuns, server: str, experiments: Mapping[str, str | None]) -> list[str]:
+def take_in_new(conn: sa.Connection, new: NewRuns, server: str, experiments: Mapping[str, str | None]) -> set[str]:
     """Write runs of a server, which were read for the first time, with all that hangs on them; `experiments` are the
     names of theirs, by id. What is in the store already is left as it is, and told by its ids.
 
     Gives the same rows as `take_in_runs` and `refresh_sums`.
     """
     run_ids = new.column("run_id")
-    known = set(conn.scalars(sa.select(run.c.run_id).where(among(conn, run.c.run_id, run_ids))))
+    known: set[str] = set(conn.scalars(sa.select(run.c.run_id).where(among(conn, run.c.run_id, run_ids))))
     gone = known | _left_out(conn, new, server)
     _take_in_experiment_names(conn, experiments, server)
     insert(conn, new, gone)
     _link_new(conn, new, gone)
     refresh_sums(conn, _told_of(conn, [each for each in run_ids if each not in gone]))
-    return [each for each in run_ids if each in known]
+    return known
 
 
 def _left_out(conn: sa.Connection, new: NewRuns, server: str) -> set[str]:

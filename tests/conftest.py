@@ -17,6 +17,7 @@ pytest_plugins = [
 # Files whose fixtures are dear go to the same process, which then makes them once.
 TOGETHER = {
     "tests/test_ingest.py": "tests/test_demo.py",
+    "tests/test_first_load.py": "tests/test_sync.py",
     "tests/test_generate.py": "tests/test_sync.py",
     "tests/test_snapshots.py": "tests/test_sync.py",
     "tests/test_forget.py": "tests/test_sync.py",

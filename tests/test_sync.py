@@ -159,7 +159,7 @@ def test_an_experiment_without_runs_is_listed_and_follows_its_name(
 def test_more_runs_than_a_page_are_all_read(
     store: Store, client: MlflowClient, experiment: str, poll: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("afterglow_monitor.sources.PAGE", 7)
+    monkeypatch.setattr("afterglow_monitor.tracking_server.PAGE", 7)
     monkeypatch.setattr("afterglow_monitor.sync.LOAD_SECONDS", 60)
     made = {client.create_run(experiment, start_time=1_790_000_000_000).info.run_id for _ in range(8)}
     poll()

@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 from afterglow_monitor import format as fmt
-from afterglow_monitor import sources, sync, tracking_database
+from afterglow_monitor import reading, sync, tracking_server
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, SyncSettings
 from afterglow_monitor.sync import ServerSync
@@ -148,8 +148,8 @@ def test_a_run_that_ran_for_long_is_followed_to_its_end(
 def test_runs_of_the_same_start_in_several_chunks_are_all_there_after_a_kill(
     store: Store, client: MlflowClient, experiment: str, server: MlflowServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "PAGE", 3)
-    monkeypatch.setattr(tracking_database, "CHUNK", 3)
+    monkeypatch.setattr(tracking_server, "PAGE", 3)
+    monkeypatch.setattr(reading, "BATCH", 3)
     monkeypatch.setattr(sync, "LOAD_SECONDS", 0.000_001)  # a chunk at each poll
     made = {client.create_run(experiment, start_time=now_ms() + 3_600_000).info.run_id for _ in range(4)}
     made |= {old_run(client, experiment) for _ in range(4)}

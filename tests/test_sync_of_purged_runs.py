@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from mlflow import MlflowClient
 
-from afterglow_monitor import sources, sync, tracking_database
+from afterglow_monitor import sync, tracking_database, tracking_server
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.rereading import Missing
 from afterglow_monitor.settings import MlflowServer, SyncSettings
@@ -76,7 +76,7 @@ def test_a_run_that_mlflow_gc_has_removed_is_purged_and_its_snapshots_stay(
 ) -> None:  # fmt: skip
     database = f"sqlite:///{mlflow_folder / 'mlflow.db'}"
     run_ids = made_runs(mlflow_server)
-    monkeypatch.setattr(sources, "PAGE", 3)
+    monkeypatch.setattr(tracking_server, "PAGE", 3)
     monkeypatch.setattr(tracking_database, "CHUNK", 3)
     other = open_store(f"sqlite:///{tmp_path / 'other.db'}")
     asking = ServerSync(store, MlflowServer(name="team", uri=mlflow_server), SWEEPING)
@@ -111,7 +111,7 @@ def page_not_found(path: str, answer: Answer) -> Answer:
 
 
 def nothing_at_all(path: str, answer: Answer) -> Answer:
-    return (200, b"{}") if "/experiments/" in path else without(404, sources.NOT_THERE, no_runs)(path, answer)
+    return (200, b"{}") if "/experiments/" in path else without(404, tracking_server.NOT_THERE, no_runs)(path, answer)
 
 
 IN_PART: dict[str, Meddle] = {
@@ -146,7 +146,7 @@ def test_a_server_that_answers_in_part_or_not_at_all_has_purged_nothing(
 
 
 def test_a_run_that_is_there_again_is_no_longer_purged(store: Store, run_ids: list[str], mlflow_server: str) -> None:
-    refuse = without(404, sources.NOT_THERE, no_runs)
+    refuse = without(404, tracking_server.NOT_THERE, no_runs)
     with meddling_proxy(mlflow_server) as proxy:  # as of a server whose database was brought back from a backup
         synced = ServerSync(store, MlflowServer(name="team", uri=proxy.uri), SWEEPING)
         synced.poll(now_ms())

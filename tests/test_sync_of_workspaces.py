@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from afterglow_monitor import sources, sync, workspaces
+from afterglow_monitor import sync, tracking_server, workspaces
 from afterglow_monitor.clients import tracking_client
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, Settings, SyncSettings
@@ -64,7 +64,7 @@ def store(sqlite_url: str) -> Iterator[Store]:
 @pytest.fixture(autouse=True)
 def _whole_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sync, "SWEEP_SECONDS", 60)
-    monkeypatch.setattr(sources, "PAGE", 2)
+    monkeypatch.setattr(tracking_server, "PAGE", 2)
     monkeypatch.setattr(workspaces, "EXPERIMENTS_SECONDS", 0.0)
 
 

@@ -9,7 +9,6 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, ErrorCode
 
-DEFAULT = "default"  # the workspace of whoever names none
 _UNKNOWN = ErrorCode.Name(INVALID_PARAMETER_VALUE)
 
 

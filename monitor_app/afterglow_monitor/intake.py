@@ -13,7 +13,8 @@ from afterglow_monitor.settings import MlflowServer
 from afterglow_store import Store, snapshots, tracking
 from afterglow_store.comparing import Known, compare, keep_what_was, runs_to_list, versions_known
 from afterglow_store.items import known_run_details
-from afterglow_store.runs import OVER, PURGED, Origin, refresh_sums, take_in_outputs, take_in_runs
+from afterglow_store.new_runs import NewRuns
+from afterglow_store.runs import OVER, PURGED, Origin, refresh_sums, take_in_new, take_in_outputs, take_in_runs
 
 LISTED_ANEW = 20  # of more runs that change at once, after their end, the files are taken to be those of before
 LISTING_SECONDS = 1.0  # for the files of runs, in one pass
@@ -61,6 +62,23 @@ class Intake:
             keep_what_was(conn, run_ids)
             gone = [{**each, "lifecycle_stage": PURGED} for each in known_run_details(conn, run_ids).values()]
             return len(take_in_runs(conn, gone, origin, cause=snapshots.SYNC))
+
+    def take_in_new(
+        self, runs: NewRuns, experiments: Mapping[str, str | None], *, list_since: int, **progress: int | None
+    ) -> set[str]:
+        """Write what was read in the first load. The ids of runs that the store has already: they are left as they are.
+
+        `list_since` and `progress` as for `take_in`.
+        """
+        with self._store.write() as conn:
+            known = take_in_new(conn, runs, self._server.name, experiments)
+            tracking.note_progress(conn, self._server.name, **progress)
+        if self._unlisted is not None:
+            columns = map(runs.column, ("run_id", "status", "start_time"))
+            for run_id, status, start in zip(*columns, strict=True):
+                if status in OVER and start >= list_since and run_id not in known:
+                    self._unlisted.appendleft(run_id)  # it is older than those that were read before
+        return known
 
     def take_in_versions(self, versions: dict[str, list[RegisteredVersion]]) -> list[str]:
         """What is registered now. The ids of runs of which the store has it otherwise, to be taken in again."""

@@ -1,31 +1,21 @@
-"""Where sync reads MLflow's runs from: what both sources give, and the one that asks any tracking server.
+"""Where sync reads MLflow's runs from: what both sources give.
 
-The other one, tracking_database, reads MLflow's own database where that is within reach: some twenty times as fast.
+tracking_server asks any tracking server; tracking_database reads MLflow's own database where that is within reach, some
+twenty times as fast.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from mlflow.entities import ViewType
-from mlflow.exceptions import RestException
-from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST, ErrorCode
+from afterglow.run_details import RegisteredVersion, RunDetails, registered_version, version_order
 
-from afterglow.run_details import RegisteredVersion, RunDetails, registered_version, run_details, version_order
-from afterglow_monitor.clients import DEFAULT, tracking_client
-
-PAGE = 500  # runs asked for at a time
-NAMED = 100  # of those that are asked for by their ids
 EXPERIMENTS_SECONDS = 30.0  # so often all experiments are read; between, those that were changed since
-CLOCKS_MS = 60_000  # that servers behind one address may differ
-
-NOT_THERE, NOT_ALLOWED = ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), ErrorCode.Name(PERMISSION_DENIED)
+DEFAULT = "default"  # the workspace that is there without workspaces, too
 
 Experiment = dict[str, Any]
 Version = tuple[str | None, str, str, str | None, Sequence[str]]  # run id, model, version, stage, aliases
-Aliases = dict[tuple[str, str], list[str]]  # by model and version
 
 
 class RunSource(Protocol):
@@ -68,113 +58,6 @@ class RunSource(Protocol):
         """What differs once anything was written. None where the source cannot tell."""
 
 
-class TrackingServer:
-    """A tracking server, or one of its workspaces, asked through MLflow's client. Raises what the client raises."""
-
-    def __init__(self, uri: str, workspace: str | None = None) -> None:
-        self.client = tracking_client(uri, workspace)
-        self._workspace = workspace or DEFAULT
-        self._experiments: dict[str, Experiment] = {}
-        self._experiments_due = 0.0
-
-    def experiments(self, *, anew: bool = False) -> dict[str, Experiment]:
-        if anew or time.monotonic() >= self._experiments_due:
-            self._experiments = self._search_experiments("")
-            self._experiments_due = time.monotonic() + EXPERIMENTS_SECONDS
-        else:
-            latest = max((each["updated_time"] or 0 for each in self._experiments.values()), default=0)
-            changed = self._search_experiments(f"last_update_time >= {latest - CLOCKS_MS}")
-            self._experiments = self._experiments | changed
-        return self._experiments
-
-    def _search_experiments(self, asked: str) -> dict[str, Experiment]:
-        search = self.client.search_experiments
-        found = pages(lambda token: search(view_type=ViewType.ALL, filter_string=asked, page_token=token))
-        return {each.experiment_id: plain_experiment(each) for each in found}
-
-    def registered_versions(self) -> dict[str, list[RegisteredVersion]]:
-        models = pages(lambda token: self.client.search_registered_models(page_token=token))
-        aliases: Aliases = {}
-        for model in models:
-            for alias, version in model.aliases.items():
-                aliases.setdefault((model.name, str(version)), []).append(alias)
-        found = pages(lambda token: self.client.search_model_versions(page_token=token))
-        return versions_by_run(
-            (
-                each.run_id,
-                each.name,
-                str(each.version),
-                each.current_stage,
-                aliases.get((each.name, str(each.version)), ()),
-            )
-            for each in found
-        )
-
-    def chunks(
-        self, *, since: int | None = None, until: int | None = None, ended_since: int | None = None
-    ) -> Iterator[tuple[list[RunDetails], int]]:
-        asked, token = _filter(since, until, ended_since), None
-        while experiments := self._experiments or self.experiments():
-            page = self.client.search_runs(
-                list(experiments), asked, ViewType.ALL, PAGE, order_by=["attributes.start_time DESC"], page_token=token
-            )
-            if page:
-                yield [self._details(run) for run in page], page[-1].info.start_time or 0
-            token = page.token
-            if not token:
-                return
-
-    def fresh(self, since: int) -> Iterator[list[RunDetails]]:
-        return (runs for runs, _ in self.chunks(since=since))
-
-    def again(self, run_ids: Sequence[str]) -> list[RunDetails]:
-        found: list[RunDetails] = []
-        for first in range(0, len(run_ids), NAMED):
-            named = ", ".join(f"'{run_id}'" for run_id in run_ids[first : first + NAMED])
-            asked = f"attributes.run_id IN ({named})"  # through the index of their ids, however many runs there are
-            runs = self.client.search_runs(list(self._experiments or self.experiments()), asked, ViewType.ALL, NAMED)
-            found += [self._details(run) for run in runs]
-        return found
-
-    def purged(self, run_ids: Mapping[str, str | None]) -> list[str]:
-        """In another workspace, nobody knows of the runs of this one."""
-        here = [run_id for run_id, workspace in run_ids.items() if (workspace or DEFAULT) == self._workspace]
-        there = {each["run_id"] for each in self.again(here)}
-        return [each for each in here if each not in there and self._has_not(each)]
-
-    def count(self) -> None:
-        return None
-
-    def stamp(self) -> None:
-        return None
-
-    def _has_not(self, run_id: str) -> bool:
-        try:
-            self.client.get_run(run_id)
-        except RestException as exc:  # MLflow's own answer; a proxy's is none
-            if exc.error_code == NOT_THERE:
-                return True
-            if exc.error_code == NOT_ALLOWED:
-                return False
-            raise
-        return False
-
-    def _details(self, run: Any) -> RunDetails:
-        name = self._experiments[run.info.experiment_id]["name"]
-        return run_details(self.client, run, experiment_name=name, outputs=False, versions=False)
-
-
-def _filter(since: int | None, until: int | None, ended_since: int | None) -> str:
-    asked = []
-    if since is not None:
-        asked.append(f"attributes.start_time >= {since}")
-    if until is not None:
-        asked.append(f"attributes.start_time <= {until}")
-    if ended_since is not None:
-        asked.append(f"attributes.end_time >= {ended_since}")
-    return " AND ".join(asked)
-
-
 def versions_by_run(versions: Iterator[Version]) -> dict[str, list[RegisteredVersion]]:
     """By run id, each run's in order."""
     found: dict[str, list[RegisteredVersion]] = {}
@@ -184,31 +67,6 @@ def versions_by_run(versions: Iterator[Version]) -> dict[str, list[RegisteredVer
     return {run_id: sorted(each, key=version_order) for run_id, each in found.items()}
 
 
-def plain_experiment(experiment: Any) -> Experiment:
-    """MLflow's entity in the form that `take_in_experiment` takes."""
-    return {
-        "experiment_id": experiment.experiment_id,
-        "name": experiment.name,
-        "lifecycle_stage": experiment.lifecycle_stage,
-        "artifact_location": experiment.artifact_location,
-        "created_time": experiment.creation_time,
-        "updated_time": experiment.last_update_time,
-        "tags": dict(experiment.tags or {}),
-        "workspace": named_workspace(getattr(experiment, "workspace", None)),
-    }
-
-
 def named_workspace(workspace: str | None) -> str | None:
     """None for the one that is there without workspaces, too."""
     return None if workspace == DEFAULT else workspace or None
-
-
-def pages(ask: Callable[[str | None], Any]) -> Iterator[Any]:
-    """All entries of a paged MLflow answer."""
-    token = None
-    while True:
-        page = ask(token)
-        yield from page
-        token = page.token
-        if not token:
-            return

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.errors import MonitorError
 from afterglow_monitor.intake import Intake
+from afterglow_monitor.reading import Batch, read_apart
 from afterglow_monitor.rereading import Chunks, Missing, Reading
 from afterglow_monitor.secrets import hushed
 from afterglow_monitor.settings import MlflowServer, SyncSettings
@@ -88,7 +89,7 @@ class ServerSync:
         self._sweep = Reading(settings.sweep_interval_seconds, settings.share)
         self._sweep.wait(self._until_sweep())
         self._missing = Missing(store, server.name)
-        self._chunks: Ahead | None = None  # of the first load
+        self._loading: Iterator[int] | None = None  # the first load
 
     @property
     def loaded(self) -> bool:
@@ -123,7 +124,7 @@ class ServerSync:
         try:
             changed = self._pass(now, began, recent_days=recent_days)
         except TROUBLE as exc:
-            self._chunks = self._source = None
+            self._loading = self._source = None
             self._days.stop()
             self._sweep.stop()
             self._next.wait(TROUBLE_SECONDS)
@@ -217,24 +218,47 @@ class ServerSync:
 
     def _load(self, source: RunSource, now: int) -> int:
         """Some seconds of the first load."""
-        if self._chunks is None:
+        if self._loading is None:
             self._at["total_runs"] = source.count()
-            self._chunks = _ahead(source.chunks(until=self._at["loaded_until"]))
+            self._loading = self._loads(source, self._at["loaded_until"])
         changed, deadline = 0, time.monotonic() + LOAD_SECONDS
-        while self._chunks is not None:
-            as_of, runs, until = next(self._chunks)
-            if until is None:
-                self._advance(loaded_time=now, sweep_began=now)
-                self._chunks = None
-                self._sweep.wait(self._settings.sweep_interval_seconds)
-                break
-            got = (self._at["loaded_runs"] or 0) + len(runs)
-            progress = {"loaded_until": until, "loaded_runs": got, "total_runs": self._at["total_runs"]}
-            changed += self._take_in(runs, as_of, now, **progress)
+        for each in self._loading:
+            changed += each
             if time.monotonic() > deadline:
                 break
+        else:
+            self._advance(loaded_time=now, sweep_began=now)
+            self._loading = None
+            self._sweep.wait(self._settings.sweep_interval_seconds)
         logger.info("MLflow server %s: %s of %s runs loaded", self.server.name, *self.progress)
         return changed
+
+    def _loads(self, source: RunSource, until: int | None) -> Iterator[int]:
+        """The first load, a chunk at each step; how many runs that changed."""
+        if url := self.server.database_url():
+            for batch in read_apart(url, self.server.name, tracking.plain(self.server.uri), until):
+                yield self._take_in_new(source, batch)
+            return
+        for as_of, runs, ended in _ahead(source.chunks(until=until)):
+            if ended is None:
+                return
+            yield self._take_in(runs, as_of, now_ms(), **self._loaded(len(runs), ended))
+
+    def _take_in_new(self, source: RunSource, batch: Batch) -> int:
+        self._asked, as_of = None, now_ms()  # it has answered
+        progress = self._loaded(len(batch.runs), batch.until)
+        self._at |= progress
+        since = self._recent_since(as_of)
+        self._newest = max([self._newest, *(start or 0 for start in batch.runs.column("start_time"))])
+        known = self._intake.take_in_new(batch.runs, batch.experiments, list_since=since, **progress)
+        changed = len(batch.runs) - len(known)
+        self._asked = time.monotonic()
+        # What a journal, or an earlier pass, has told of is rare, and takes the usual way.
+        return changed + (self._take_in(source.again(sorted(known)), as_of, as_of) if known else 0)
+
+    def _loaded(self, runs: int, until: int) -> dict[str, int | None]:
+        got = (self._at["loaded_runs"] or 0) + runs
+        return {"loaded_until": until, "loaded_runs": got, "total_runs": self._at["total_runs"]}
 
     def _reread(self, source: RunSource, now: int, stamp: Any, *, recent_days: bool) -> int:
         """A little of the recent days, or of the sweep, whichever is due."""

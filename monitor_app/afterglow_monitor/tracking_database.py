@@ -36,13 +36,15 @@ _LATEST = 2**63 - 1
 
 
 class TrackingDatabase:
-    """A RunSource. `url` is MLflow's backend store: ``sqlite:///FILE``, or ``postgresql://USER@HOST/DB``.
+    """A RunSource. `url` is MLflow's backend store: ``sqlite:///FILE``, or ``postgresql://USER@HOST/DB``. `chunk`: how
+    many runs it reads at a time, if fewer than CHUNK.
 
     Making one and all of its methods raise BadTrackingDatabase when it cannot be read.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, chunk: int | None = None) -> None:
         self._database = named_database(url)
+        self._chunk = chunk
         self._mark: str | None = None  # after the runs that were there when `fresh` was asked before
         there = _check(self._database)
         self._has_workspaces = "workspace" in there["model_versions"]
@@ -81,10 +83,11 @@ class TrackingDatabase:
         self, *, since: int | None = None, until: int | None = None, ended_since: int | None = None
     ) -> Iterator[tuple[list[RunDetails], int]]:
         names = {key: each["name"] for key, each in self.experiments().items()}
+        size = min(CHUNK, self._chunk or CHUNK)
         with self._database.connect() as conn:
             for listed in _listed(conn, since=since or 0, until=until, ended_since=ended_since):
-                for first in range(0, len(listed), CHUNK):
-                    chunk = listed[first : first + CHUNK]
+                for first in range(0, len(listed), size):
+                    chunk = listed[first : first + size]
                     yield _read(conn, [run_id for run_id, _ in chunk], names), chunk[-1][1]
 
     def fresh(self, since: int) -> Iterator[list[RunDetails]]:

@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from afterglow.run_details import RegisteredVersion, RunDetails
-from afterglow_monitor.clients import DEFAULT, workspaces
-from afterglow_monitor.sources import EXPERIMENTS_SECONDS, Experiment, RunSource, TrackingServer
+from afterglow_monitor.clients import workspaces
+from afterglow_monitor.sources import DEFAULT, EXPERIMENTS_SECONDS, Experiment, RunSource
+from afterglow_monitor.tracking_server import TrackingServer
 
 
 def asked_server(uri: str) -> RunSource:

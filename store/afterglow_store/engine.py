@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
@@ -164,6 +165,14 @@ def _upsert(
     if newer is not None:
         where = sa.or_(table.c[newer].is_(None), table.c[newer] <= statement.excluded[newer])
     return statement.on_conflict_do_update(index_elements=keys, set_=changes, where=where)
+
+
+def among(conn: sa.Connection, column: sa.Column[Any], values: Collection[str]) -> sa.ColumnElement[bool]:
+    """That a column of texts has one of `values`, of which there may be tens of thousands: they are bound as one."""
+    if conn.dialect.name == "postgresql":
+        return column == sa.any_(sa.literal(list(values), postgresql.ARRAY(sa.Text)))
+    listed = sa.func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
+    return column.in_(sa.select(listed.c.value))
 
 
 def insert_rows(

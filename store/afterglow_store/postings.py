@@ -66,10 +66,17 @@ class Posted:
 
 def posted(id_: int, row: Mapping[str, Any]) -> Posted:
     """What a row of the run table, or one that is about to become one, is found by."""
+    return Posted(id_, row["start_time"] or 0, terms_of(row), metrics_of(row))
+
+
+def terms_of(row: Mapping[str, Any]) -> list[int]:
     terms = [number_of(PARAM, key, value) for key, value in (row["params"] or {}).items()]
     terms += [number_of(TAG, key, value) for key, value in (row["tags"] or {}).items() if key not in ELSEWHERE]
-    metrics = {number_of(METRIC, key): as_number(value) for key, value in (row["metrics"] or {}).items()}
-    return Posted(id_, row["start_time"] or 0, terms, metrics)
+    return terms
+
+
+def metrics_of(row: Mapping[str, Any]) -> dict[int, float | None]:
+    return {number_of(METRIC, key): as_number(value) for key, value in (row["metrics"] or {}).items()}
 
 
 def as_number(value: Any) -> float | None:

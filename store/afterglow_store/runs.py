@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 
 from afterglow_store import figures, items, postings, snapshots, tombstones
 from afterglow_store.applications import refresh_counts
-from afterglow_store.engine import insert_rows, upsert
+from afterglow_store.engine import among, insert_rows, upsert
 from afterglow_store.links import APP_ID_TAG, APP_START_TAG, applications_of, link_by_tags
+from afterglow_store.new_runs import NewRuns, insert, made_ready
 from afterglow_store.retention import kept_from, too_old
-from afterglow_store.schema import Json, as_json, experiment, registered_version, run, tracking_server
-from afterglow_store.status import at_first, decide_runs
+from afterglow_store.schema import (
+    application,
+    experiment,
+    job,
+    link,
+    owner,
+    registered_version,
+    run,
+    tracking_server,
+)
+from afterglow_store.status import decide_runs
 
 Details = dict[str, Any]  # the `Run` object of docs/journal.md
 Row = dict[str, Any]
@@ -66,10 +77,11 @@ def take_in_runs(
     and minute.
     """
     known = _known(conn, [each["run_id"] for each in runs])
-    ids = postings.next_ids(conn, run)
     oldest = kept_from(conn) if origin.application_id is None else None
     gone = tombstones.left_out(conn, [(details, origin.server) for details in runs])
-    changed: list[tuple[Details, Row, Any]] = []
+    new: list[Row] = []
+    changed: list[tuple[Row, Any]] = []
+    names: dict[str, str | None] = {}
     for details in runs:
         stored = known.get(details["run_id"])
         if details["run_id"] in gone:
@@ -83,8 +95,12 @@ def take_in_runs(
         digest = snapshots.content_hash(details) if whole else None
         news = stored is None or digest is None or digest != stored.content_hash
         if news:
-            id_ = next(ids) if stored is None else stored.id
-            changed.append((details, {"id": id_, **_row(details, origin, digest)}, stored))
+            names[details["experiment_id"]] = details.get("experiment_name")
+            row = row_of(details, origin, digest)
+            if stored is None:
+                new.append(row)
+            else:
+                changed.append((row, stored))
         if cause == snapshots.SYNC:
             if whole and news:
                 _keep_change(conn, details, stored, origin.as_of)
@@ -93,8 +109,68 @@ def take_in_runs(
                 conn, "run", details["run_id"], details,
                 time=origin.as_of, cause=cause, application_id=origin.application_id,
             )  # fmt: skip
-    _write(conn, changed, origin)
-    return [details["run_id"] for details, *_ in changed]
+    _take_in_experiment_names(conn, names, origin.server)
+    insert(conn, made_ready(new))
+    _update(conn, changed, origin)
+    rows = [*new, *(row for row, _ in changed)]
+    link_by_tags(conn, [(row["run_id"], row["tags"], row["start_time"] or origin.as_of) for row in rows])
+    return [row["run_id"] for row in rows]
+
+
+def take_in_new(conn: sa.Connection, new: NewRuns, server: str, experiments: Mapping[str, str | None]) -> set[str]:
+    """Write runs of a server, which were read for the first time, with all that hangs on them; `experiments` are the
+    names of theirs, by id. What is in the store already is left as it is, and told by its ids.
+
+    Gives the same rows as `take_in_runs` and `refresh_sums`.
+    """
+    run_ids = new.column("run_id")
+    known: set[str] = set(conn.scalars(sa.select(run.c.run_id).where(among(conn, run.c.run_id, run_ids))))
+    gone = known | _left_out(conn, new, server)
+    _take_in_experiment_names(conn, experiments, server)
+    insert(conn, new, gone)
+    _link_new(conn, new, gone)
+    refresh_sums(conn, _told_of(conn, [each for each in run_ids if each not in gone]))
+    return known
+
+
+def _left_out(conn: sa.Connection, new: NewRuns, server: str) -> set[str]:
+    """Those that a person had erased, or that retention would."""
+    oldest, left_out = kept_from(conn), set()
+    if oldest is not None:
+        times = zip(new.column("run_id"), new.column("start_time"), new.column("end_time"), strict=True)
+        left_out |= {run_id for run_id, start, end in times if too_old(start, end, oldest)}
+    if tombstones.any_(conn):
+        names = ("run_id", "experiment_id", "user_name", "start_time", "parent_run_id")
+        left_out |= tombstones.left_out(
+            conn,
+            [
+                ({"run_id": run_id, "experiment_id": experiment_id, "user": user, "start_time": start,
+                  "tags": {PARENT_TAG: parent}}, server)
+                for run_id, experiment_id, user, start, parent in zip(*map(new.column, names), strict=True)
+            ],
+        )  # fmt: skip
+    return left_out
+
+
+def _link_new(conn: sa.Connection, new: NewRuns, gone: Collection[str]) -> None:
+    """Most name an application that the store has not: of the others alone the tags are read."""
+    named = {each for each in new.column("app_id_tag") if each is not None}
+    a = application.c.app_id
+    there = set(conn.scalars(sa.select(a).where(among(conn, a, named)))) if named else set()
+    columns = map(new.column, ("run_id", "app_id_tag", "tags", "start_time", "as_of"))
+    found = [
+        (run_id, orjson.loads(tags), start or as_of)
+        for run_id, app_id, tags, start, as_of in zip(*columns, strict=True)
+        if app_id in there and run_id not in gone
+    ]
+    link_by_tags(conn, found)
+
+
+def _told_of(conn: sa.Connection, run_ids: Collection[str]) -> list[str]:
+    """Those of the runs that Spark's side tells anything of. Of the others nothing is added up, and `at_first` has
+    decided."""
+    told = [sa.select(each.c.run_id).where(among(conn, each.c.run_id, run_ids)) for each in (job, owner, link)]
+    return list(conn.scalars(sa.union(*told)))
 
 
 def _keep_change(conn: sa.Connection, details: Details, stored: Any, as_of: int) -> None:
@@ -118,20 +194,16 @@ def _known(conn: sa.Connection, run_ids: Collection[str]) -> dict[str, Any]:
     return {row.run_id: row for row in conn.execute(sa.select(*columns).where(r.run_id.in_(run_ids)))}
 
 
-def _write(conn: sa.Connection, changed: list[tuple[Details, Row, Any]], origin: Origin) -> None:
-    _take_in_experiment_names(conn, [details for details, *_ in changed], origin.server)
-    _insert(conn, [_with_status(row) for _, row, stored in changed if stored is None])
-    for row in (row for _, row, stored in changed if stored is not None):
-        upsert(conn, run, [row], newer="as_of", key=("run_id",))
-    for details, _, stored in changed:
-        if stored is not None and stored.server != origin.server:
-            _forget_experiment(conn, stored.server, details["experiment_id"])
-    _write_versions(
-        conn, [(row["id"], row["registered_versions"]) for _, row, _ in changed if "registered_versions" in row]
-    )
-    before = [postings.posted(stored.id, stored._mapping) for *_, stored in changed if stored is not None]
-    postings.write(conn, [postings.posted(row["id"], row) for _, row, _ in changed], before)
-    link_by_tags(conn, [(row["run_id"], row["tags"], row["start_time"] or origin.as_of) for _, row, _ in changed])
+def _update(conn: sa.Connection, changed: list[tuple[Row, Any]], origin: Origin) -> None:
+    """Each as it is now, and its row as it was."""
+    for row, stored in changed:
+        upsert(conn, run, [{"id": stored.id, **row}], newer="as_of", key=("run_id",))
+        if stored.server != origin.server:
+            _forget_experiment(conn, stored.server, row["experiment_id"])
+    versions = [(stored.id, row["registered_versions"]) for row, stored in changed if "registered_versions" in row]
+    _write_versions(conn, versions)
+    before = [postings.posted(stored.id, stored._mapping) for _, stored in changed]
+    postings.write(conn, [postings.posted(stored.id, row) for row, stored in changed], before)
 
 
 def refresh_sums(conn: sa.Connection, run_ids: Collection[str]) -> None:
@@ -168,29 +240,11 @@ def _write_versions(conn: sa.Connection, of_runs: list[tuple[int, list[dict[str,
     insert_rows(conn, registered_version, rows)
 
 
-def _with_status(row: Row) -> Row:
-    status, reason = at_first(row["status"])
-    return {**row, "effective_status": status, "status_reason": reason}
-
-
-_JSON = frozenset(column.name for column in run.columns if isinstance(column.type, Json))
-
-
-def _insert(conn: sa.Connection, rows: list[Row]) -> None:
-    alike: dict[tuple[str, ...], list[list[Any]]] = {}
-    for row in rows:
-        values = [as_json(value) if name in _JSON else value for name, value in row.items()]
-        alike.setdefault(tuple(row), []).append(values)
-    for columns, group in alike.items():
-        insert_rows(conn, run, group, columns)
-
-
-def _take_in_experiment_names(conn: sa.Connection, runs: Collection[Details], server: str) -> None:
+def _take_in_experiment_names(conn: sa.Connection, names: Mapping[str, str | None], server: str) -> None:
     """A run can come before its experiment was read: give it a row, but never write over a full one."""
-    names = {each["experiment_id"]: each.get("experiment_name") or each["experiment_id"] for each in runs}
     of_these = sa.and_(experiment.c.server == server, experiment.c.experiment_id.in_(names))
     known = set(conn.scalars(sa.select(experiment.c.experiment_id).where(of_these)))
-    new = [{"server": server, "experiment_id": id_, "name": names[id_]} for id_ in sorted(names.keys() - known)]
+    new = [{"server": server, "experiment_id": id_, "name": names[id_] or id_} for id_ in sorted(names.keys() - known)]
     upsert(conn, experiment, new)
 
 
@@ -209,7 +263,8 @@ def _forget_experiment(conn: sa.Connection, server: str, experiment_id: str) -> 
     )
 
 
-def _row(details: Details, origin: Origin, digest: str | None) -> Row:
+def row_of(details: Details, origin: Origin, digest: str | None = None) -> Row:
+    """The row of a run, but for its id and what is worked out from other rows."""
     tags = details.get("tags") or {}
     row = {
         "run_id": details["run_id"],

@@ -27,11 +27,16 @@ def bury(conn: sa.Connection, keys: Collection[Key], *, time: int, who: str) -> 
 
 def times(conn: sa.Connection, keys: Collection[Key]) -> dict[Key, int]:
     """When (ms) those of these that were forgotten were."""
-    if not conn.scalar(sa.select(sa.exists(sa.select(forgotten.c.kind)))):
+    if not any_(conn):
         return {}
     hashes = {hash_of(*key): key for key in keys}
     found = conn.execute(sa.select(forgotten.c.id_hash, forgotten.c.time).where(forgotten.c.id_hash.in_(hashes)))
     return {hashes[row.id_hash]: row.time for row in found}
+
+
+def any_(conn: sa.Connection) -> bool:
+    """Whether anything was ever forgotten."""
+    return bool(conn.scalar(sa.select(sa.exists(sa.select(forgotten.c.kind)))))
 
 
 def left_out(conn: sa.Connection, runs: Sequence[tuple[Mapping[str, Any], str]]) -> set[str]:

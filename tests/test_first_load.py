@@ -1,0 +1,158 @@
+"""The first load from MLflow's own database: the same rows as one by one, and killed anywhere it goes on."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from mlflow import MlflowClient
+
+from afterglow_monitor import reading, sync
+from afterglow_monitor.clock import now_ms
+from afterglow_monitor.settings import MlflowServer, SyncSettings
+from afterglow_monitor.sync import ServerSync
+from afterglow_monitor.tracking_database import TrackingDatabase
+from afterglow_store import Store, open_store, tombstones, tracking
+from afterglow_store.runs import Origin, refresh_sums, take_in_experiment, take_in_runs
+from afterglow_store.schema import (
+    application,
+    experiment,
+    forgotten,
+    job,
+    link,
+    registered_version,
+    retention,
+    run,
+    run_metric,
+    run_term,
+    source,
+)
+from tests.benchmarks.generate import generate
+from tests.support.generated import NOW, RUNS
+
+MANY = 5_000  # three chunks
+DAY = 86_400_000
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    opened = open_store(store_url)
+    yield opened
+    opened.close()
+
+
+def load(store: Store, url: str) -> None:
+    server = ServerSync(store, MlflowServer(name="team", uri=url, database=url), SyncSettings())
+    while not server.loaded:
+        server.read(now_ms())
+        assert server.error is None
+
+
+def load_one_by_one(store: Store, url: str) -> None:
+    database = TrackingDatabase(url)
+    versions = database.registered_versions()
+    with store.write() as conn:
+        for each in database.experiments().values():
+            take_in_experiment(conn, each, server="team")
+        for runs, _ in database.chunks():
+            for details in runs:
+                whole = {**details, "registered_versions": versions.get(details["run_id"], [])}
+                refresh_sums(conn, take_in_runs(conn, [whole], Origin("team", tracking.plain(url), 1)))
+
+
+def put_what_spark_told(store: Store, url: str) -> None:
+    """Of the newest run its application and a failed job; of others a job, a tombstone; and how far back is pruned."""
+    runs = [each for chunk, _ in TrackingDatabase(url).chunks() for each in chunk]
+    failed = next(each for each in runs if each["status"] == "FAILED")
+    tags = runs[0]["tags"]
+    app = {"app_id": tags["spark.app.id"], "start_time": int(tags["spark.app.startTime"]), "attempt": ""}
+    with store.write() as conn:
+        conn.execute(sa.insert(application).values(id=1, driver_host="h", **app))
+        conn.execute(sa.insert(source).values(id=1, path="p", application_id=1))
+        for number, each in enumerate((runs[0], failed)):
+            told = {"status": "FAILED", "error": "no disk", "run_id": each["run_id"], "core_ms": 7}
+            conn.execute(sa.insert(job).values(application_id=1, job_id=number, **told))
+        tombstones.bury(conn, [(tombstones.RUN, runs[1]["run_id"])], time=NOW, who="me")
+        conn.execute(sa.insert(retention).values(id=1, kept_from=NOW - 350 * DAY, pruned_time=NOW))
+
+
+def rows_of(store: Store, table: sa.Table) -> set[tuple[Any, ...]]:
+    """All but when it was asked, and with the run's own id for the number that the store gave it."""
+    columns = [each for each in table.columns if each.name not in ("as_of", "id", "run")]
+    names = sa.select(*columns, *([run.c.run_id] if "run" in table.c else []))
+    joined = names.join(run, run.c.id == table.c.run) if "run" in table.c else names
+    with store.read() as conn:
+        return {tuple(map(repr, row)) for row in conn.execute(joined)}
+
+
+def test_its_rows_are_those_that_taking_in_one_by_one_gives(store: Store, generated_url: str, tmp_path: Path) -> None:
+    other = open_store(f"sqlite:///{tmp_path / 'other.db'}")
+    for each in (store, other):
+        put_what_spark_told(each, generated_url)
+    load(store, generated_url)
+    load_one_by_one(other, generated_url)
+    try:
+        for table in (run, run_term, run_metric, registered_version, link, experiment, application, forgotten):
+            assert rows_of(store, table) == rows_of(other, table), table.name
+    finally:
+        other.close()
+    with store.read() as conn:
+        assert 0 < (conn.scalar(sa.select(sa.func.count()).select_from(run)) or 0) < RUNS
+        assert conn.scalar(sa.select(sa.func.count()).select_from(link))
+        assert set(conn.scalars(sa.select(run.c.status_reason))) > {None, "no disk"}
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = f"sqlite:///{tmp_path_factory.mktemp('many') / 'mlflow.db'}"
+    generate(url, MANY, now=NOW)
+    return url
+
+
+def readers() -> list[int]:
+    """The processes that read for this one."""
+    listed = Path("/proc/self/task").glob("*/children")
+    children = {int(child) for each in listed for child in each.read_text().split()}
+    return [each for each in children if reading.__name__ in Path(f"/proc/{each}/cmdline").read_text()]
+
+
+def test_whichever_process_is_killed_it_goes_on_where_it_was(
+    store: Store, many: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BATCH", 2_000)
+    monkeypatch.setattr(sync, "LOAD_SECONDS", 0)
+    server = MlflowServer(name="team", uri=many, database=many)
+    first = ServerSync(store, server, SyncSettings())
+    first.read(now_ms())
+    assert first.progress == (2_000, MANY)
+    for pid in readers():
+        os.kill(pid, signal.SIGKILL)
+    first.read(now_ms())
+    assert "has died" in (first.error or "")
+    assert readers() == []
+    again = ServerSync(store, server, SyncSettings())  # as a worker does that was killed itself
+    deadline = time.monotonic() + 60
+    while not again.loaded and time.monotonic() < deadline:
+        again.read(now_ms())
+        assert again.error is None
+    with store.read() as conn:
+        assert conn.scalar(sa.select(sa.func.count()).select_from(run)) == MANY
+    assert readers() == []
+
+
+def test_runs_that_the_store_has_already_are_brought_up_to_what_mlflow_says(store: Store, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = MlflowClient(url)
+    run_id = client.create_run("0", start_time=NOW - 90 * DAY).info.run_id
+    with store.write() as conn:
+        [([told], _)] = TrackingDatabase(url).chunks()
+        take_in_runs(conn, [dict(told)], Origin("told by a journal", url, 1))
+    client.set_terminated(run_id, "FINISHED")
+    load(store, url)
+    with store.read() as conn:
+        row = conn.execute(sa.select(run.c.server, run.c.status, run.c.effective_status)).one()
+    assert tuple(row) == ("team", "FINISHED", "FINISHED")

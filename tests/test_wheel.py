@@ -94,6 +94,10 @@ class TestInstalledOnADriver:
         assert (shown.returncode, shown.stderr) == (0, "")
         assert f"spark.jars={on_a_driver.parent.resolve()}" in shown.stdout
 
+    def test_ship_needs_nothing_more(self, on_a_driver: Path, tmp_path: Path) -> None:
+        shown = run(on_a_driver / "afterglow", "ship", str(tmp_path), "--collector", "http://127.0.0.1:1")
+        assert (shown.returncode, shown.stderr, shown.stdout) == (0, "", "0 journals sent (0 bytes)\n")
+
     def test_help_reads_well(self, on_a_driver: Path) -> None:
         shown = run(on_a_driver / "afterglow", "--help")
         assert (shown.returncode, shown.stderr) == (0, "")

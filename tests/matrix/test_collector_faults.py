@@ -153,6 +153,7 @@ mlflow.set_tracking_uri("sqlite:///mlflow.db")
 context = SparkContext()
 with mlflow.start_run():
     context.parallelize(range(7), 2).count()
+context.stop()
 """
     with running_collector(store) as server:
         conf = {"spark.afterglow.collector.url": server.url}

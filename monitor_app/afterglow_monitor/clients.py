@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, ErrorCode
+from mlflow.utils.rest_utils import http_request, verify_rest_response
 
-_UNKNOWN = ErrorCode.Name(INVALID_PARAMETER_VALUE)
+NOT_FOUND = 404
 
 
 def tracking_client(uri: str, workspace: str | None = None) -> Any:
@@ -42,10 +41,16 @@ def workspaces(uri: str) -> list[str] | None:
     if not uri.startswith(("http://", "https://")):
         return None
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    try:
-        enabled = getattr(client._tracking_client.store, "supports_workspaces", False)
-    except MlflowException as exc:
-        if exc.error_code == _UNKNOWN:  # an old server: it cannot be asked
-            return None
-        raise
-    return [each.name for each in client.list_workspaces()] if enabled else None
+    return [each.name for each in client.list_workspaces()] if _enabled(client) else None
+
+
+def _enabled(client: MlflowClient) -> bool:
+    """As MLflow's own `supports_workspaces`, which gives a server three seconds and not what is set for requests. A
+    server that knows neither of these addresses is of a version without workspaces."""
+    credentials = client._tracking_client.store.get_host_creds()
+    for address in ("/api/3.0/mlflow/server-info", "/api/3.0/mlflow/server-features"):
+        asked = {"host_creds": credentials, "endpoint": address, "method": "GET", "raise_on_status": False}
+        answer = http_request(**asked)  # type: ignore[no-untyped-call]
+        if answer.status_code != NOT_FOUND:
+            return bool(verify_rest_response(answer, address).json().get("workspaces_enabled"))
+    return False

@@ -11,29 +11,28 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import sqlalchemy as sa
 from mlflow.exceptions import MlflowException
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.errors import MonitorError
+from afterglow_monitor.experiments import Experiments
 from afterglow_monitor.intake import Intake
 from afterglow_monitor.reading import Batch, read_apart
 from afterglow_monitor.rereading import Chunks, Missing, Reading
 from afterglow_monitor.secrets import hushed
 from afterglow_monitor.settings import MlflowServer, SyncSettings
-from afterglow_monitor.sources import Experiment, RunSource
+from afterglow_monitor.sources import RunSource
 from afterglow_monitor.tracking_database import TrackingDatabase
 from afterglow_monitor.turns import Followed, Turn
 from afterglow_monitor.workspaces import asked_server
 from afterglow_store import Store, tracking
 from afterglow_store.comparing import newest_start, runs_to_follow
-from afterglow_store.runs import take_in_experiment
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +70,6 @@ class ServerSync:
         self._store, self._settings = store, settings
         self._intake = Intake(store, server, others)
         self._source: RunSource | None = None
-        self._experiments: dict[str, Experiment] = {}
-        self._recognised = False  # the server is the one that it was, by its experiments
         self._seen, self._seen_recent = object(), object()  # stamps
         self._noted: tuple[int, str | None] = (0, None)
         self._asked: float | None = None  # monotonic: since when an answer is waited for
@@ -80,6 +77,7 @@ class ServerSync:
             tracking.know_server(conn, server.name, server.uri, list(server.aliases))
             self._at = tracking.server_named(conn, server.name)
             self._newest = newest_start(conn, server.name, now_ms())
+        self._experiments = Experiments(store, server.name, self._at["replaced_time"])
         self._next = Turn(settings.interval_seconds, ASKING, most=ASKING_REST_SECONDS)
         self._changed = time.monotonic()
         self._followed = Followed()
@@ -183,7 +181,7 @@ class ServerSync:
         self._next.taken(began, later=LAZY_SECONDS if quiet and not can_tell else 0.0)
 
     def _news(self, source: RunSource, now: int, *, can_tell: bool) -> int:
-        self._sync_experiments(source, now)
+        self._experiments.sync(source, now)
         changed, as_of = 0, now_ms()
         for runs in source.fresh(self._glance(now)):
             changed += self._take_in(runs, as_of, now)
@@ -282,7 +280,7 @@ class ServerSync:
             self._missing.begin(reached)
         for as_of, runs, until in self._sweep.slice(SWEEP_SECONDS):
             changed += self._take_in(runs, as_of, now)
-            self._missing.met(runs, until, self._at["replaced_time"] or 0)
+            self._missing.met(runs, until, self._experiments.replaced_time)
             reached = until
         if reached is None:
             took = max(0, now_ms() - (self._at["sweep_began"] or now))
@@ -293,9 +291,9 @@ class ServerSync:
 
     def _look_for_missing(self, source: RunSource, now: int) -> int:
         """Ask, for a moment, of each run that the sweep did not meet whether it is gone for good."""
-        self._sync_experiments(source, now, anew=True)
+        self._experiments.sync(source, now, anew=True)
         changed, deadline = 0, time.monotonic() + SWEEP_SECONDS
-        while self._missing.found and self._recognised and time.monotonic() < deadline:
+        while self._missing.found and self._experiments.recognised and time.monotonic() < deadline:
             some, as_of = self._missing.some(LOOKED_FOR), now_ms()
             with self._store.read() as conn:
                 of_workspaces = tracking.workspaces_of(conn, some)
@@ -325,29 +323,6 @@ class ServerSync:
 
     def _recent_since(self, now: int) -> int:
         return now - int(self._settings.recent_days * DAY_MS)
-
-    def _sync_experiments(self, source: RunSource, now: int, *, anew: bool = False) -> None:
-        found = source.experiments(anew=anew)
-        changed = [each for key, each in found.items() if each != self._experiments.get(key)]
-        if changed or found.keys() != self._experiments.keys():
-            with self._store.write() as conn:
-                self._recognise(conn, found, now)
-                for each in changed:
-                    take_in_experiment(conn, each, server=self.server.name)
-        self._experiments = found
-
-    def _recognise(self, conn: sa.Connection, found: Mapping[str, Experiment], now: int) -> None:
-        """By when its experiments were made. That another server under the same name (a new database, a wrong URI) has
-        not the runs of before says nothing of them: they are left as they are, for good."""
-        made = tracking.experiments_made(conn, self.server.name)
-        same = {
-            each["created_time"] == made[key] for key, each in found.items() if key in made and each["created_time"]
-        }
-        self._recognised = True in same or not made
-        if same == {False}:
-            logger.warning("MLflow server %s is not the one that it was: its experiments are others", self.server.name)
-            self._at["replaced_time"] = now
-            tracking.note_progress(conn, self.server.name, replaced_time=now)
 
 
 def _source(server: MlflowServer) -> RunSource:

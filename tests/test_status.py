@@ -13,6 +13,7 @@ import pytest
 
 from afterglow.events import RunEvent
 from afterglow.spark import Application
+from afterglow_monitor import journals
 from afterglow_monitor.journals import Tail
 from afterglow_monitor.settings import Settings, StatusSettings
 from afterglow_monitor.worker import judge_silence
@@ -682,7 +683,10 @@ def test_lists_find_orphans_by_their_status(server: Server, driver: Driver) -> N
 # -- the worker, and the hook --------------------------------------------------------------------------
 
 
-def test_the_worker_judges_by_its_last_complete_look_at_the_journals(store: Store, driver: Driver) -> None:
+def test_the_worker_judges_by_its_last_complete_look_at_the_journals(
+    store: Store, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "SHARE", 1.0)  # each look is a complete one
     tail = Tail(store, [driver.path.parent])
     settings = Settings(home=driver.path.parent, status=StatusSettings(grace_seconds=30))
     server = Server(store)

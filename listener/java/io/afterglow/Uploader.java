@@ -96,7 +96,8 @@ final class Uploader {
         return INTERVAL_MILLIS;
       }
       failures = 0;
-      return own.done() && leftovers.isEmpty() && !isFinishing() ? INTERVAL_MILLIS : 0;
+      // An application that always has more to say still looks for leftovers: in the moment after it was heard.
+      return own.done() && searched && leftovers.isEmpty() && !isFinishing() ? INTERVAL_MILLIS : 0;
     } catch (IOException e) {
       return pauseAfter(e);
     }

@@ -27,7 +27,7 @@ from tests.support.demo import Demo
 from tests.support.ingesting import contents, copies
 from tests.support.journals import Journal
 
-KILLS = 20
+KILLS = 10
 START = 1_790_000_000_000
 
 
@@ -59,7 +59,7 @@ def positions(store: Store) -> int:
 
 
 @pytest.mark.timeout(600)
-def test_a_worker_that_is_killed_twenty_times_leaves_what_one_clean_ingest_does(
+def test_a_worker_that_is_killed_ten_times_leaves_what_one_clean_ingest_does(
     store: Store, store_url: str, demo: Demo, tmp_path: Path
 ) -> None:
     files = copies(max(demo.journals, key=lambda path: path.stat().st_size), tmp_path / "journals", 3 * KILLS)

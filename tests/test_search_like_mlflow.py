@@ -17,7 +17,7 @@ from tests.benchmarks.draw import METRICS, PARAMS, TAGS
 from tests.support.generated import NOW, RUNS
 
 MORE = int(os.environ.get("AFTERGLOW_EXAMPLES", "1"))  # times as many
-ASKED = 120 * MORE  # of each database
+ASKED = 80 * MORE  # of each database
 SEED = random.SystemRandom().randrange(10**6)
 
 Ask = Callable[[str, str], list[Run]]

@@ -192,7 +192,7 @@ class TestAList:
 
     def test_loses_and_doubles_no_click_on_a_slow_line(self, a_month: str, page: Page) -> None:
         # Each second the list is read again: several times before the browser hears what a click changed.
-        with slow_line(a_month, seconds=0.7) as far_away:
+        with slow_line(a_month, seconds=0.5) as far_away:
             page.goto(f"{far_away}/?tab=runs")
             Grid(page).row("als-rank-64")
             Grid(page).click_header(100)

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from afterglow_store import Store, open_store
 from tests.support.drivers import HOOK, PYTHON, SUBMIT, Monitor, Process, start
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.matrix, pytest.mark.filterwarnings("default")]
 
 AT_ONCE = 2  # drivers side by side
 JVM_DIED = "its JVM died under its Python driver"
@@ -128,12 +128,7 @@ WAYS = {
         ("FAILED", DIED), ("FINISHED", ""), "FINISHED", kill=("jvm", signal.SIGTERM),
     ),
 }  # fmt: skip
-IN_MAKE_TEST = {("exception without with", SUBMIT), ("SIGKILL", SUBMIT)}
-CASES = [
-    pytest.param(name, how, id=f"{name}, {how}", marks=[] if (name, how) in IN_MAKE_TEST else pytest.mark.matrix)
-    for name, way in WAYS.items()
-    for how in way.hows
-]
+CASES = [pytest.param(name, how, id=f"{name}, {how}") for name, way in WAYS.items() for how in way.hows]
 
 
 @dataclass(frozen=True)

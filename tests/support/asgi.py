@@ -4,6 +4,7 @@ import asyncio
 import json
 import weakref
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -26,8 +27,9 @@ class Asgi:
 
     def __init__(self, app: Starlette, peer: str = "127.0.0.1", host: str = "127.0.0.1") -> None:
         self._app, self._peer, self._host = app, peer, host
-        self._runner = asyncio.Runner()
-        weakref.finalize(self, self._runner.close)
+        # In a thread of its own: a browser that other tests have open keeps a loop running in this one.
+        self._thread, self._runner = ThreadPoolExecutor(1), asyncio.Runner()
+        weakref.finalize(self, _close, self._thread, self._runner)
 
     def ask(
         self, method: str, target: str, body: Sequence[bytes] = (), headers: Sequence[tuple[bytes, bytes]] = ()
@@ -40,7 +42,7 @@ class Asgi:
             "headers": [(b"host", self._host.encode()), *headers],
             "client": (self._peer, 50_000), "server": ("127.0.0.1", 80),
         }  # fmt: skip
-        return self._runner.run(self._exchange(scope, list(body)))
+        return self._thread.submit(self._runner.run, self._exchange(scope, list(body))).result()
 
     async def _exchange(self, scope: dict[str, Any], pieces: list[bytes]) -> Answer:
         sent: list[dict[str, Any]] = []
@@ -56,3 +58,8 @@ class Asgi:
         headers = {name.decode().title(): value.decode("latin-1") for name, value in sent[0]["headers"]}
         text = b"".join(message.get("body", b"") for message in sent[1:]).decode()
         return Answer(sent[0]["status"], headers, text)
+
+
+def _close(thread: ThreadPoolExecutor, runner: asyncio.Runner) -> None:
+    thread.submit(runner.close)
+    thread.shutdown()

@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from afterglow_monitor.errors import CannotSettle
-from afterglow_monitor.settle import TAG, Settler, orphaned
+from afterglow_monitor.writing.settle import TAG, Settler, orphaned
 from afterglow_store import Store, audit, ingest_file, open_store
 from afterglow_store.items import run_by_id
 from afterglow_store.judge import judge

@@ -13,9 +13,9 @@ from afterglow_monitor import sync, tracking_server, workspaces
 from afterglow_monitor.clients import tracking_client
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, Settings, SyncSettings
-from afterglow_monitor.settle import clients
 from afterglow_monitor.sync import ServerSync
 from afterglow_monitor.tracking_database import TrackingDatabase
+from afterglow_monitor.writing import clients
 from afterglow_store import Query, Store, open_store, search_experiments, search_runs
 from afterglow_store.items import run_by_id
 from tests.support.meddling import Answer, meddling_proxy

@@ -43,6 +43,11 @@ def value(name: str, default: str = "") -> str:
     return (address().get(name) or [default])[-1]
 
 
+def values(name: str) -> list[str]:
+    """All of this name."""
+    return list(address().get(name) or ())
+
+
 def write(asked: Mapping[str, str | Sequence[str]], *, other_page: bool = False) -> None:
     """Make this the address: one entry in the browser's history, none where it is the address already."""
     new = {name: [values] if isinstance(values, str) else [*values] for name, values in asked.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -13,6 +14,7 @@ from afterglow_store import (
     Page,
     Query,
     Store,
+    audit,
     items,
     open_store,
     search_applications,
@@ -63,6 +65,40 @@ def runs(view: View, server: str | None = None, experiment_id: str | None = None
         if view.unlinked:
             add_suggestions(conn, page.rows)
         return page
+
+
+@reading
+def runs_named(run_ids: tuple[str, ...]) -> list[Row]:
+    with store().read() as conn:
+        return items.runs_named(conn, run_ids)
+
+
+def run_ids(view: View, of_experiment: tuple[str, str] | None, most: int) -> list[str]:
+    """All runs that a list of this view has, perhaps of one experiment of a server: the first `most` of them."""
+    found: list[str] = []
+    server, experiment_id = of_experiment or (None, None)
+    which = {"server": server, "experiment": experiment_id, "linked": False if view.unlinked else None}
+    query = replace(_query(view, "runs", **which), offset=0, limit=1_000, count=False)
+    with store().read() as conn:
+        while len(found) < most:
+            page = search_runs(conn, query)
+            found += [row["run_id"] for row in page.rows]
+            if page.next is None:
+                break
+            query = replace(query, after=page.next)
+    return found[:most]
+
+
+@reading
+def data_of_runs(run_ids: tuple[str, ...]) -> dict[str, dict[str, list[Row]]]:
+    with store().read() as conn:
+        return items.data_of_runs(conn, run_ids)
+
+
+@reading
+def spark_properties_of(application_ids: tuple[int, ...]) -> dict[int, dict[str, str]]:
+    with store().read() as conn:
+        return items.spark_properties_of(conn, application_ids)
 
 
 @reading
@@ -165,6 +201,13 @@ def snapshot(snapshot_id: int) -> Row:
     """Raises NotFound."""
     with store().read() as conn:
         return snapshots.content(conn, snapshot_id)
+
+
+@reading
+def tag_changes_of(run_id: str) -> list[Row]:
+    """As audit.of_run has them, the latest first."""
+    with store().read() as conn:
+        return audit.of_run(conn, run_id, audit.TAG, audit.UNTAG)
 
 
 @reading

@@ -3,8 +3,9 @@
 MonitorError
 ├── BadSettings          a settings file that cannot be read, or says something that it cannot mean
 ├── BadTrackingDatabase  a database of MLflow that cannot be read: away, not MLflow's, or of a version not known here
-├── CannotLink           a run that has a link, or an application that MLflow or the store would not take for it
-├── CannotSettle         a run that is not orphaned, or that MLflow would not change
+├── CannotWrite          what MLflow would not take, or what Afterglow would not write
+│   ├── CannotLink       a run that has a link, or an application that MLflow or the store would not take for it
+│   └── CannotSettle     a run that is not orphaned
 └── DemoFailed           a step of the demo did not work
 """
 
@@ -21,11 +22,15 @@ class BadTrackingDatabase(MonitorError):
     pass
 
 
-class CannotSettle(MonitorError):
+class CannotWrite(MonitorError):
     pass
 
 
-class CannotLink(MonitorError):
+class CannotSettle(CannotWrite):
+    pass
+
+
+class CannotLink(CannotWrite):
     pass
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from afterglow_monitor import address, places
+from afterglow_monitor import address, places, selection
 from afterglow_monitor.places import Place
 
 ROW_PX = 32
@@ -41,14 +41,19 @@ def grid(
     targets: Sequence[Place | None],
     *,
     view: address.View | None = None,
+    ids: Sequence[str] = (),
 ) -> None:
     """Draw `rows`, cells by column name. A click on a row goes to its entry in `targets`, if it has one.
 
-    With `view`, a click on a header that sorts is a change of the address.
+    With `view`, a click on a header that sorts is a change of the address. With `ids`, one for each row, rows can be
+    selected: see selection.py.
     """
     header = {column.name: column.name + _sign(column, view) for column in columns}
     # What the person clicks on is what was drawn last, not what is read now: a new row may just have come in.
     st.session_state[f"{key} targets"] = list(targets)
+    if ids:
+        selection.draw(key, ids)
+        _say_selected(key)
     st.dataframe(
         cells_frame(columns, rows).rename(columns=header),
         key=f"list-{key}",
@@ -57,7 +62,7 @@ def grid(
         height=min(TALLEST_PX, table_px(len(rows))),
         column_config={header[c.name]: c.configured() for c in columns},
         on_select=lambda: _clicked(key, columns, view),
-        selection_mode=["single-cell", "single-column"],
+        selection_mode=["single-cell", "single-column", "multi-row"] if ids else ["single-cell", "single-column"],
         placeholder="",
     )
 
@@ -71,6 +76,11 @@ def table_px(rows: int) -> int:
     return (rows + 1) * ROW_PX + 2  # its header, and its border
 
 
+def note_click(key: str) -> None:
+    """Something in the fragment of this grid has gone to another page: see leave_if_clicked."""
+    st.session_state[f"{key} clicked"] = True
+
+
 def leave_if_clicked(key: str) -> None:
     """Show the page that a click on the grid of this key has gone to. Call first in the fragment that draws it."""
     if st.session_state.pop(f"{key} clicked", False):
@@ -78,17 +88,27 @@ def leave_if_clicked(key: str) -> None:
 
 
 def _clicked(key: str, columns: Sequence[Column], view: address.View | None) -> None:
-    selection = st.session_state[f"list-{key}"]["selection"]
+    clicked = st.session_state[f"list-{key}"]["selection"]
     targets: list[Place | None] = st.session_state.get(f"{key} targets", [])
-    if selection["cells"]:
-        row = selection["cells"][0][0]
+    selection.choose(key, clicked["rows"])
+    if clicked["cells"]:
+        row = clicked["cells"][0][0]
         place = targets[row] if row < len(targets) else None
         if place is not None:
             places.go(place)
-            st.session_state[f"{key} clicked"] = True
-    elif selection["columns"] and view is not None:
-        _sort(columns, selection["columns"][0])
-    st.session_state[f"list-{key}"] = {"selection": {"rows": [], "columns": [], "cells": []}}
+            note_click(key)
+    elif clicked["columns"] and view is not None:
+        _sort(columns, clicked["columns"][0])
+    _say_selected(key)
+
+
+def _say_selected(key: str) -> None:
+    """Of what is selected in the browser, nothing stays but the rows that are chosen. Said only where the browser has
+    it otherwise: told what it knows, it would forget the click that it has not sent yet."""
+    rows = selection.positions(key)
+    there = st.session_state.get(f"list-{key}", {"selection": {"rows": [], "columns": [], "cells": []}})["selection"]
+    if set(there["rows"]) != set(rows) or there["columns"] or there["cells"]:
+        st.session_state[f"list-{key}"] = {"selection": {"rows": rows, "columns": [], "cells": []}}
 
 
 def _sort(columns: Sequence[Column], header: str) -> None:

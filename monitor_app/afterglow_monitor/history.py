@@ -53,7 +53,7 @@ def _list(row: Row, kept: list[Row], zone: tzinfo, now: int) -> None:
         "snapshots",
         SNAPSHOTS,
         cells,
-        [places.run(row["run_id"], snapshot=each["id"], against=against) for each in kept],
+        [places.run(row["run_id"], tab="snapshots", snapshot=str(each["id"]), against=against) for each in kept],
     )
 
 

@@ -54,7 +54,6 @@ RUNS = (
 )
 # Of runs without an application the columns say instead which it may be.
 SUGGESTED = (Column("Suggested application", 170), Column("Because", 420))
-UNLINKED_KEY = " unlinked"
 _UNLINKED = tuple(each for column in RUNS for each in (SUGGESTED if column.name == "Application" else (column,)))
 
 
@@ -97,16 +96,27 @@ def experiments(key: str, rows: list[Row], zone: tzinfo, *, now: int) -> None:
     _draw(key, EXPERIMENTS, rows, cells, target, None)
 
 
+def key_of(key: str, view: View) -> str:
+    """Of a list of runs: Streamlit keeps what it knows of a list by its key, and with other columns it is another."""
+    return f"{key} unlinked" if view.unlinked else key
+
+
 def runs(
-    key: str, rows: list[Row], view: View | None, zone: tzinfo, *, now: int, without: tuple[str, ...] = ()
+    key: str,
+    rows: list[Row],
+    view: View | None,
+    zone: tzinfo,
+    *,
+    now: int,
+    without: tuple[str, ...] = (),
+    choose: bool = False,
 ) -> None:
-    """`without`: columns that say the same in each row here."""
-    unlinked = view is not None and view.unlinked
-    of_list = _UNLINKED if unlinked else RUNS
+    """`without`: columns that say the same in each row here. `choose`: whether runs can be selected."""
+    of_list = _UNLINKED if view is not None and view.unlinked else RUNS
     columns = tuple(column for column in of_list if column.name not in without)
-    # Streamlit keeps what it knows of a list by its key: with other columns it is another list.
-    at = f"{key}{UNLINKED_KEY}" if unlinked else key
-    _draw(at, columns, rows, lambda row: run_cells(row, zone, now=now), lambda row: places.run(row["run_id"]), view)
+    ids = [row["run_id"] for row in rows] if choose else []
+    cells = [run_cells(row, zone, now=now) for row in rows]
+    grid(key, columns, cells, [places.run(row["run_id"]) for row in rows], view=view, ids=ids)
 
 
 def run_cells(row: Row, zone: tzinfo, *, now: int) -> dict[str, Any]:

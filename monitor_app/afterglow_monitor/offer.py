@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
-
 import streamlit as st
 
-from afterglow_monitor import data, places
+from afterglow_monitor import acting, data, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
-from afterglow_monitor.errors import CannotLink
-from afterglow_monitor.settings import load_settings
-from afterglow_store.errors import NotFound
 from afterglow_store.suggest import Suggestion
 
 
@@ -25,8 +20,7 @@ def offer(row: Row) -> None:
         st.caption("Not linked to an application: it was made outside of Spark, or where Afterglow was not.")
     else:
         _suggested(row, found)
-    if said := st.session_state.pop(f"cannot link {row['run_id']}", None):
-        st.error(fmt.verbatim(fmt.short(said, 400)), icon=":material/link_off:")
+    acting.refused("link")
 
 
 def _suggested(row: Row, found: Suggestion) -> None:
@@ -37,26 +31,21 @@ def _suggested(row: Row, found: Suggestion) -> None:
             places.link(found.name, places.application(app), icon=":material/bolt:")
             st.caption(fmt.verbatim(found.app_id))
         st.text("Because: " + found.why)
-        with st.popover("Link …", icon=":material/add_link:"):
-            st.text(f"Link this run to {fmt.named(found.name)}?")
-            st.caption("This writes spark.app.id and its companions onto the run in MLflow.")
-            st.caption("To take it back: `afterglow link --undo` with the run's id.")
-            if st.button("Link", type="primary", key="accept"):
-                with st.spinner("Writing to MLflow …"):
-                    _accept(row["run_id"], found)
-                st.rerun()
+        if acting.may_write():
+            _confirm(row, found)
+
+
+def _confirm(row: Row, found: Suggestion) -> None:
+    with st.popover("Link …", icon=":material/add_link:"):
+        st.text(f"Link this run to {fmt.named(found.name)}?")
+        st.caption("This writes spark.app.id and its companions onto the run in MLflow.")
+        st.caption("To take it back: `afterglow link --undo` with the run's id.")
+        if st.button("Link", type="primary", key="accept"):
+            acting.attempt("link", lambda: _accept(row["run_id"], found))
+            st.rerun()
 
 
 def _accept(run_id: str, found: Suggestion) -> None:
-    """What went wrong is said by the run of the page after this one."""
-    from afterglow_monitor.linking import Linker  # noqa: PLC0415 - MLflow takes a second to import
-    from afterglow_monitor.settle import clients  # noqa: PLC0415
+    from afterglow_monitor.writing.linking import Linker  # noqa: PLC0415 - MLflow takes a second to import
 
-    linker = Linker(data.store(), f"{getpass.getuser()} in Monitor", clients(load_settings()))
-    try:
-        linker.link(run_id, found.application_id, why=found.why, now=now_ms())
-    except (CannotLink, NotFound) as exc:
-        st.session_state[f"cannot link {run_id}"] = str(exc)
-        return
-    data.run.clear()
-    data.suggestion.clear()
+    acting.writer(Linker).link(run_id, found.application_id, why=found.why, now=now_ms())

@@ -6,7 +6,7 @@ address first asks for Streamlit's endpoints below that path: two 404s in the co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -23,6 +23,7 @@ PAGES = {
     "application": "afterglow_monitor.pages.application",
     "experiment": "afterglow_monitor.pages.experiment",
     "run": "afterglow_monitor.pages.run",
+    "compare": "afterglow_monitor.pages.compare",
 }
 HOME = "monitor"
 
@@ -32,10 +33,10 @@ class Place:
     """A page and what it is of: what an address says."""
 
     page: str
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str | list[str]] = field(default_factory=dict)
 
     @property
-    def query(self) -> dict[str, str]:
+    def query(self) -> dict[str, str | list[str]]:
         return dict(self.params) if self.page == HOME else {"page": self.page, **self.params}
 
 
@@ -70,10 +71,14 @@ def experiment(server: str, experiment_id: str) -> Place:
     return Place("experiment", {"server": server, "id": experiment_id})
 
 
-def run(run_id: str, *, snapshot: int | None = None, against: str = "") -> Place:
-    """With `snapshot`, the run as it was then; `against` another one, or `now`, what changed between the two."""
-    shown = {"tab": "snapshots", "snapshot": str(snapshot)} | ({"against": against} if against else {})
-    return Place("run", {"id": run_id} | (shown if snapshot else {}))
+def run(run_id: str, *, tab: str = "", **which: str) -> Place:
+    """On a tab, `which` of what it shows."""
+    shown = {"tab": tab, **which}
+    return Place("run", {"id": run_id} | {name: value for name, value in shown.items() if value})
+
+
+def compare(run_ids: Sequence[str]) -> Place:
+    return Place("compare", {"run": list(run_ids)})
 
 
 def go(place: Place) -> None:

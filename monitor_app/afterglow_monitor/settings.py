@@ -35,6 +35,7 @@ class StoreSettings(_Section):
 class MonitorSettings(_Section):
     address: str = "127.0.0.1"
     port: int = Field(default=8501, ge=1, le=65535)
+    read_only: bool = False
 
 
 class JournalSettings(_Section):

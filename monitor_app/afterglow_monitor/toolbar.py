@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import tzinfo
 
 import streamlit as st
 
+from afterglow_monitor import experiment_form, status
 from afterglow_monitor import format as fmt
-from afterglow_monitor import status
 from afterglow_monitor.address import (
     CUSTOM,
     PAGE_ROWS,
@@ -38,22 +38,34 @@ def filters(view: View, statuses: Sequence[str], zone: tzinfo, *, hint: str, def
         _statuses(view, statuses)
         if what == "runs":
             _unlinked(view)
+        elif what == "experiments":
+            experiment_form.button()
     _filter(view, what)
     if view.window == CUSTOM:
         _span(view, zone)
 
 
-def counted(page: Page, view: View, what: str, zone: tzinfo, *, now: int) -> None:
-    """How many there are, which of them these are, and when that was read."""
+def counted(
+    page: Page, view: View, what: str, zone: tzinfo, *, now: int, instead: Callable[[], None] | None = None
+) -> None:
+    """How many there are, which of them these are, and when that was read. `instead` draws something in the place of
+    that, no higher: nothing below may move."""
     pages = max(1, math.ceil(page.total / PAGE_ROWS))
-    first = (view.page - 1) * PAGE_ROWS + 1
     with st.container(horizontal=True, vertical_alignment="center", key="counted"):
-        noun = what.removesuffix("s") if page.total == 1 else what
-        shown = f"{first:,}–{first + len(page.rows) - 1:,} of " if pages > 1 and page.rows else ""
-        st.caption(f"{shown}{page.total_text} {noun}  ·  as of {fmt.clock(now, zone)}", width="stretch")
+        if instead is not None:
+            instead()
+        else:
+            _count(page, view, what, zone, pages, now=now)
         if pages > 1:
             follow("p", min(view.page, pages))
             st.pagination(pages, key="p", on_change=lambda: _turn_to(st.session_state["p"], view))
+
+
+def _count(page: Page, view: View, what: str, zone: tzinfo, pages: int, *, now: int) -> None:
+    first = (view.page - 1) * PAGE_ROWS + 1
+    noun = what.removesuffix("s") if page.total == 1 else what
+    shown = f"{first:,}–{first + len(page.rows) - 1:,} of " if pages > 1 and page.rows else ""
+    st.caption(f"{shown}{page.total_text} {noun}  ·  as of {fmt.clock(now, zone)}", width="stretch")
 
 
 def _turn_to(page: int, view: View) -> None:

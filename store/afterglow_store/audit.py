@@ -11,6 +11,10 @@ from afterglow_store.schema import application, audit_entry
 
 SETTLE, UNDO = "settle", "undo settle"
 LINK, UNLINK = "link", "undo link"
+TAG, UNTAG = "tag", "undo tag"
+REGISTER, CREATE = "register model", "create experiment"
+
+NO_RUN = ""  # the `run_id` of what is of no run
 
 Row = dict[str, Any]
 
@@ -27,11 +31,15 @@ def entries(conn: sa.Connection, *, limit: int = 100) -> list[Row]:
     return [dict(row._mapping) for row in rows]
 
 
+def of_run(conn: sa.Connection, run_id: str, *actions: str, limit: int = 100) -> list[Row]:
+    """As `entries`: the latest of these changes of a run."""
+    which = sa.select(audit_entry).where(audit_entry.c.run_id == run_id, audit_entry.c.action.in_(actions))
+    return [dict(row._mapping) for row in conn.execute(which.order_by(audit_entry.c.id.desc()).limit(limit))]
+
+
 def last_of_run(conn: sa.Connection, run_id: str, *actions: str) -> Row | None:
     """The latest of these changes of a run."""
-    of_run = sa.select(audit_entry).where(audit_entry.c.run_id == run_id, audit_entry.c.action.in_(actions))
-    row = conn.execute(of_run.order_by(audit_entry.c.id.desc()).limit(1)).one_or_none()
-    return None if row is None else dict(row._mapping)
+    return next(iter(of_run(conn, run_id, *actions, limit=1)), None)
 
 
 def last_event_times(conn: sa.Connection, application_ids: Sequence[int]) -> list[int | None]:

@@ -188,6 +188,34 @@ def _runs(conn: sa.Connection, which: sa.ColumnElement[bool]) -> list[Row]:
     return rows_of(conn, list(conn.scalars(ids)))
 
 
+def runs_named(conn: sa.Connection, run_ids: Sequence[str]) -> list[Row]:
+    """These runs as search_runs gives them, in this order; those that the store does not have are left out."""
+    rows = {row["run_id"]: row for row in _runs(conn, run.c.run_id.in_(run_ids))}
+    return [rows[each] for each in run_ids if each in rows]
+
+
+def data_of_runs(conn: sa.Connection, run_ids: Sequence[str]) -> dict[str, dict[str, list[Row]]]:
+    """What the SQL executions of each of these runs read and wrote: `inputs` and `outputs`, each thing once."""
+    applications = sa.select(link.c.application_id).where(link.c.run_id.in_(run_ids))
+    rows = conn.execute(
+        sa.select(sql_execution.c.run_id, sql_execution.c.inputs, sql_execution.c.outputs)
+        .where(sql_execution.c.application_id.in_(applications), sql_execution.c.run_id.in_(run_ids))
+        .order_by(sql_execution.c.application_id, sql_execution.c.execution_id)
+    )
+    found: dict[str, dict[str, list[Row]]] = {each: {"inputs": [], "outputs": []} for each in run_ids}
+    for run_id, inputs, outputs in rows:
+        for said, kept in ((inputs, found[run_id]["inputs"]), (outputs, found[run_id]["outputs"])):
+            kept += [each for each in said or () if each not in kept]
+    return found
+
+
+def spark_properties_of(conn: sa.Connection, application_ids: Sequence[int]) -> dict[int, dict[str, str]]:
+    """The configuration of each of these applications, as far as it is known, by the applications' row ids."""
+    c = application_conf.c
+    rows = conn.execute(sa.select(c.application_id, c.spark_properties).where(c.application_id.in_(application_ids)))
+    return {application_id: properties or {} for application_id, properties in rows}
+
+
 def run_details(conn: sa.Connection, run_id: str) -> Row | None:
     """The run in the form of the journal's `Run` object, as far as the store knows it; None where it does not."""
     return known_run_details(conn, [run_id]).get(run_id)

@@ -410,8 +410,8 @@ audit_entry = Table(
     Column("id", Id, primary_key=True),
     Column("time", Millis, nullable=False),
     Column("who", Text, nullable=False),
-    Column("action", Text, nullable=False),  # settle, undo settle, link, undo link
-    Column("run_id", Text, nullable=False),
+    Column("action", Text, nullable=False),  # one of audit.py's
+    Column("run_id", Text, nullable=False),  # '' for what is of no run
     Column("before", Json),
     Column("after", Json),
     Index(None, "run_id"),

@@ -93,9 +93,14 @@ class Grid:
         return [" | ".join(row.locator("td").all_inner_texts()) for row in self.cells.all()]
 
     def open(self, text: str) -> None:
-        """Click on the first cell of the row with this text."""
+        """Click on the first cell of the row with this text, to the right of where rows are ticked."""
         index = int(self.row(text).get_attribute("aria-rowindex") or 0)  # the header is row 1
-        self._click(40, index - 1)
+        self._click(60, index - 1)
+
+    def select(self, text: str) -> None:
+        """Tick the row with this text."""
+        index = int(self.row(text).get_attribute("aria-rowindex") or 0)
+        self._click(16, index - 1)
 
     def click_header(self, column: int) -> None:
         self._click(column, 0)

@@ -9,8 +9,8 @@ import click
 from afterglow_monitor.cli.common import opened
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.errors import CannotLink
-from afterglow_monitor.linking import Linker, application_named, suggestion_for, unlinked_run
-from afterglow_monitor.settle import clients
+from afterglow_monitor.writing import clients
+from afterglow_monitor.writing.linking import Linker, application_named, suggestion_for, unlinked_run
 from afterglow_store import Store
 from afterglow_store.errors import NotFound
 from afterglow_store.items import application_by_id

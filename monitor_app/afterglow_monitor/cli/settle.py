@@ -10,7 +10,8 @@ from afterglow_monitor.cli.common import opened
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.errors import CannotSettle
 from afterglow_monitor.public import iso
-from afterglow_monitor.settle import STATUSES, Settler, clients, orphaned
+from afterglow_monitor.writing import clients
+from afterglow_monitor.writing.settle import STATUSES, Settler, orphaned
 from afterglow_store.errors import NotFound
 
 

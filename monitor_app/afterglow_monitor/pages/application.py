@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from afterglow_monitor import address, browser_address, data, details, lists, places, status
+from afterglow_monitor import address, browser_address, data, details, lists, places, status, timeline
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
@@ -17,6 +17,7 @@ from afterglow_store.errors import NotFound
 
 TABS = {
     "items": "Item snapshots",
+    "timeline": "Timeline",
     "jobs": "Jobs",
     "stages": "Stages",
     "sql": "SQL",
@@ -279,6 +280,7 @@ def _configuration(row: Row, zone: tzinfo, now: int) -> None:
 
 _DRAW: dict[str, Callable[[Row, tzinfo, int], None]] = {
     "items": _items,
+    "timeline": timeline.show,
     "jobs": _jobs,
     "stages": _stages,
     "sql": _sql,

@@ -6,7 +6,20 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import address, answers, browser_address, data, details, grid, lists, places, status, toolbar
+from afterglow_monitor import (
+    address,
+    answers,
+    browser_address,
+    bulk_tags,
+    data,
+    details,
+    grid,
+    lists,
+    places,
+    run_list,
+    status,
+    toolbar,
+)
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
@@ -32,6 +45,7 @@ def show() -> None:
         what="runs",
     )
     _runs(row["server"], row["experiment_id"])
+    bulk_tags.show()
 
 
 def _read() -> Row:
@@ -60,14 +74,14 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def _runs(server: str, experiment_id: str) -> None:
-    for key in ("experiment runs", "experiment runs" + lists.UNLINKED_KEY):
-        grid.leave_if_clicked(key)
     view, zone, now = address.view(address.ALL), fmt.zone(st.context.timezone), now_ms()
+    key = f"runs of {server} {experiment_id}"
+    grid.leave_if_clicked(lists.key_of(key, view))
     page = answers.page(lambda: data.runs(view, server, experiment_id), experiment_id, view)
     if page is None:
         return
-    toolbar.counted(page, view, "runs", zone, now=now)
     if not page.rows:
+        toolbar.counted(page, view, "runs", zone, now=now)
         details.nothing("No runs match", "Choose a wider window, or clear the search, the statuses and the filter.")
         return
-    lists.runs("experiment runs", page.rows, view, zone, now=now, without=("Experiment",))
+    run_list.show(key, page, view, zone, now=now, of_experiment=(server, experiment_id))

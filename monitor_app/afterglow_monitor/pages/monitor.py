@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from afterglow_monitor import address, answers, data, grid, lists, status, toolbar
+from afterglow_monitor import address, answers, bulk_tags, data, grid, lists, run_list, status, toolbar
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_store import Page
@@ -33,26 +33,26 @@ def show() -> None:
         statuses = status.APPLICATION_STATUSES if tab == "applications" else status.RUN_STATUSES
         toolbar.filters(address.view(), statuses, zone, hint=HINTS[tab], default_window=DEFAULT, what=tab)
         _rows(tab)
+        bulk_tags.show()
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def _rows(tab: str) -> None:
-    for key in (tab, tab + lists.UNLINKED_KEY):
-        grid.leave_if_clicked(key)
     view, zone, now = address.view(), fmt.zone(st.context.timezone), now_ms()
+    grid.leave_if_clicked(lists.key_of(tab, view))
     page = answers.page(lambda: _READ[tab](view), tab, view)
     if page is None:
+        return
+    if page.rows and tab == "runs":
+        run_list.show(tab, page, view, zone, now=now)
         return
     toolbar.counted(page, view, tab, zone, now=now)
     if not page.rows:
         _none_match(tab, view)
-        return
-    if tab == "applications":
+    elif tab == "applications":
         lists.applications(tab, page.rows, view, zone, now=now)
-    elif tab == "experiments":
-        lists.experiments(tab, page.rows, zone, now=now)
     else:
-        lists.runs(tab, page.rows, view, zone, now=now)
+        lists.experiments(tab, page.rows, zone, now=now)
 
 
 _READ: dict[str, Callable[[address.View], Page]] = {

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from afterglow_monitor import address, browser_address, data, details, history, lists, places
+from afterglow_monitor import address, browser_address, data, details, history, lists, model_form, places, tag_editor
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
@@ -50,7 +50,7 @@ def _read() -> Row:
 
 
 def _body() -> None:
-    for key in ("children", "snapshots"):
+    for key in ("children", "snapshots", "tags"):
         leave_if_clicked(key)
     row, zone, now = _read(), fmt.zone(st.context.timezone), now_ms()
     _header(row, zone, now=now)
@@ -63,7 +63,7 @@ def _body() -> None:
 
 def _change_tab() -> None:
     tab = next(key for key, label in TABS.items() if label == st.session_state["run tab"])
-    address.change(tab=None if tab == "overview" else tab)
+    address.change(tab=None if tab == "overview" else tab, tag=None)
 
 
 def _header(row: Row, zone: tzinfo, *, now: int) -> None:
@@ -90,6 +90,7 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
         details.copyable(row["run_id"])
         if url := mlflow_page(row):
             st.link_button("Open in MLflow", url, icon=":material/open_in_new:", type="tertiary")
+        model_form.button(row)
 
 
 def mlflow_page(row: Row) -> str | None:
@@ -192,10 +193,6 @@ def _outputs(row: Row, zone: tzinfo, now: int) -> None:
         details.copyable(row["artifact_uri"])
 
 
-def _tags(row: Row, zone: tzinfo, now: int) -> None:
-    details.name_values("tags", row["tags"] or {}, "Tag", search="Search in names and values")
-
-
 def _children(row: Row, zone: tzinfo, now: int) -> None:
     if not row["children"]:
         details.nothing("No child runs", "Nested runs, such as the folds of a cross-validation, are listed here.")
@@ -215,7 +212,7 @@ def _jobs(row: Row, zone: tzinfo, now: int) -> None:
 _DRAW: dict[str, Callable[[Row, tzinfo, int], None]] = {
     "overview": _overview,
     "outputs": _outputs,
-    "tags": _tags,
+    "tags": tag_editor.show,
     "children": _children,
     "jobs": _jobs,
     "snapshots": history.show,

@@ -1,40 +1,29 @@
 """Linking runs that have no link: a person says of which application a run is, often because it was suggested.
 
-MLflow comes first, then the store, as with settling. All tags go to MLflow in one request, so that it has all or none.
+All tags go to MLflow in one request, so that it has all or none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from mlflow.entities import RunTag
-from mlflow.exceptions import MlflowException
-from requests import RequestException
 
-from afterglow.run_details import run_details
 from afterglow.spark import Application
 from afterglow_monitor.errors import CannotLink
-from afterglow_store import Query, Store, audit, search_applications, snapshots
+from afterglow_monitor.writing import Row, Writer
+from afterglow_store import Query, audit, search_applications
 from afterglow_store.applications import refresh_counts
 from afterglow_store.errors import NotFound
 from afterglow_store.items import application_by_id, run_by_id
 from afterglow_store.links import APP_ID_TAG, INFERRED, SAID_TAG, add_links, remove_inferred
-from afterglow_store.runs import refresh_sums, take_in_run
+from afterglow_store.runs import refresh_sums
 from afterglow_store.suggest import Suggestion, suggest
 
-Row = dict[str, Any]
 
-
-@dataclass(frozen=True)
-class Linker:
-    """Who links, and with what. `client_of` gives the MLflow client of a run's row."""
-
-    store: Store
-    who: str
-    client_of: Callable[[Row], Any]
+class Linker(Writer):
+    refusal = CannotLink
 
     def link(self, run_id: str, application_id: int, *, why: str, now: int) -> Row:
         """Write the application's tags onto the run in MLflow, then the link (source `inferred`) and the audit row.
@@ -47,20 +36,20 @@ class Linker:
             row = unlinked_run(conn, run_id)
             app = application_by_id(conn, application_id)
         client = self.client_of(row)
-        details = self._details(client, row)
+        details = self.details(client, row)
         there = details["tags"]
         if APP_ID_TAG in there:
             raise CannotLink(f"MLflow says that run {run_id} is of {there[APP_ID_TAG]}: it was changed meanwhile")
         wanted = tags_of(app) | {SAID_TAG: f"{app['app_id']} by {self.who}: {why}"}
         tags = {key: value for key, value in wanted.items() if key not in there}
-        self._ask(run_id, lambda: client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()]))
+        self.ask(f"run {run_id}", lambda: client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()]))
         details["tags"] = there | tags
         after = {"app_id": app["app_id"], "application_id": app["id"], "tags": tags}
         with self.store.write() as conn:
-            self._take_in(conn, row, details, now)
+            self.take_in(conn, row, details, now)
             add_links(conn, app["id"], {run_id: (INFERRED, row["start_time"] or now)})
             refresh_sums(conn, [run_id])
-            self._audit(conn, audit.LINK, run_id, {"app_id": None}, after, now)
+            self.record(conn, audit.LINK, run_id, {"app_id": None}, after, now)
             return run_by_id(conn, run_id)
 
     def undo(self, run_id: str, *, now: int) -> Row:
@@ -75,46 +64,22 @@ class Linker:
         if last is None or last["action"] != audit.LINK:
             raise CannotLink(f"run {run_id} was not linked by hand: there is nothing to undo")
         done, client = last["after"], self.client_of(row)
-        details = self._details(client, row)
+        details = self.details(client, row)
         there = details["tags"]
         if there.get(APP_ID_TAG, done["app_id"]) != done["app_id"]:
             raise CannotLink(f"MLflow says that run {run_id} is of {there[APP_ID_TAG]}: it was changed meanwhile")
         # The application's id goes last: as long as it is there, another try finds what is left.
         for key in sorted(done["tags"], key=lambda key: key == APP_ID_TAG):
             if there.get(key) == done["tags"][key]:
-                self._ask(run_id, partial(client.delete_tag, run_id, key))
+                self.ask(f"run {run_id}", partial(client.delete_tag, run_id, key))
                 del there[key]
         with self.store.write() as conn:
-            self._take_in(conn, row, details, now)
+            self.take_in(conn, row, details, now)
             remove_inferred(conn, done["application_id"], run_id)
             refresh_sums(conn, [run_id])
             refresh_counts(conn, done["application_id"])
-            self._audit(conn, audit.UNLINK, run_id, done, {"app_id": None}, now)
+            self.record(conn, audit.UNLINK, run_id, done, {"app_id": None}, now)
             return run_by_id(conn, run_id)
-
-    def _details(self, client: Any, row: Row) -> Row:
-        """What MLflow has of the run now, read before anything is written: afterwards only the tags differ."""
-        found = self._ask(row["run_id"], lambda: run_details(client, row["run_id"], experiment_name=row["experiment"]))
-        return dict(found)
-
-    def _ask(self, run_id: str, request: Callable[[], Any]) -> Any:
-        try:
-            return request()
-        except (MlflowException, RequestException, OSError) as exc:
-            raise CannotLink(f"MLflow did not take it for run {run_id}: {exc}") from exc
-
-    def _take_in(self, conn: Any, row: Row, details: Row, now: int) -> None:
-        take_in_run(
-            conn,
-            details,
-            server=row["server"],
-            tracking_uri=row["tracking_uri"],
-            as_of=max(now, row["as_of"]),
-            cause=snapshots.SYNC,
-        )
-
-    def _audit(self, conn: Any, action: str, run_id: str, before: Row, after: Row, now: int) -> None:
-        audit.record(conn, who=self.who, time=now, action=action, run_id=run_id, before=before, after=after)
 
 
 def tags_of(app: Row) -> dict[str, str]:

@@ -1,0 +1,60 @@
+"""Whether the pages may change anything, and in whose name they do."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import streamlit as st
+
+from afterglow_monitor import data
+from afterglow_monitor import format as fmt
+from afterglow_monitor.errors import CannotWrite
+from afterglow_monitor.settings import load_settings
+from afterglow_store.errors import NotFound
+
+if TYPE_CHECKING:
+    from afterglow_monitor.writing import Writer
+
+W = TypeVar("W", bound="Writer")
+
+
+def may_write() -> bool:
+    return not load_settings().monitor.read_only
+
+
+def person() -> str:
+    """Whose name goes into the audit. There is no sign-in: who runs the server is who sits at it."""
+    return f"{getpass.getuser()} in Monitor"
+
+
+def writer(kind: type[W]) -> W:
+    """A writer that acts for the person at the page."""
+    from afterglow_monitor.writing import clients  # noqa: PLC0415 - MLflow takes a second to import
+
+    return kind(data.store(), person(), clients(load_settings()))
+
+
+def attempt(key: str, write: Callable[[], Any]) -> bool:
+    """Do it, while a sign says so. What MLflow refuses is said by `refused` of the same key, now or by the next run."""
+    st.session_state.pop(_of(key), None)
+    try:
+        with st.spinner("Writing to MLflow …"):
+            write()
+    except (CannotWrite, NotFound) as exc:
+        st.session_state[_of(key)] = str(exc)
+        return False
+    finally:
+        st.cache_data.clear()  # what the pages have read may be what was just changed
+    return True
+
+
+def refused(key: str) -> None:
+    """Says once what was refused, if anything was."""
+    if said := st.session_state.pop(_of(key), None):
+        st.error(fmt.verbatim(fmt.short(said, 400)), icon=":material/error:")
+
+
+def _of(key: str) -> str:
+    return f"refused {key}"

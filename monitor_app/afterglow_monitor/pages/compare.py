@@ -1,0 +1,119 @@
+"""Runs from any experiments and applications, side by side: charts that a person configures, and a table."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from afterglow_monitor import (
+    address,
+    browser_address,
+    chart_form,
+    charts,
+    data,
+    details,
+    places,
+    side_by_side,
+)
+from afterglow_monitor import format as fmt
+from afterglow_monitor.clock import now_ms
+from afterglow_monitor.data import Row
+from afterglow_monitor.details import TALLEST_TABLE_PX
+from afterglow_monitor.grid import ROW_PX, table_px
+from afterglow_monitor.run_list import MOST_COMPARED
+
+COLUMN_PX = 170
+
+
+def show() -> None:
+    asked = list(dict.fromkeys(browser_address.values("run")))
+    rows = data.runs_named(tuple(asked[:MOST_COMPARED]))
+    places.trail(("Monitor", places.monitor()), ("Runs", places.monitor("runs")), here="Compare")
+    if len(rows) < 2:
+        details.nothing(
+            "Two runs or more are needed", "Select them in the list of runs, then choose Compare over the list."
+        )
+        return
+    details.title(f"{len(rows)} runs compared", None)
+    if missing := len(asked) - len(rows):
+        st.caption(
+            f"{fmt.counted(missing, 'run')} left out: not in the store, or more than the {MOST_COMPARED} that fit."
+        )
+    _which(rows)
+    chart_form.show(rows)
+    _table(rows)
+
+
+def _which(rows: list[Row]) -> None:
+    """The runs, each to leave out or to open."""
+    names = dict(zip((row["run_id"] for row in rows), charts.distinct_names(rows), strict=True))
+    with st.expander(f"The {len(rows)} runs", expanded=False):
+        for row in rows if len(rows) <= 10 else ():
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                places.link(names[row["run_id"]], places.run(row["run_id"]))
+                experiment = fmt.in_workspace(row["experiment"], row["workspace"])
+                apps = ", ".join(fmt.named(each["name"]) for each in row["applications"])
+                st.caption(fmt.verbatim("  ·  ".join(filter(None, (experiment, apps)))))
+        address.follow("compared", list(names))
+        st.multiselect(
+            "Compared",
+            list(names),
+            key="compared",
+            format_func=names.__getitem__,
+            label_visibility="collapsed",
+            on_change=lambda: address.change(run=st.session_state["compared"]),
+        )
+
+
+def _table(rows: list[Row]) -> None:
+    zone, now = fmt.zone(st.context.timezone), now_ms()
+    applications = sorted({row["applications"][0]["id"] for row in rows if row["applications"]})
+    read = data.data_of_runs(tuple(row["run_id"] for row in rows))
+    table = side_by_side.table(rows, read, data.spark_properties_of(tuple(applications)), zone, now=now)
+    details.section("Side by side")
+    only = browser_address.value("all") != "yes"
+    groups = [each for each in browser_address.values("group") if each in side_by_side.GROUPS]
+    with st.container(horizontal=True, vertical_alignment="center", key="side by side"):
+        address.follow("only differences", only)
+        st.toggle(
+            "Only differences",
+            key="only differences",
+            on_change=lambda: address.change(all=None if st.session_state["only differences"] else "yes"),
+        )
+        address.follow("groups", groups)
+        st.pills(
+            "Groups",
+            side_by_side.GROUPS,
+            key="groups",
+            selection_mode="multi",
+            label_visibility="collapsed",
+            on_change=lambda: address.change(group=list(st.session_state["groups"])),
+        )
+    if only:
+        table = table[table["Differs"] != ""].drop(columns="Differs")
+    if groups:
+        table = table[table["Group"].isin(groups)]
+    if table.empty:
+        st.caption("Nothing differs here.")
+        return
+    columns = {
+        "Group": st.column_config.TextColumn(width=130, pinned=True),
+        "What": st.column_config.TextColumn(width=220, pinned=True),
+        "Differs": st.column_config.TextColumn("", width=30, pinned=True),
+    }
+    of_runs = {name: st.column_config.TextColumn(width=COLUMN_PX) for name in table.columns if name not in columns}
+    with st.container(key="comparison"):
+        st.dataframe(
+            table,
+            hide_index=True,
+            row_height=ROW_PX,
+            height=min(TALLEST_TABLE_PX, table_px(len(table))),
+            column_config=columns | of_runs,
+        )
+    st.download_button(
+        "Download as CSV",
+        table.to_csv(index=False).encode(),
+        "comparison.csv",
+        "text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import sqlalchemy as sa
 import streamlit as st
 
 from afterglow_monitor.address import PAGE_ROWS, View
@@ -17,13 +18,17 @@ from afterglow_store import (
     audit,
     items,
     open_store,
+    parse_window,
     search_applications,
     search_experiments,
     search_runs,
     snapshots,
+    tracking,
 )
 from afterglow_store.diff import Change, of_snapshots
 from afterglow_store.suggest import Suggestion, add_suggestions, suggest
+from afterglow_store.usage import usage as usage_of
+from afterglow_store.windows import DEFAULT
 
 Row = dict[str, Any]
 
@@ -90,6 +95,44 @@ def run_ids(view: View, of_experiment: tuple[str, str] | None, most: int) -> lis
 
 
 @reading
+def usage(by: str, view: View) -> list[Row]:
+    """As the store's `usage` has it."""
+    with store().read() as conn:
+        return usage_of(conn, by, view.span(now=now_ms()))
+
+
+@reading
+def health(most: int) -> dict[str, Any]:
+    """Of the default window, the newest `most` of each: `orphaned` and `suspect` runs, `lost` and `lossy` applications;
+    how many `unlinked` runs there are, as text; all `servers`, and the last `changes`."""
+    now = now_ms()
+    asked = Query(window=parse_window(DEFAULT, now=now), now=now, limit=most)
+    with store().read() as conn:
+        return {
+            "orphaned": search_runs(conn, replace(asked, statuses=("ORPHANED",))).rows,
+            "suspect": search_runs(conn, replace(asked, statuses=("SUSPECT",))).rows,
+            "lost": search_applications(conn, replace(asked, statuses=("LOST",))).rows,
+            "lossy": search_applications(conn, replace(asked, filter="lost_events > 0")).rows,
+            "unlinked": search_runs(conn, replace(asked, linked=False, limit=1)).total_text,
+            "servers": tracking.servers(conn),
+            "changes": _changes(conn),
+        }
+
+
+def _changes(conn: sa.Connection) -> list[Row]:
+    """The last entries of the audit, with `run_name`; `undoable` where a settling can be taken back."""
+    found = audit.entries(conn, limit=20)
+    names = {row["run_id"]: row["name"] for row in items.runs_named(conn, [each["run_id"] for each in found])}
+    seen: set[str] = set()  # a settling can be taken back if it was the last of its run
+    for each in found:
+        settled = each["action"] in (audit.SETTLE, audit.UNDO)
+        each["undoable"] = each["action"] == audit.SETTLE and each["run_id"] not in seen
+        seen |= {each["run_id"]} if settled else set()
+        each["run_name"] = names.get(each["run_id"])
+    return found
+
+
+@reading
 def data_of_runs(run_ids: tuple[str, ...]) -> dict[str, dict[str, list[Row]]]:
     with store().read() as conn:
         return items.data_of_runs(conn, run_ids)
@@ -118,6 +161,14 @@ def application(app_id: str, start_time: int | None) -> Row:
                 if (row["app_id"], row["start_time"]) == (app_id, start_time):
                     return items.application_by_id(conn, row["id"])
         return items.application_by_app_id(conn, app_id)
+
+
+@reading
+def applications_named(name: str, most: int) -> list[Row]:
+    """The latest of this name, newest first."""
+    with store().read() as conn:
+        found = search_applications(conn, Query(app=name, limit=most, count=False)).rows
+        return [each for each in found if each["name"] == name]
 
 
 @reading

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from typing import Any
 
+import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from afterglow_monitor import format as fmt
 from afterglow_monitor import places, status
@@ -59,12 +61,16 @@ def section(heading: str) -> None:
 
 def plain_table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
     """A table to read, search and copy from; nothing happens on a click."""
+    plain_frame(cells_frame(columns, rows), {c.name: c.configured() for c in columns})
+
+
+def plain_frame(table: pd.DataFrame, columns: Mapping[str, ColumnConfig]) -> None:
     st.dataframe(
-        cells_frame(columns, rows),
+        table,
         hide_index=True,
         row_height=ROW_PX,
-        height=min(TALLEST_TABLE_PX, table_px(len(rows))),
-        column_config={c.name: c.configured() for c in columns},
+        height=min(TALLEST_TABLE_PX, table_px(len(table))),
+        column_config=dict(columns),
         placeholder="",
     )
 

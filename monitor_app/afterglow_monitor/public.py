@@ -105,7 +105,7 @@ def public_usage(row: Row) -> Row:
     """A row of the store's `usage`: what tells its group, then what that used."""
     keys = [
         name
-        for name in ("run_id", "name", "experiment", "experiment_id", "server", "user", "application")
+        for name in ("run_id", "name", "experiment", "experiment_id", "server", "user", "application", "day")
         if name in row
     ]
     used = ("jobs", "failed_jobs", "core_seconds", "overhead_core_seconds")

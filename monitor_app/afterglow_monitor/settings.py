@@ -83,6 +83,11 @@ class StatusSettings(_Section):
     grace_seconds: float = Field(default=120.0, gt=0)
 
 
+class CostSettings(_Section):
+    currency: str = ""
+    core_hour: float = Field(default=0.0, ge=0)
+
+
 class MlflowServer(_Section):
     """A tracking server to sync. `aliases`: other URIs of the same server, as jobs may know it. `database`: MLflow's
     own, read directly where it is given. `credentials`, and `database` too, may name where they are: see secrets.py."""
@@ -132,6 +137,7 @@ class Settings(_Section):
     collector: CollectorSettings = CollectorSettings()
     sync: SyncSettings = SyncSettings()
     status: StatusSettings = StatusSettings()
+    cost: CostSettings = CostSettings()
     mlflow: tuple[MlflowServer, ...] = ()
 
     @field_validator("mlflow")

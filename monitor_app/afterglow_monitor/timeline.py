@@ -118,7 +118,8 @@ def merged(jobs: Iterable[Row], span: Span) -> list[tuple[Span, int, int]]:
 
 def _said(found: Sequence[Band], runs: Sequence[Row]) -> str:
     more = f"; of {len(runs):,} runs the {MOST_RUNS} whose jobs took the most" if len(runs) > MOST_RUNS else ""
-    return f"Each run is a band, its Spark jobs the dark bars in it{more}. Cores at work are each stage's average."
+    above = "Above, the cores at work, each stage's average, and dashed those allocated."
+    return f"{above} Below, each run as a band with its Spark jobs in it{more}."
 
 
 def _axis(zone: tzinfo, span: Span) -> alt.X:
@@ -136,7 +137,7 @@ def _cores(table: pd.DataFrame, zone: tzinfo, span: Span) -> Any:
     lines = table.assign(**{"from": [_there(each, zone) for each in table["time"]]})
     base = alt.Chart(lines).encode(x=_axis(zone, span))
     busy = base.mark_area(interpolate="step-after", opacity=0.75, color="#7c5cd6").encode(
-        y=alt.Y("busy:Q", title="cores", axis=alt.Axis(minExtent=NAMES_PX, maxExtent=NAMES_PX)),
+        y=alt.Y("busy:Q", title=None, axis=alt.Axis(minExtent=NAMES_PX, maxExtent=NAMES_PX)),
         tooltip=[alt.Tooltip("from:T", format="%H:%M:%S", title="at"),
                  alt.Tooltip("busy:Q", format=".1f", title="cores at work"),
                  alt.Tooltip("allocated:Q", format=".1f", title="cores allocated")],

@@ -34,7 +34,7 @@ def filters(view: View, statuses: Sequence[str], zone: tzinfo, *, hint: str, def
     """For a list of `what`: one of EXAMPLES."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="toolbar"):
         _search(view, hint)
-        _window(view, default_window)
+        window_control(view, default_window)
         _statuses(view, statuses)
         if what == "runs":
             _unlinked(view)
@@ -100,7 +100,8 @@ def _filter(view: View, what: str) -> None:
     )
 
 
-def _window(view: View, default_window: str) -> None:
+def window_control(view: View, default_window: str) -> None:
+    """Which time is shown."""
     follow("window", view.window)
     st.segmented_control(
         "Window",

@@ -1,8 +1,9 @@
-"""Who used what: the tasks of a window's Spark jobs, added up by run, experiment, user or application."""
+"""Who used what: the tasks of a window's Spark jobs, added up by run, experiment, user, application or day."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,12 +14,15 @@ from afterglow_store.windows import Window, within
 
 Row = dict[str, Any]
 
+DAY_MS = 86_400_000
+
 # What the jobs are grouped by: names of the columns that tell the groups apart, and what they are.
 _KEYS: dict[str, dict[str, sa.ColumnElement[Any]]] = {
     "run": {"run_id": job.c.run_id, "name": run.c.name, "experiment": experiment.c.name, "user": run.c.user_name},
     "experiment": {"experiment": experiment.c.name, "experiment_id": run.c.experiment_id, "server": run.c.server},
     "user": {"user": sa.func.coalesce(run.c.user_name, application.c.user_name)},
     "application": {"application": application.c.name},
+    "day": {"day": job.c.start_time // DAY_MS},
 }
 BY = tuple(_KEYS)
 
@@ -28,7 +32,8 @@ def usage(conn: sa.Connection, by: str, window: Window) -> list[Row]:
 
     Each row has what tells its group, `jobs`, `failed_jobs`, every sum and peak of the schema, `core_seconds`, and
     `overhead_core_seconds`: how much of that served no run. A job is in exactly one row, so the rows add up to all that
-    was used. By user a job counts for its run's user; without a run, for the one who started the application.
+    was used. By user a job counts for its run's user; without a run, for the one who started the application. A
+    `day` is one of UTC, 2026-11-23.
     """
     keys = _KEYS[by]
     of = sa.and_(experiment.c.server == run.c.server, experiment.c.experiment_id == run.c.experiment_id)
@@ -50,7 +55,7 @@ def usage(conn: sa.Connection, by: str, window: Window) -> list[Row]:
         .group_by(*keys.values())
         .order_by(sa.text("core_ms DESC"), *keys.values())
     )
-    return [_with_seconds(dict(row._mapping)) for row in rows]
+    return [_dated(_with_seconds(dict(row._mapping))) for row in rows]
 
 
 def totals(conn: sa.Connection, run_ids: Collection[str]) -> dict[str, Row]:
@@ -91,6 +96,10 @@ def _alone(row: Row) -> Row:
     sums = {name: row[name] or 0 for name in SUMS}
     peaks = {name: row[name] for name in PEAKS}
     return _with_seconds({"runs": 1, "jobs": row["jobs"], "failed_jobs": row["failed_jobs"], **sums, **peaks})
+
+
+def _dated(row: Row) -> Row:
+    return row | {"day": f"{datetime.fromtimestamp(row['day'] * DAY_MS / 1000, UTC):%Y-%m-%d}"} if "day" in row else row
 
 
 def _with_seconds(row: Row) -> Row:

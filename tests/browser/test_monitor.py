@@ -271,6 +271,36 @@ class TestARun:
         expect(page.locator(".st-key-reason-bad")).to_contain_text("learning_rate")
 
 
+def test_what_was_used_is_added_up_by_whatever_is_asked_and_downloaded(a_month: str, page: Page) -> None:
+    page.goto(f"{a_month}/?tab=cost")
+    table = page.locator("canvas table tbody tr")
+    expect(table.filter(has_text="churn-forest")).to_contain_text("300")
+    expect(page.locator(".st-key-facts-cost")).to_contain_text("Core time")
+    page.get_by_role("radio", name="User").click()
+    expect(table.filter(has_text="grace")).to_be_attached()
+    asks(page, by=["user"])
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as CSV").last.click()
+    lines = download.value.path().read_text().splitlines()
+    assert lines[0].startswith("User,Core-hours,Served no run (core-hours),Jobs")
+    assert {line.split(",")[0] for line in lines[1:]} >= {"ada", "grace", "lin", "svc-etl"}
+    page.go_back()
+    expect(table.filter(has_text="churn-forest")).to_be_attached()
+
+
+def test_health_names_what_is_wrong_and_leads_to_it(a_month: str, page: Page) -> None:
+    page.goto(f"{a_month}/?tab=health")
+    expect(page.get_by_text("Journals that lack events · 1")).to_be_visible()
+    Grid(page, "list-lossy").open("recommender-nightly")
+    expect(heading(page, "recommender-nightly")).to_be_visible()
+
+
+def test_an_application_over_time_shows_its_cores_and_runs(a_month: str, page: Page) -> None:
+    page.goto(f"{a_month}/?page=application&id={world.SEARCH_APP}&tab=timeline")
+    expect(page.locator("[data-testid='stVegaLiteChart'] .marks")).to_have_count(2)
+    expect(page.get_by_text("of 300 runs the 40 whose jobs took the most")).to_be_visible()
+
+
 def test_a_running_application_shows_how_far_its_jobs_are_and_what_was_lost(a_month: str, page: Page) -> None:
     page.goto(f"{a_month}/?page=application&id={world.LIVE_APP}&tab=stages")
     expect(page.get_by_text("Job 1: 5 of 16 tasks, 1 of 2 stages")).to_be_visible()
@@ -284,6 +314,8 @@ ADDRESSES = (
     (f"{CV}&tab=jobs", "count at CrossValidator"),
     (f"{CV}&tab=stages", "collect at train.py:57"),
     (f"{CV}&tab=conf", "spark.sql.adaptive.enabled"),
+    (f"/?page=application&id={world.SKLEARN_APP}&tab=errors", "Run gradient-boosting failed"),
+    (f"/?page=application&id={world.LIVE_APP}&tab=history", "Running"),
     (f"/?page=run&id={world.CV_PARENT}&tab=jobs", "count at CrossValidator"),
     (EXPERIMENT, "trial-299"),
     ("/?tab=experiments&q=wine", "wine-quality"),

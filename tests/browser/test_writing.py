@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import pytest
 from mlflow import MlflowClient
@@ -12,8 +13,10 @@ from mlflow.models import Model
 from playwright.sync_api import Page, expect
 
 from afterglow.run_details import run_details
-from afterglow_store import Store, open_store
+from afterglow_store import Store, ingest_file, open_store
+from afterglow_store.judge import judge
 from afterglow_store.runs import refresh_sums, take_in_run
+from tests.support.journals import Journal
 from tests.support.monitor import Grid, heading, running_monitor
 
 expect.set_options(timeout=15_000)  # for a machine that does other things as well
@@ -164,6 +167,51 @@ def test_a_model_is_saved_and_an_experiment_created(team: Team, page: Page, tmp_
     made = team.client.get_experiment_by_name(name)
     assert made is not None
     assert made.tags.items() >= {"team": "cellar", "cost": "42"}.items()
+    leave(page)
+
+
+def test_an_orphaned_run_is_settled_after_its_dry_run_and_taken_back(team: Team, tmp_path: Path, page: Page) -> None:
+    began = int(time.time() * 1000) - 3_600_000
+    run_id = team.client.create_run(team.experiment, run_name="left behind").info.run_id
+    take_in(team.store, team.client, run_id)
+    journal = Journal(tmp_path / "journal", "app-1", name="killed", start=began)
+    journal.run_start(run_id, "left behind", experiment_id=team.experiment)
+    ingest_file(team.store, journal.wait(30).job(run_id).path, now=began)
+    with team.store.write() as conn:
+        judge(conn, now=began + 3_600_000, server_started=began, grace_ms=120_000)
+    page.goto(f"{team.address}/?tab=health")
+    Grid(page).select("left behind")
+    page.get_by_role("button", name="Settle as KILLED …").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("MLflow will say KILLED of:")).to_be_visible()
+    expect(dialog.get_by_text("left behind, its driver is gone")).to_be_visible()
+    assert team.client.get_run(run_id).info.status == "RUNNING"
+    dialog.get_by_role("button", name="Settle 1 run").click()
+    expect(page.get_by_text("in Monitor: settle")).to_be_visible()
+    assert team.client.get_run(run_id).info.status == "KILLED"
+    page.get_by_role("button", name="Undo", exact=True).click()
+    expect(page.get_by_text("in Monitor: undo settle")).to_be_visible()
+    assert team.client.get_run(run_id).info.status == "RUNNING"
+    leave(page)
+
+
+def test_a_chart_is_made_of_the_history_of_a_metric_and_is_an_address(team: Team, page: Page) -> None:
+    for step in range(50):
+        team.client.log_metric(team.runs[0], "loss", 1 / (step + 1), step=step)
+        team.client.log_metric(team.runs[1], "loss", 2 / (step + 1), step=step)
+    for run_id in team.runs[:2]:
+        take_in(team.store, team.client, run_id)
+    chart = quote("type=line&x=step&y=metrics.loss&title=How it learns")
+    page.goto(f"{team.address}/?page=compare&run={team.runs[0]}&run={team.runs[1]}&chart={chart}")
+    expect(page.get_by_text("How it learns")).to_be_visible()
+    expect(page.locator("[data-testid='stVegaLiteChart'] .marks")).to_have_count(1)
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_role("textbox", name="Title").fill("Loss")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_text("Loss", exact=True)).to_be_visible()
+    page.wait_for_url("**title%3DLoss**")
+    page.go_back()
+    expect(page.get_by_text("How it learns")).to_be_visible()
     leave(page)
 
 

@@ -44,7 +44,7 @@ def usage(by: str, since: str, until: str | None, limit: int, as_json: bool) -> 
 
 
 _KEYS = {"run": ("run_id", "name", "experiment"), "experiment": ("experiment", "server"), "user": ("user",),
-         "application": ("application",)}  # fmt: skip
+         "application": ("application",), "day": ("day",)}  # fmt: skip
 
 
 def _cells(by: str, rows: list[Row], limit: int) -> list[Row]:

@@ -8,7 +8,19 @@ from typing import Any
 
 import streamlit as st
 
-from afterglow_monitor import address, browser_address, data, details, lists, places, status, timeline
+from afterglow_monitor import (
+    address,
+    browser_address,
+    data,
+    details,
+    lists,
+    places,
+    series,
+    status,
+    submit_line,
+    timeline,
+    troubles,
+)
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
@@ -21,8 +33,11 @@ TABS = {
     "jobs": "Jobs",
     "stages": "Stages",
     "sql": "SQL",
+    "data": "Data",
     "executors": "Executors",
     "conf": "Configuration",
+    "errors": "Errors",
+    "history": "History",
 }
 REFRESH_SECONDS = 2.0  # while it runs
 
@@ -249,6 +264,43 @@ def _sql(row: Row, zone: tzinfo, now: int) -> None:
     ])  # fmt: skip
 
 
+DATA = (
+    Column("", 80),
+    Column("Format", 100),
+    Column("Where", 620),
+    Column("Queries", 90, right=True),
+    Column("Runs", 320),
+)
+
+
+def _data(row: Row, zone: tzinfo, now: int) -> None:
+    """Each thing once, with the queries and runs that read or wrote it."""
+    names = {run["run_id"]: fmt.named(run["name"]) for run in timeline.flat(_runs_of(row))}
+    found: dict[tuple[str, str, str], list[Row]] = {}
+    for query in reversed(data.sql_executions_of(row["id"])):
+        for how, said in (("Read", query["inputs"]), ("Written", query["outputs"])):
+            for each in said or ():
+                where = each.get("table") or each.get("path") or fmt.NOTHING
+                found.setdefault((how, each.get("format") or fmt.NOTHING, where), []).append(query)
+    if not found:
+        details.nothing("No data", "Files and tables that its queries read and write appear here.")
+        return
+    details.plain_table(DATA, [
+        {
+            "": how,
+            "Format": fmt.short(format_, 60),
+            "Where": fmt.short(where, 1_000),
+            "Queries": fmt.count(len(queries)),
+            "Runs": ", ".join(dict.fromkeys(names[each["run_id"]] for each in queries if each["run_id"] in names)),
+        }
+        for (how, format_, where), queries in found.items()
+    ])  # fmt: skip
+
+
+def _runs_of(row: Row) -> list[Row]:
+    return [run for experiment in data.items_of(row["id"]) for run in experiment["items"]]
+
+
 EXECUTORS = (
     Column("Executor", 90),
     Column("Host", 220),
@@ -274,7 +326,13 @@ def _executors(row: Row, zone: tzinfo, now: int) -> None:
 
 
 def _configuration(row: Row, zone: tzinfo, now: int) -> None:
-    properties = {**(row["spark_properties"] or {}), **(row["jvm"] or {})}
+    known = row["spark_properties"] or {}
+    if known:
+        with st.expander("The spark-submit line to repeat it", icon=":material/terminal:"):
+            sources = {run["source_name"] for run in timeline.flat(_runs_of(row)) if run["source_name"]}
+            script = sources.pop() if len(sources) == 1 else None
+            st.code(submit_line.line(known, master=row["master"], name=row["name"], script=script), language="bash")
+    properties = {**known, **(row["jvm"] or {})}
     details.name_values("configuration", properties, "Property", search="Search in names and values")
 
 
@@ -284,6 +342,9 @@ _DRAW: dict[str, Callable[[Row, tzinfo, int], None]] = {
     "jobs": _jobs,
     "stages": _stages,
     "sql": _sql,
+    "data": _data,
     "executors": _executors,
     "conf": _configuration,
+    "errors": troubles.show,
+    "history": series.show,
 }

@@ -17,8 +17,6 @@ from afterglow_monitor import (
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
-from afterglow_monitor.details import TALLEST_TABLE_PX
-from afterglow_monitor.grid import ROW_PX, table_px
 from afterglow_monitor.run_list import MOST_COMPARED
 
 COLUMN_PX = 170
@@ -102,13 +100,7 @@ def _table(rows: list[Row]) -> None:
     }
     of_runs = {name: st.column_config.TextColumn(width=COLUMN_PX) for name in table.columns if name not in columns}
     with st.container(key="comparison"):
-        st.dataframe(
-            table,
-            hide_index=True,
-            row_height=ROW_PX,
-            height=min(TALLEST_TABLE_PX, table_px(len(table))),
-            column_config=columns | of_runs,
-        )
+        details.plain_frame(table, columns | of_runs)
     st.download_button(
         "Download as CSV",
         table.to_csv(index=False).encode(),

@@ -1,18 +1,26 @@
-"""Monitor: the applications, experiments and runs of a window, newest first, as they come in."""
+"""Monitor: the applications, experiments and runs of a window, newest first, as they come in; health, and cost."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import tzinfo
 
 import streamlit as st
 
 from afterglow_monitor import address, answers, bulk_tags, data, grid, lists, run_list, status, toolbar
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
+from afterglow_monitor.pages import cost, health
 from afterglow_store import Page
 from afterglow_store.windows import DEFAULT
 
-TABS = {"applications": "Applications", "experiments": "Experiments", "runs": "Runs"}
+TABS = {
+    "applications": "Applications",
+    "experiments": "Experiments",
+    "runs": "Runs",
+    "health": "Health",
+    "cost": "Cost",
+}
 HINTS = {
     "applications": "Name or application id",
     "experiments": "Experiment name or id",
@@ -29,6 +37,9 @@ def show() -> None:
     with panels[list(TABS).index(tab)]:
         if not data.anything():
             _nothing_yet()
+            return
+        if tab in _WHOLE:
+            _WHOLE[tab](zone)
             return
         statuses = status.APPLICATION_STATUSES if tab == "applications" else status.RUN_STATUSES
         toolbar.filters(address.view(), statuses, zone, hint=HINTS[tab], default_window=DEFAULT, what=tab)
@@ -60,6 +71,9 @@ _READ: dict[str, Callable[[address.View], Page]] = {
     "experiments": data.experiments,
     "runs": data.runs,
 }
+
+
+_WHOLE: dict[str, Callable[[tzinfo], None]] = {"health": health.show, "cost": cost.show}  # tabs that are no list
 
 
 def _change_tab() -> None:

@@ -8,7 +8,18 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from afterglow_monitor import address, browser_address, data, details, history, lists, model_form, places, tag_editor
+from afterglow_monitor import (
+    address,
+    browser_address,
+    data,
+    details,
+    history,
+    lists,
+    model_form,
+    places,
+    run_charts,
+    tag_editor,
+)
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
@@ -18,6 +29,7 @@ from afterglow_store.errors import NotFound
 
 TABS = {
     "overview": "Overview",
+    "charts": "Charts",
     "outputs": "Output files",
     "tags": "Tags",
     "children": "Child runs",
@@ -211,6 +223,7 @@ def _jobs(row: Row, zone: tzinfo, now: int) -> None:
 
 _DRAW: dict[str, Callable[[Row, tzinfo, int], None]] = {
     "overview": _overview,
+    "charts": run_charts.show,
     "outputs": _outputs,
     "tags": tag_editor.show,
     "children": _children,

@@ -1,0 +1,157 @@
+"""Applications of one name over time: which took unusually long, and what else was unusual about them then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from statistics import median
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from afterglow_monitor import data, details, grid, lists, places, status
+from afterglow_monitor import format as fmt
+from afterglow_monitor.data import Row
+from afterglow_monitor.grid import Column
+
+MOST = 100  # applications, the latest
+FEWEST = 4  # others, of which an expectation can be had
+WIDTHS = 3.0  # standard deviations, of a normal spread, that are still expected
+TO_DEVIATION = 1.4826  # of the median absolute deviation
+LEAST_SHARE = 0.1  # of the median that is always expected: runs that never differ would make any difference unusual
+MORE_INPUT, FEWER_CORES = 1.5, 0.67
+# What differs from one application to the next without anyone having changed it.
+OF_THE_START = ("spark.app.", "spark.driver.host", "spark.driver.port", "spark.ui.", "spark.repl.", "spark.executor.id",
+                "spark.yarn.", "spark.afterglow.", "spark.submit.", "spark.master", "spark.history.")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Durations in ms."""
+
+    median: float
+    low: float
+    high: float
+
+
+def show(row: Row, zone: tzinfo, now: int) -> None:
+    rows = data.applications_named(row["name"], MOST)
+    if len(rows) < 2:
+        details.nothing("The only one", "Other applications of this name are compared with it here.")
+        return
+    expected = expectation([each["duration_ms"] for each in rows if each["duration_ms"] is not None])
+    properties = data.spark_properties_of(tuple(each["id"] for each in rows))
+    causes = {each["id"]: unusual(each, rows, expected, properties) for each in rows}
+    st.altair_chart(_bars(rows, causes, expected, zone), width="stretch")
+    _said(expected, sum(bool(each) for each in causes.values()))
+    _list(rows, causes, zone, now)
+
+
+def expectation(durations: Sequence[float]) -> Expected | None:
+    """The median and what lies about it, by the median absolute deviation; None of too few."""
+    if len(durations) <= FEWEST:
+        return None
+    middle = median(durations)
+    spread = WIDTHS * TO_DEVIATION * median(abs(each - middle) for each in durations)
+    width = max(spread, LEAST_SHARE * middle)
+    return Expected(middle, max(0.0, middle - width), middle + width)
+
+
+def unusual(
+    row: Row, rows: Sequence[Row], expected: Expected | None, properties: Mapping[int, Mapping[str, str]]
+) -> list[str]:
+    """Of an application that took longer than expected, what may be why; empty where it did not."""
+    if expected is None or row["duration_ms"] is None or row["duration_ms"] <= expected.high:
+        return []
+    others = [each for each in rows if each is not row]
+    found = []
+    usual_input = median(each["input_bytes"] or 0 for each in others)
+    if (row["input_bytes"] or 0) > MORE_INPUT * usual_input > 0:
+        found.append(f"{row['input_bytes'] / usual_input:.1f} × the usual input")
+    usual_cores = median(_cores(each) for each in others)
+    if 0 < _cores(row) < FEWER_CORES * usual_cores:
+        found.append(f"{_cores(row):.1f} cores on average instead of {usual_cores:.1f}")
+    if (row["failed_tasks"] or 0) > 2 * median(each["failed_tasks"] or 0 for each in others) + 2:
+        found.append(f"{row['failed_tasks']:,} failed tasks")
+    before = next((each for each in rows if each["start_time"] < row["start_time"]), None)
+    if before is not None and (changed := _changed(properties.get(before["id"], {}), properties.get(row["id"], {}))):
+        found.append("changed since the one before: " + ", ".join(changed))
+    return found or ["nothing else unusual is known of it"]
+
+
+def _cores(row: Row) -> float:
+    """Allocated, on average."""
+    return (row["allocated_core_seconds"] or 0) / (row["duration_ms"] / 1000) if row["duration_ms"] else 0.0
+
+
+def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    keys = sorted(before.keys() | after.keys())
+    return [key for key in keys if not key.startswith(OF_THE_START) and before.get(key) != after.get(key)][:5]
+
+
+def _said(expected: Expected | None, longer: int) -> None:
+    if expected is None:
+        st.caption(f"What is to be expected is shown once there are more than {FEWEST} of them that have ended.")
+        return
+    low, high = fmt.duration(expected.low), fmt.duration(expected.high)
+    band = f"{low} to {high}" if expected.low else f"up to {high}"
+    st.caption(f"Expected: {band} (median ± {WIDTHS:g} deviations). {longer or 'None'} took longer.")
+
+
+def _bars(rows: Sequence[Row], causes: Mapping[int, list[str]], expected: Expected | None, zone: tzinfo) -> Any:
+    table = pd.DataFrame(
+        {
+            "at": [f"{at:04}" for at in range(len(rows))],
+            "start": [f"{pd.Timestamp(each['start_time'], unit='ms', tz=zone):%d %b %H:%M}" for each in reversed(rows)],
+            "seconds": [(each["duration_ms"] or 0) / 1000 for each in reversed(rows)],
+            "took": [fmt.duration(each["duration_ms"]) for each in reversed(rows)],
+            "status": [status.look(each["status"]).word for each in reversed(rows)],
+            "why": ["; ".join(causes[each["id"]]) or "as expected" for each in reversed(rows)],
+            "colour": ["#e5484d" if causes[each["id"]] else "#7c5cd6" for each in reversed(rows)],
+        }
+    )
+    bars = alt.Chart(table).mark_bar(cornerRadiusEnd=2).encode(
+        x=alt.X("at:N", title=None, axis=None),
+        y=alt.Y("seconds:Q", title="duration (s)"),
+        color=alt.Color("colour:N", scale=None),
+        tooltip=["start:N", "took:N", "status:N", "why:N"],
+    )  # fmt: skip
+    if expected is None:
+        return bars.properties(height=220)
+    band = pd.DataFrame([{"low": expected.low / 1000, "high": expected.high / 1000}])
+    between = alt.Chart(band).mark_rect(opacity=0.14, color="#0f9d8a").encode(y="low:Q", y2="high:Q")
+    return (between + bars).properties(height=220)
+
+
+HISTORY = (
+    Column("Start", 210),
+    lists.STATUS_OF_APPLICATIONS,
+    Column("Duration", 100, right=True),
+    Column("Longer than expected, because", 420),
+    Column("Input", 100, right=True),
+    Column("Core time", 100, right=True),
+    Column("Failed tasks", 90, right=True),
+    Column("Runs", 100, right=True),
+    Column("User", 100),
+)
+
+
+def _list(rows: Sequence[Row], causes: Mapping[int, list[str]], zone: tzinfo, now: int) -> None:
+    cells = [
+        {
+            "Start": fmt.when(each["start_time"], zone, now=now),
+            "Status": [status.label(each["status"])],
+            "Duration": fmt.lasting(each, now=now),
+            "Longer than expected, because": fmt.short("; ".join(causes[each["id"]]), 300),
+            "Input": fmt.size(each["input_bytes"]),
+            "Core time": fmt.core_time(each["core_seconds"]),
+            "Failed tasks": fmt.count(each["failed_tasks"] or 0),
+            "Runs": fmt.with_failed(each["runs"], each["failed_runs"]),
+            "User": fmt.short(each["user_name"], 60),
+        }
+        for each in rows
+    ]
+    grid.grid("history", HISTORY, cells, [places.application(each) for each in rows])

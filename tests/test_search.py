@@ -86,6 +86,12 @@ def fill(store: Store, chance: random.Random) -> None:
             conn.execute(sa.update(run).where(run.c.run_id == row["run_id"]).values(**values))
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found is asked here, not how soon: machines that run tests do other things as well."""
+    monkeypatch.setattr("afterglow_store.search.deadline.SECONDS", 60.0)
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     print(f"seed {SEED}")

@@ -24,6 +24,12 @@ Ask = Callable[[str, str], list[Run]]
 Row = dict[str, Any]
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found is asked here, not how soon: machines that run tests do other things as well."""
+    monkeypatch.setattr("afterglow_store.search.deadline.SECONDS", 60.0)
+
+
 @pytest.fixture(scope="module")
 def store(
     generated_url: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest

@@ -17,8 +17,9 @@ _STEPS = 20_000  # of SQLite's machine, between two looks at the clock: some ten
 
 
 @contextmanager
-def deadline(conn: sa.Connection, seconds: float = SECONDS) -> Iterator[None]:
-    """Stops what is asked of `conn` after `seconds` in all. Raises TooSlow."""
+def deadline(conn: sa.Connection, seconds: float | None = None) -> Iterator[None]:
+    """Stops what is asked of `conn` after `seconds` (SECONDS where none are said) in all. Raises TooSlow."""
+    seconds = SECONDS if seconds is None else seconds
     limit = _on_postgresql if conn.dialect.name == "postgresql" else _on_sqlite
     try:
         with limit(conn, seconds):

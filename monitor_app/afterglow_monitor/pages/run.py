@@ -16,6 +16,7 @@ from afterglow_monitor import (
     history,
     lists,
     model_form,
+    output_files,
     places,
     run_charts,
     tag_editor,
@@ -23,7 +24,7 @@ from afterglow_monitor import (
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
-from afterglow_monitor.grid import Column, leave_if_clicked
+from afterglow_monitor.grid import leave_if_clicked
 from afterglow_monitor.offer import offer
 from afterglow_store.errors import NotFound
 
@@ -62,7 +63,7 @@ def _read() -> Row:
 
 
 def _body() -> None:
-    for key in ("children", "snapshots", "tags"):
+    for key in ("children", "snapshots", "tags", "files"):
         leave_if_clicked(key)
     row, zone, now = _read(), fmt.zone(st.context.timezone), now_ms()
     _header(row, zone, now=now)
@@ -75,7 +76,7 @@ def _body() -> None:
 
 def _change_tab() -> None:
     tab = next(key for key, label in TABS.items() if label == st.session_state["run tab"])
-    address.change(tab=None if tab == "overview" else tab, tag=None)
+    address.change(tab=None if tab == "overview" else tab, tag=None, file=None)
 
 
 def _header(row: Row, zone: tzinfo, *, now: int) -> None:
@@ -184,27 +185,6 @@ def _family(row: Row) -> None:
             st.caption(f"and {len(row['children']) - 5:,} more: see the tab Child runs")
 
 
-FILES = (Column("File", 560), Column("Size", 120, right=True))
-
-
-def _outputs(row: Row, zone: tzinfo, now: int) -> None:
-    files = row["outputs"] or []
-    if row["outputs"] is None and row["end_time"] is not None:
-        details.nothing("Not listed", "Files are listed of runs of the last days, and when a run changes.")
-        return
-    if not files:
-        details.nothing("No output files", "Artifacts that the run logs are listed here once it has ended.")
-        return
-    total = sum(each["size"] or 0 for each in files)
-    more = "" if row["outputs_complete"] else "; there are more than were listed"
-    st.caption(f"{fmt.counted(len(files), 'file')}, {fmt.size(total)}{more}")
-    details.plain_table(
-        FILES, [{"File": fmt.short(each["path"], 2_000), "Size": fmt.size(each["size"])} for each in files]
-    )
-    if row["artifact_uri"]:
-        details.copyable(row["artifact_uri"])
-
-
 def _children(row: Row, zone: tzinfo, now: int) -> None:
     if not row["children"]:
         details.nothing("No child runs", "Nested runs, such as the folds of a cross-validation, are listed here.")
@@ -224,7 +204,7 @@ def _jobs(row: Row, zone: tzinfo, now: int) -> None:
 _DRAW: dict[str, Callable[[Row, tzinfo, int], None]] = {
     "overview": _overview,
     "charts": run_charts.show,
-    "outputs": _outputs,
+    "outputs": output_files.show,
     "tags": tag_editor.show,
     "children": _children,
     "jobs": _jobs,

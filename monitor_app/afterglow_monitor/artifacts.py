@@ -1,0 +1,127 @@
+"""The files of runs: fetched through MLflow, previewed, and served from a route of our own.
+
+What is in them comes from anyone. A page's frame shares its origin, so that nothing of a file may ever run there: what
+a browser would run, it gets from the route, which forbids it everything (CSP sandbox), and so in an origin of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import mimetypes
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+from anyio import to_thread
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from afterglow_monitor.admission import admit
+from afterglow_monitor.bodies import Refused
+from afterglow_monitor.errors import BadSettings, CannotWrite
+from afterglow_monitor.settings import load_settings
+from afterglow_store import Store, open_store
+from afterglow_store.errors import NotFound, StoreError
+from afterglow_store.items import run_by_id
+
+logger = logging.getLogger(__name__)
+
+PATH = "/api/v1/runs/{run_id}/files/{path:path}"
+HEADERS = {
+    "Content-Security-Policy": "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "private, max-age=60",
+    "Referrer-Policy": "no-referrer",
+}
+Row = dict[str, Any]
+
+
+def address(run_id: str, path: str, *, download: bool = False) -> str:
+    """Where the route serves this file, on Monitor's own host."""
+    return f"/api/v1/runs/{quote(run_id, safe='')}/files/{quote(path)}" + ("?download=1" if download else "")
+
+
+def known_file(row: Row, path: str) -> Row:
+    """The file as the run's row lists it. Raises NotFound for any other path: none from outside reaches MLflow."""
+    for each in row["outputs"] or ():
+        if each["path"] == path and ".." not in PurePosixPath(path).parts:
+            return dict(each)
+    raise NotFound(f"run {row['run_id']} has no file {path}")
+
+
+@contextmanager
+def fetched(store: Store, row: Row, path: str) -> Iterator[Path]:
+    """The file, in a folder that is removed afterwards. Raises NotFound; CannotWrite when MLflow does not give it."""
+    folder = Path(tempfile.mkdtemp(prefix="afterglow-file-"))
+    try:
+        yield _fetch(store, row, path, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fetch(store: Store, row: Row, path: str, folder: Path) -> Path:
+    from afterglow_monitor.writing import NO_ANSWER, Writer, clients  # noqa: PLC0415 - MLflow takes a second to import
+
+    known_file(row, path)
+    asking = Writer(store, "", clients(load_settings()))
+    client = asking.client_of(row)
+    got = asking.ask(path, lambda: client.download_artifacts(row["run_id"], path, str(folder)), failed=NO_ANSWER)
+    return Path(got)
+
+
+def routes() -> list[Route]:
+    return [Route(PATH, _get, methods=["GET"])]
+
+
+async def _get(request: Request) -> Response:
+    try:
+        admit(request, ())
+        return await to_thread.run_sync(_answer, request)
+    except Refused as exc:
+        return _error(exc.status, "files are shown on the server's own machine only")
+    except NotFound as exc:
+        return _error(404, str(exc))
+    except CannotWrite as exc:
+        return _error(502, str(exc))
+    except (SQLAlchemyError, StoreError, BadSettings):
+        logger.exception("a run's file cannot be served")
+        return _error(503, "Afterglow cannot reach its store, or its settings are wrong")
+
+
+def _answer(request: Request) -> Response:
+    path: str = request.path_params["path"]
+    store = _store()
+    with store.read() as conn:
+        row = run_by_id(conn, request.path_params["run_id"])
+    serving = ExitStack()
+    file = serving.enter_context(fetched(store, row, path))
+    end = BackgroundTask(serving.close)
+    if request.query_params.get("download"):
+        return FileResponse(file, filename=PurePosixPath(path).name, headers=HEADERS, background=end)
+    return FileResponse(file, media_type=mimetypes.guess_type(path)[0] or "text/plain", headers=HEADERS, background=end)
+
+
+def _error(status: int, sentence: str) -> Response:
+    return JSONResponse({"error": sentence}, status, HEADERS)
+
+
+_opening = threading.Lock()
+
+
+@functools.cache
+def _opened() -> Store:
+    return open_store(load_settings().store.url)
+
+
+def _store() -> Store:
+    with _opening:
+        return _opened()

@@ -9,15 +9,24 @@ from tests.matrix.test_status_of_real_processes import WAYS
 from tests.support.parts import ROOT
 
 LINKS = (ROOT / "docs" / "links.md").read_text()
+FEATURES = (ROOT / "docs" / "features.md").read_text()
 STATUS = (ROOT / "docs" / "status.md").read_text()
 
 
-@pytest.mark.parametrize(("page", "at_least"), [(LINKS, 20), (STATUS, 10)], ids=["links", "status"])
+@pytest.mark.parametrize(
+    ("page", "at_least"), [(LINKS, 20), (STATUS, 10), (FEATURES, 20)], ids=["links", "status", "features"]
+)
 def test_each_test_that_a_page_names_is_there(page: str, at_least: int) -> None:
-    named = re.findall(r"`((?:matrix/)?test_\w+\.py)::(\w+)`", page)
+    named = re.findall(r"`((?:matrix/|browser/)?test_\w+\.py)::(\w+)`", page)
     assert len(named) > at_least
     for file, test in named:
-        assert f"\ndef {test}(" in (ROOT / "tests" / file).read_text(), f"{file}::{test}"
+        found = re.search(rf"^ *def {test}\(", (ROOT / "tests" / file).read_text(), re.MULTILINE)
+        assert found, f"{file}::{test}"
+
+
+def test_each_feature_names_a_test_or_says_that_it_is_not_there_yet() -> None:
+    rows = [line for line in FEATURES.splitlines() if line.startswith("|")][2:]
+    assert [row for row in rows if not re.search(r"`(browser/)?test_\w+\.py(::\w+)?` \|$|not yet \| \|$", row)] == []
 
 
 def test_each_way_to_make_a_run_names_a_test() -> None:

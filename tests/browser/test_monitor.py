@@ -276,7 +276,7 @@ def test_a_running_application_shows_how_far_its_jobs_are_and_what_was_lost(a_mo
     expect(page.get_by_text("Job 1: 5 of 16 tasks, 1 of 2 stages")).to_be_visible()
     expect(page.locator(".st-key-facts-header")).to_contain_text("Events lost")
     expect(page.locator(".st-key-facts-header")).to_contain_text("7")
-    expect(page.locator("canvas table td", has_text="3.0 on 2 (10.0.1.2)").first).to_be_attached()
+    expect(page.locator("canvas table td", has_text="9.5 s on executor 2, 10.0.1.2 (task 3, ").first).to_be_attached()
     expect(page.locator("canvas table td", has_text="4.0 s  ·  8.0 s  ·  9.5 s").first).to_be_attached()
 
 

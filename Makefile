@@ -31,7 +31,7 @@ test: machine-for-test .venv/synced ## Lint, types and all tests; ARGS="-k snaps
 	@$(BIN)/pytest -n 2 --durations=10 $(ARGS)
 
 .PHONY: matrix
-matrix: machine-for-test jar ## What is shown after each way in which a real driver can end; minutes
+matrix: machine-for-matrix jar ## Real drivers in every kind of trouble, on each version of Spark; half an hour
 	@$(BIN)/pytest -m '' --durations=10 tests/matrix $(ARGS)
 
 .PHONY: soak
@@ -80,11 +80,13 @@ clean: ## Remove what was built: environment, tools, jar, caches
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # First of all, so that whoever is not root is told of every missing package at once.
-.PHONY: machine-for-jar machine-for-test
+.PHONY: machine-for-jar machine-for-test machine-for-matrix
 machine-for-jar:
 	@tools/bootstrap.sh python jdk
 machine-for-test:
 	@tools/bootstrap.sh python --optional jdk chromium postgresql
+machine-for-matrix:
+	@tools/bootstrap.sh python --optional jdk chromium postgresql faketime
 
 $(UV): tools/bootstrap.sh
 	@tools/bootstrap.sh python

@@ -31,7 +31,7 @@ test: machine-for-test .venv/synced ## Lint, types and all tests; ARGS="-k snaps
 	@$(BIN)/pytest -n 2 --durations=10 $(ARGS)
 
 .PHONY: matrix
-matrix: machine-for-test jar ## What is shown after each way in which a real driver can end; minutes
+matrix: machine-for-matrix jar ## Real drivers in every kind of trouble, on each version of Spark; half an hour
 	@$(BIN)/pytest -m '' --durations=10 tests/matrix $(ARGS)
 
 .PHONY: soak
@@ -50,9 +50,10 @@ lint: .venv/synced ## Formatting, lint rules, types, import contracts
 	@report=$$($(BIN)/lint-imports) || { echo "$$report"; exit 1; }
 
 .PHONY: bench
-bench: jar ## Measure the hook, taking runs in, and the search beside MLflow's, into docs/benchmarks.md; half an hour, on an idle machine
+bench: jar ## Measure hook, listener, taking runs in, and the search beside MLflow's, into docs/benchmarks.md; two hours, on an idle machine
 	@$(BIN)/python -m tests.benchmarks.hook
 	@$(BIN)/python -m tests.benchmarks.listener
+	@$(BIN)/python -W ignore -m tests.benchmarks.overhead
 	@$(BIN)/python -W ignore -m tests.benchmarks.load --runs 1000000 --keep
 	@for runs in 10000 100000 1000000; do $(BIN)/python -W ignore -m tests.benchmarks.search --runs $$runs --keep; done
 
@@ -80,11 +81,13 @@ clean: ## Remove what was built: environment, tools, jar, caches
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # First of all, so that whoever is not root is told of every missing package at once.
-.PHONY: machine-for-jar machine-for-test
+.PHONY: machine-for-jar machine-for-test machine-for-matrix
 machine-for-jar:
 	@tools/bootstrap.sh python jdk
 machine-for-test:
 	@tools/bootstrap.sh python --optional jdk chromium postgresql
+machine-for-matrix:
+	@tools/bootstrap.sh python --optional jdk chromium postgresql faketime
 
 $(UV): tools/bootstrap.sh
 	@tools/bootstrap.sh python

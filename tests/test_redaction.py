@@ -79,7 +79,14 @@ def plant(folder: Path) -> Path:
         "JVM Information": {"Java Home": "/usr", "sun.java.command": f"Main --password {SECRET}"},
     })  # fmt: skip
     made.job(description=f"count {all_of_them}", error=f"no good: {all_of_them}")
-    made._write("SparkListenerStageSubmitted", **{"Stage Info": {"Stage ID": 9, "Stage Name": all_of_them}})
+    # What Spark copies into every job and stage of a query, and what a user sets for a thread.
+    properties = {"spark.my.password": SECRET, "mlflow.tracking.token": SECRET, "spark.job.description": all_of_them}
+    made._write("SparkListenerJobStart", Properties=properties, **{
+        "Job ID": 9, "Submission Time": START, "Stage IDs": [9], "Stage Infos": [],
+    })  # fmt: skip
+    made._write("SparkListenerStageSubmitted", Properties=properties, **{
+        "Stage Info": {"Stage ID": 9, "Stage Name": all_of_them},
+    })  # fmt: skip
     made._write("SparkListenerExecutorRemoved", Timestamp=START, **{
         "Executor ID": "1", "Removed Reason": all_of_them,
     })  # fmt: skip

@@ -34,13 +34,16 @@ has_chromium() {
 
 has_postgresql() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null; }
 
+has_faketime() { compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null; }
+
 packages_of() {
     case $1 in
         python) echo python3-venv ;;
         jdk) echo default-jdk-headless ;; # 17 in Debian 12, 21 in Debian 13
         chromium) printf '%s\n' chromium libatomic1 ;;
         postgresql) echo postgresql ;;
-        *) stop "unknown part $1: python, jdk, chromium, postgresql" ;;
+        faketime) echo libfaketime ;;
+        *) stop "unknown part $1: python, jdk, chromium, postgresql, faketime" ;;
     esac
 }
 

@@ -173,8 +173,12 @@ def task_times(skew: Row | None) -> str:
 def slowest_task(skew: Row | None) -> str:
     """The task attempt of a stage that took the longest, where it ran, and what it read."""
     for task in (skew or {}).get("slowest") or ():
-        where = f"{task['index']}.{task['attempt']} on {task['executor']} ({task['host']})"
-        return fmt.short(f"{where}, {fmt.duration(task['duration_ms'])}, {fmt.size(task['bytes'])}", 200)
+        executor = "the driver" if task["executor"] == "driver" else f"executor {task['executor']}"
+        which = [f"task {task['index']}"]
+        which += [f"attempt {task['attempt']}"] if task["attempt"] else []
+        which += [f"{fmt.size(task['bytes'])} read"] if task["bytes"] else []
+        where = f"{fmt.duration(task['duration_ms'])} on {executor}, {task['host']}"
+        return fmt.short(f"{where} ({', '.join(which)})", 200)
     return fmt.NOTHING
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.benchmarks import report
 from tests.support.parts import require
-from tests.support.spark import LISTENER, spark_submit
+from tests.support.spark import JITTED, LISTENER, spark_submit
 
 TASKS = 50_000
 APP_STATUS = "org.apache.spark.status.AppStatusListener"
@@ -36,7 +36,7 @@ print(json.dumps({{name: timed(name) for name in ("{LISTENER}", "{APP_STATUS}")}
 
 def many_tasks(folder: Path) -> dict[str, Any]:
     """Microseconds an event on the thread of the bus, ours and Spark's own; bytes of the journal."""
-    conf = {"spark.master": "local[1]", "spark.log.level": "ERROR"}
+    conf = {**JITTED, "spark.master": "local[1]", "spark.log.level": "ERROR"}
     environment = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}  # where Spark looks for itself
     job = spark_submit(MANY_TASKS, home=folder, conf=conf, environment=environment, timeout=900).succeeded()
     [journal] = job.journals

@@ -14,12 +14,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from afterglow_store import Store, ingest_file, open_store, snapshots
+from afterglow_store.redact import REDACTED
 from afterglow_store.runs import take_in_run
 from tests.support import world
 from tests.support.journals import TRACKING_URI, Journal, run_id_of
 from tests.support.monitor import Grid, heading, running_monitor, settled, streamlit_run, title_of
 from tests.support.slow_line import slow_line
 from tests.support.tracking import free_port
+from tests.test_redaction import hidden, plant
 
 expect.set_options(timeout=15_000)  # for a machine that does other things as well; what must be quick says so itself
 
@@ -306,7 +308,7 @@ def test_a_running_application_shows_how_far_its_jobs_are_and_what_was_lost(a_mo
     expect(page.get_by_text("Job 1: 5 of 16 tasks, 1 of 2 stages")).to_be_visible()
     expect(page.locator(".st-key-facts-header")).to_contain_text("Events lost")
     expect(page.locator(".st-key-facts-header")).to_contain_text("7")
-    expect(page.locator("canvas table td", has_text="3.0 on 2 (10.0.1.2)").first).to_be_attached()
+    expect(page.locator("canvas table td", has_text="9.5 s on executor 2, 10.0.1.2 (task 3, ").first).to_be_attached()
     expect(page.locator("canvas table td", has_text="4.0 s  ·  8.0 s  ·  9.5 s").first).to_be_attached()
 
 
@@ -431,6 +433,30 @@ class TestAChange:
         expect(page.locator(".st-key-title")).to_contain_text("Deleted in MLflow")
         expect(page.get_by_text("2 changed", exact=True)).to_be_visible()
         expect(page.locator("canvas table tr", has_text="tags.team")).to_have_text(re.compile("≠ Changed.*a.*b"))
+
+
+def test_no_planted_secret_reaches_the_browser_on_any_page(
+    nothing_yet: tuple[str, Store, Path], page: Page, tmp_path: Path
+) -> None:
+    address, store, _ = nothing_yet
+    ingest_file(store, plant(tmp_path / "planted"), now=0)
+    sent: list[str] = []  # all that is in the lists too, drawn or not
+
+    def received(payload: str | bytes) -> None:
+        sent.append(payload if isinstance(payload, str) else payload.decode(errors="replace"))
+
+    page.on("websocket", lambda socket: socket.on("framereceived", received))
+    for tab in ("jobs", "stages", "sql", "executors", "conf"):
+        page.goto(f"{address}/?page=application&id=local-1&tab={tab}")
+        expect(page.locator("canvas table td", has_text=re.compile(r"\w")).first).to_be_attached()
+        assert not hidden(page.content()), tab
+    page.goto(f"{address}/?window=all")
+    Grid(page).row("train ")
+    assert not hidden(page.content())
+    everything = "".join(sent)
+    assert not hidden(everything)
+    for there in (REDACTED, "spark.hadoop.fs.s3a.secret.key", "no good: ", "Authorization: ", "my.color=red"):
+        assert there in everything
 
 
 def test_streamlit_run_shows_what_postgresql_holds_on_this_machine_only(

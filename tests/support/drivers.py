@@ -21,6 +21,7 @@ from afterglow_monitor.worker import judge_silence
 from afterglow_store import Query, Store, search_applications, search_runs
 from tests.support.parts import require
 from tests.support.spark import SMALL, spark_command, spark_environment
+from tests.support.sparks import LOCKED, Spark
 
 SUBMIT, PYTHON, HOOK = "spark-submit", "plain Python", "plain Python without the listener"
 TIMEOUT_S = 150.0
@@ -119,7 +120,15 @@ def runs(pid: int) -> bool:
         return False
 
 
-def start(home: Path, program: str, how: str, *, tracking_uri: str, conf: Mapping[str, str] | None = None) -> Process:
+def start(
+    home: Path,
+    program: str,
+    how: str,
+    *,
+    tracking_uri: str,
+    conf: Mapping[str, str] | None = None,
+    spark: Spark = LOCKED,
+) -> Process:
     """Start a driver with an MLflow over HTTP: under spark-submit, in plain Python, or as the client of the Spark
     Connect server that `how` is the URI of."""
     home.mkdir(parents=True, exist_ok=True)
@@ -127,9 +136,9 @@ def start(home: Path, program: str, how: str, *, tracking_uri: str, conf: Mappin
     file.write_text(TOOLS + (CLIENT if how.startswith("sc:") else CLASSIC) + textwrap.dedent(program))
     with (home / "log").open("wb") as log:
         popen = subprocess.Popen(
-            _command(file, how, conf or {}),
+            _command(file, how, conf or {}, spark),
             cwd=home,
-            env=spark_environment(home, {"MLFLOW_TRACKING_URI": tracking_uri}),
+            env=spark_environment(home, {"MLFLOW_TRACKING_URI": tracking_uri}, spark=spark),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -138,9 +147,9 @@ def start(home: Path, program: str, how: str, *, tracking_uri: str, conf: Mappin
     return Process(home, popen)
 
 
-def _command(file: Path, how: str, conf: Mapping[str, str]) -> list[str]:
+def _command(file: Path, how: str, conf: Mapping[str, str], spark: Spark) -> list[str]:
     if how == SUBMIT:
-        return spark_command(file, "{}", conf=conf)
+        return spark_command(file, "{}", conf=conf, spark=spark)
     require("java")
     python = [sys.executable, "-W", "ignore", str(file)]
     if how.startswith("sc:"):

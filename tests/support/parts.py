@@ -33,6 +33,10 @@ def _program(*names: str) -> Path | None:
     return Path(found) if found else None
 
 
+def _faketime() -> Path | None:
+    return next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+
+
 def _library(name: str) -> Path | None:
     found = find_library(name)
     return Path(found) if found else None
@@ -67,6 +71,7 @@ PARTS: dict[str, tuple[Callable[[], Path | None], str]] = {
     "java": (_java, "a JRE 17 or newer, such as Debian's package default-jre-headless"),
     "javac": (lambda: _program("javac"), "a JDK 17 or newer, such as Debian's package default-jdk-headless"),
     "jar": (_jar, "the listener's jar of these sources: make jar"),
+    "faketime": (_faketime, "Debian's package libfaketime"),
     "uv": (_uv, "uv: make .tools/uv"),
 }
 

@@ -2,25 +2,28 @@
 
 import os
 import subprocess
-import sys
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.parts import require
+from tests.support.sparks import LOCKED, Spark
 
 LISTENER = "io.afterglow.AfterglowListener"
-# Two cores and a small heap: what these jobs do is small, and tests share the machine.
+# Two cores and a small heap: what these jobs do is small, and tests share the machine. Much of a short driver's time
+# goes into compiling well what it runs a few times: JITTED takes that back, for benchmarks.
 SMALL = {
     "spark.master": "local[2]",
     "spark.driver.memory": "1g",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
     "spark.ui.enabled": "false",
     "spark.sql.shuffle.partitions": "2",
     "spark.default.parallelism": "2",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }
+JITTED = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=4"}
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,16 @@ class SparkJob:
 
 
 def spark_command(
-    script: Path, *arguments: str, conf: Mapping[str, str] | None = None, listener: bool = True
+    script: Path,
+    *arguments: str,
+    conf: Mapping[str, str] | None = None,
+    listener: bool = True,
+    spark: Spark = LOCKED,
 ) -> list[str]:
     """The command line, for a test that starts, watches or kills the process itself."""
     require("java")
     settings = {**SMALL, **(conf or {})}
-    words = [str(Path(sys.executable).with_name("spark-submit"))]
+    words = [str(spark.programs / "spark-submit")]
     if listener:
         jar = str(require("jar"))
         words += ["--driver-class-path", jar, "--jars", jar]
@@ -58,8 +65,8 @@ def spark_command(
     return [*words, str(script), *arguments]
 
 
-def spark_environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    return {**os.environ, "AFTERGLOW_HOME": str(home), **(extra or {})}
+def spark_environment(home: Path, extra: Mapping[str, str] | None = None, *, spark: Spark = LOCKED) -> dict[str, str]:
+    return {**os.environ, "AFTERGLOW_HOME": str(home), **spark.environment, **(extra or {})}
 
 
 def spark_submit(
@@ -70,6 +77,7 @@ def spark_submit(
     environment: Mapping[str, str] | None = None,
     listener: bool = True,
     timeout: float = 180,
+    spark: Spark = LOCKED,
 ) -> SparkJob:
     """Run `script` (a file, or the text of a program) to its end in an AFTERGLOW_HOME of its own.
 
@@ -83,9 +91,9 @@ def spark_submit(
     else:
         program = script.resolve()
     ended = subprocess.run(
-        spark_command(program, *arguments, conf=conf, listener=listener),
+        spark_command(program, *arguments, conf=conf, listener=listener, spark=spark),
         cwd=home,
-        env=spark_environment(home, environment),
+        env=spark_environment(home, environment, spark=spark),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -198,7 +198,7 @@ STAGES = (
     Column("Job", 60, right=True),
     Column("Tasks", 150, right=True),
     Column("Task p50  ·  p95  ·  max", 190, right=True),
-    Column("Slowest task", 260),
+    Column("Slowest task", 340),
     Column("Core time", 108, right=True),
     Column("Input", 90, right=True),
     Column("Shuffle read", 100, right=True),

@@ -1,0 +1,188 @@
+"""`make bench`: what the listener adds to a job of 60,000 small tasks, and to one of 200 SQL queries.
+
+In turns with nothing, with Spark's own event log and with a listener in Python; then how much longer `spark.stop()` and
+the exit take, the collector well or hanging. Prints a table, keeps it in docs/benchmarks.md, and all samples in
+docs/benchmarks/overhead.json. `--pairs 2 --tasks 2000 --queries 20 --ends 1` tries the program out, and
+is not kept.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from afterglow_store import open_store
+from tests.benchmarks import report
+from tests.benchmarks.overhead_job import PYTHON
+from tests.support.collecting import running_collector, silent_port
+from tests.support.environment import SETTINGS
+from tests.support.parts import require
+from tests.support.spark import JITTED, LISTENER, spark_submit
+
+PAIRS, TASKS, QUERIES, ENDS = 15, 60_000, 200, 9
+PYTHON_ROUNDS = 3  # it takes minutes each
+RESAMPLES = 2_000
+NOTHING, OURS, EVENT_LOG = "nothing", "our listener", "Spark's event log"
+WELL, HANGS = "collector well", "collector hangs"
+# Whose threads do the work of each; of Python also what its own process takes.
+THREADS = {
+    OURS: ("spark-listener-group-shared", "afterglow-"),
+    EVENT_LOG: ("spark-listener-group-eventLog",),
+    PYTHON: ("spark-listener-group-shared",),
+}
+NAMES = {**{kind: kind for kind in THREADS}, PYTHON: "a listener in Python (py4j)"}
+WORK = {"tasks": "{tasks:,} small tasks", "queries": "{queries} SQL queries"}
+# So that py4j may ask the JVM for the processor time of its threads.
+OPENED = " ".join(
+    f"--add-opens={package}=ALL-UNNAMED"
+    for package in ("java.management/sun.management", "jdk.management/com.sun.management.internal")
+)
+ENDING_JOB = """
+import time
+from pyspark import SparkContext
+context = SparkContext()
+for _ in range(20):
+    context._jsc.parallelize(context._jvm.java.util.ArrayList(), 2).count()
+time.sleep(1.5)
+began = time.time()
+context.stop()
+print("STOPPED", began, time.time(), flush=True)
+"""
+Samples = list[dict[str, Any]]
+
+
+def in_turns(folder: Path, asked: argparse.Namespace) -> Samples:
+    """A sample of each kind and round; the first round warms up and is left out."""
+    logs = folder / "event logs"
+    logs.mkdir()
+    listening = {"spark.extraListeners": LISTENER}
+    kinds = {
+        NOTHING: {},
+        OURS: listening,
+        EVENT_LOG: {"spark.eventLog.enabled": "true", "spark.eventLog.dir": logs.as_uri()},
+        PYTHON: {},
+    }
+    conf = {
+        "spark.driver.extraClassPath": str(require("jar")),
+        "spark.driver.extraJavaOptions": f"{JITTED['spark.driver.extraJavaOptions']} {OPENED}",
+        "spark.driver.memory": "2g",
+        "spark.log.level": "ERROR",
+    }
+    what = {"kinds": kinds, "rounds": asked.pairs + 1, "python_rounds": PYTHON_ROUNDS,
+            "tasks": asked.tasks, "queries": asked.queries}  # fmt: skip
+    program = Path(__file__).with_name("overhead_job.py")
+    job = spark_submit(
+        program, json.dumps(what), home=folder, conf=conf, environment=SETTINGS, listener=False, timeout=4 * 3600
+    )
+    lines = [line.split(" ", 1)[1] for line in job.succeeded().stdout.splitlines() if line.startswith("SAMPLE")]
+    return [each for each in map(json.loads, lines) if each["round"] > 0]
+
+
+def endings(folder: Path, count: int) -> dict[str, list[tuple[float, float]]]:
+    """Seconds of `stop()`, and from then to the end of the process, of drivers in turns."""
+    taken: dict[str, list[tuple[float, float]]] = {NOTHING: [], WELL: [], HANGS: []}
+    with (
+        closing(open_store(f"sqlite:///{folder / 'store.db'}")) as store,
+        running_collector(store) as collector,
+        silent_port() as silent,
+    ):
+        urls = {WELL: collector.url, HANGS: f"http://127.0.0.1:{silent}"}
+        for number in range(count):
+            for kind, ends in taken.items():
+                conf = {"spark.afterglow.collector.url": urls[kind]} if kind in urls else {}
+                home = folder / f"{kind} {number}"
+                job = spark_submit(
+                    ENDING_JOB, home=home, conf=conf, environment=SETTINGS, listener=kind in urls
+                ).succeeded()
+                ended = time.time()
+                began, stopped = map(float, job.stdout.split("STOPPED ")[1].split()[:2])
+                ends.append((stopped - began, ended - stopped))
+    return taken
+
+
+def column(samples: Samples, kind: str, work: str, figure: str) -> dict[int, float]:
+    """By round."""
+    return {each["round"]: float(each[work][figure]) for each in samples if each["kind"] == kind}
+
+
+def share(samples: Samples, kind: str, work: str) -> float:
+    """The median of what its threads take of the processor time of the driver's JVM; of a listener in Python with its
+    process, of both processes."""
+    shares = []
+    for each in samples:
+        if each["kind"] == kind:
+            taken = each[work]
+            own = sum(seconds for name, seconds in taken["threads_s"].items() if name.startswith(THREADS[kind]))
+            python = taken["python_s"] if kind == PYTHON else 0.0
+            shares.append((own + python) / (taken["jvm_s"] + python))
+    return float(np.median(shares))
+
+
+def added(without: list[float], having: list[float]) -> tuple[float, float, float]:
+    """The median of the differences of pairs, and where 95 % of the medians of resampled pairs lie."""
+    differences = np.array(having) - np.array(without)
+    picks = np.random.default_rng(1).integers(0, len(differences), (RESAMPLES, len(differences)))
+    low, high = np.percentile(np.median(differences[picks], axis=1), (2.5, 97.5))
+    return float(np.median(differences)), float(low), float(high)
+
+
+def row_of_work(samples: Samples, kind: str, work: str, what: str) -> str:
+    nothing, having = column(samples, NOTHING, work, "wall_s"), column(samples, kind, work, "wall_s")
+    rounds = sorted(having)
+    middle, low, high = added([nothing[each] for each in rounds], [having[each] for each in rounds])
+    base = float(np.median([nothing[each] for each in rounds]))
+    wall = f"{base:.2f} s, {middle / base:+.1%} ({low / base:+.1%} … {high / base:+.1%})"
+    taken = share(samples, kind, work)
+    target = f"≤ 1 %: {'met' if taken <= 0.01 else '**missed**'}" if kind == OURS else ""
+    return f"| {what}, {NAMES[kind]} | {len(rounds)} | {taken:.2%} | {target} | {wall} |"
+
+
+def row_of_ending(ends: dict[str, list[tuple[float, float]]], kind: str, most: float) -> str:
+    stops, exits = ([each[at] for each in ends[kind]] for at in (0, 1))
+    stops_without, exits_without = ([each[at] for each in ends[NOTHING]] for at in (0, 1))
+    stop, low, high = added(stops_without, stops)
+    leave, *_ = added(exits_without, exits)
+    verdict = f"≤ {most:g}: {'met' if stop <= most else '**missed**'}"
+    without, later = f"{np.median(stops_without):.2f} s", f"{stop:+.2f} s ({low:+.2f} … {high:+.2f})"
+    return f"| {kind} | {len(stops)} | {without} | {later} | {verdict} | {leave:+.2f} s |"
+
+
+def table(measured: dict[str, Any]) -> str:
+    samples, ends = measured["samples"], measured["endings"]
+    works = {work: text.format(**measured) for work, text in WORK.items()}
+    return "\n".join([
+        f"On {measured['machine']}; load average {os.getloadavg()[0]:.1f}.",
+        "",
+        "| | pairs | of the driver's processor time | target | wall time without, added (95 %) |",
+        "|---|---|---|---|---|",
+        *(row_of_work(samples, kind, work, what) for work, what in works.items() for kind in THREADS),
+        "",
+        "| `spark.stop()` | pairs | without | added (95 %) | target | exit of the process after it, added |",
+        "|---|---|---|---|---|---|",
+        row_of_ending(ends, WELL, 0.5),
+        row_of_ending(ends, HANGS, 2),
+    ])  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    for name, preset in (("pairs", PAIRS), ("tasks", TASKS), ("queries", QUERIES), ("ends", ENDS)):
+        parser.add_argument(f"--{name}", type=int, default=preset)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        ends = endings(Path(name), asked.ends)
+        samples = in_turns(Path(name), asked)
+    measured = {"machine": report.machine(), **vars(asked), "endings": ends, "samples": samples}
+    print(table(measured))
+    if (asked.pairs, asked.tasks, asked.queries) >= (PAIRS, TASKS, QUERIES):
+        report.keep("overhead", table(measured), measured)
+
+
+if __name__ == "__main__":
+    main()

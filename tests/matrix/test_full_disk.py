@@ -1,0 +1,107 @@
+"""A real job whose journal's disk is full for a while: `make matrix`. The disk is a small tmpfs, which takes root."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from afterglow_store import Store, open_store
+from tests.support.drivers import PYTHON, Monitor, Process, start
+from tests.support.journals import in_spark_s_words
+
+pytestmark = [pytest.mark.matrix, pytest.mark.filterwarnings("default")]
+
+STOP_S = 4.0  # Spark's own takes 1.2 on an idle machine
+FLOOD = 40
+JOB = """
+def listener():
+    for each in context._jsc.sc().listenerBus().listeners():
+        if each.getClass().getName() == "io.afterglow.AfterglowListener":
+            return each
+
+flood = json.dumps({"Event": "AfterglowFlood", "Text": "x" * 50_000})
+with mlflow.start_run() as run:
+    note(run)
+    total = count()
+    taken = 0
+    for _ in range(FLOOD):
+        taken += listener().record(flood)
+        flushed = listener().flush(5_000)
+    tell("full", json.dumps([taken, flushed]))
+    total += count()  # lost, and counted
+    listener().flush(5_000)
+    Path(os.environ["AFTERGLOW_FILLER"]).unlink()
+    total += count()
+    tell("room", listener().flush(5_000))
+    tell("total", total)
+began = time.monotonic()
+spark.stop()
+tell("stopped", time.monotonic() - began)
+sys.exit(3)
+""".replace("FLOOD", str(FLOOD))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of a megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"a small tmpfs cannot be mounted here (user {os.geteuid()}): {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def store(sqlite_url: str) -> Iterator[Store]:
+    with closing(open_store(sqlite_url)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def job(small_disk: Path, tmp_path: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
+    """The job, over. A part of the disk is free at its beginning, and all but what the journal took at its end."""
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(600 << 10))
+    monkeypatch.setenv("AFTERGLOW_FILLER", str(filler))
+    home = tmp_path / "home of the job"
+    home.mkdir()
+    (home / "journal").symlink_to(small_disk)
+    started = start(home, JOB, PYTHON, tracking_uri=mlflow_server)
+    try:
+        assert started.ended() == 3, started.log
+        yield started
+    finally:
+        started.kill_all()
+
+
+def test_a_full_disk_costs_a_job_nothing_and_what_it_cost_the_journal_is_counted(
+    job: Process, store: Store, mlflow_server: str
+) -> None:
+    assert json.loads(job.told("full")) == [FLOOD, False]
+    assert (job.told("room"), job.told("total")) == ("True", "12")
+    assert float(job.told("stopped")) < STOP_S
+    assert job.log.count("Afterglow cannot write to") == 1
+    lines = read(job)
+    floods = sum(each["Event"] == "AfterglowFlood" for each in lines)
+    dropped = [each for each in lines if each["Event"] == "AfterglowHeartbeat"][-1]["Dropped"]
+    assert lines[-1]["Seq"] + 1 - len(lines) == dropped >= FLOOD - floods > FLOOD / 2
+    jobs = [each["Job ID"] for each in in_spark_s_words(lines) if each["Event"] == "SparkListenerJobEnd"]
+    assert jobs[0] == 0
+    assert jobs[-1] == 2
+    monitor = Monitor(store, mlflow_server, job.home)
+    assert (monitor.application()["status"], monitor.application()["lost_events"]) == ("FAILED", dropped)
+    assert monitor.run(job.told("run"))["effective_status"] == "FINISHED"
+
+
+def read(job: Process) -> list[dict[str, Any]]:
+    [path] = (job.home / "journal").glob("*.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]

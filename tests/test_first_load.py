@@ -16,7 +16,7 @@ from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, SyncSettings
 from afterglow_monitor.sync import ServerSync
 from afterglow_monitor.tracking_database import TrackingDatabase
-from afterglow_store import Store, open_store, tombstones, tracking
+from afterglow_store import Query, Store, bulk, open_store, search_runs, tombstones, tracking
 from afterglow_store.runs import Origin, refresh_sums, take_in_experiment, take_in_runs
 from afterglow_store.schema import (
     application,
@@ -125,15 +125,18 @@ def test_whichever_process_is_killed_it_goes_on_where_it_was(
 ) -> None:
     monkeypatch.setattr(reading, "BATCH", 2_000)
     monkeypatch.setattr(sync, "LOAD_SECONDS", 0)
+    monkeypatch.setattr(bulk, "MANY", MANY)
     server = MlflowServer(name="team", uri=many, database=many)
     first = ServerSync(store, server, SyncSettings())
     first.read(now_ms())
     assert first.progress == (2_000, MANY)
+    assert not has_late_indexes(store)
     for pid in readers():
         os.kill(pid, signal.SIGKILL)
     first.read(now_ms())
     assert "has died" in (first.error or "")
     assert readers() == []
+    assert has_late_indexes(store)  # nobody knows when it goes on
     again = ServerSync(store, server, SyncSettings())  # as a worker does that was killed itself
     deadline = time.monotonic() + 60
     while not again.loaded and time.monotonic() < deadline:
@@ -142,6 +145,39 @@ def test_whichever_process_is_killed_it_goes_on_where_it_was(
     with store.read() as conn:
         assert conn.scalar(sa.select(sa.func.count()).select_from(run)) == MANY
     assert readers() == []
+
+
+def test_what_is_left_out_while_very_many_runs_are_loaded_is_made_at_the_end_whoever_began(
+    store: Store, many: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BATCH", 2_000)
+    monkeypatch.setattr(sync, "LOAD_SECONDS", 0)
+    monkeypatch.setattr(bulk, "MANY", MANY)
+    server = MlflowServer(name="team", uri=many, database=many)
+    ServerSync(store, server, SyncSettings()).read(now_ms())  # and its process was killed
+    assert not has_late_indexes(store)
+    query = Query(filter="metrics.rmse < 0.1", order_by="metrics.rmse DESC", limit=20)
+    with store.read() as conn:
+        assert len(search_runs(conn, query).rows) == 20
+    load(store, many)
+    assert has_late_indexes(store)
+    load(store, many)  # of which there is nothing left
+    assert has_late_indexes(store)
+
+
+def test_a_store_with_runs_keeps_all_its_indexes_when_more_of_them_are_loaded(
+    store: Store, many: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(store, many)
+    monkeypatch.setattr(bulk, "MANY", 1)
+    bulk.before_load(store, runs=MANY)
+    assert has_late_indexes(store)
+
+
+def has_late_indexes(store: Store) -> bool:
+    with store.read() as conn:
+        there = {each["name"] for each in sa.inspect(conn).get_indexes(run_metric.name)}
+    return there == {each.name for each in bulk.LATE}
 
 
 def test_runs_that_the_store_has_already_are_brought_up_to_what_mlflow_says(store: Store, tmp_path: Path) -> None:

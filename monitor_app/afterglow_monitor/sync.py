@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from mlflow.exceptions import MlflowException
@@ -23,7 +24,7 @@ from afterglow_monitor.clock import now_ms
 from afterglow_monitor.errors import MonitorError
 from afterglow_monitor.experiments import Experiments
 from afterglow_monitor.intake import Intake
-from afterglow_monitor.reading import Batch, read_apart
+from afterglow_monitor.reading import Batch, read_apart, uncollected
 from afterglow_monitor.rereading import Chunks, Missing, Reading
 from afterglow_monitor.secrets import hushed
 from afterglow_monitor.settings import MlflowServer, SyncSettings
@@ -31,7 +32,7 @@ from afterglow_monitor.sources import RunSource
 from afterglow_monitor.tracking_database import TrackingDatabase
 from afterglow_monitor.turns import Followed, Turn
 from afterglow_monitor.workspaces import asked_server
-from afterglow_store import Store, tracking
+from afterglow_store import Store, bulk, tracking
 from afterglow_store.comparing import newest_start, runs_to_follow
 
 logger = logging.getLogger(__name__)
@@ -122,6 +123,8 @@ class ServerSync:
         try:
             changed = self._pass(now, began, recent_days=recent_days)
         except TROUBLE as exc:
+            if self._loading is not None:  # it may take long before that goes on
+                bulk.make_missing(self._store)
             self._loading = self._source = None
             self._days.stop()
             self._sweep.stop()
@@ -218,24 +221,27 @@ class ServerSync:
         """Some seconds of the first load."""
         if self._loading is None:
             self._at["total_runs"] = source.count()
+            bulk.before_load(self._store, self._at["total_runs"] or 0)
             self._loading = self._loads(source, self._at["loaded_until"])
         changed, deadline = 0, time.monotonic() + LOAD_SECONDS
-        for each in self._loading:
-            changed += each
-            if time.monotonic() > deadline:
-                break
-        else:
-            self._advance(loaded_time=now, sweep_began=now)
-            self._loading = None
-            self._sweep.wait(self._settings.sweep_interval_seconds)
+        with uncollected():
+            for each in self._loading:
+                changed += each
+                if time.monotonic() > deadline:
+                    break
+            else:
+                bulk.after_load(self._store)
+                self._advance(loaded_time=now, sweep_began=now)
+                self._loading = None
+                self._sweep.wait(self._settings.sweep_interval_seconds)
         logger.info("MLflow server %s: %s of %s runs loaded", self.server.name, *self.progress)
         return changed
 
     def _loads(self, source: RunSource, until: int | None) -> Iterator[int]:
         """The first load, a chunk at each step; how many runs that changed."""
         if url := self.server.database_url():
-            for batch in read_apart(url, self.server.name, tracking.plain(self.server.uri), until):
-                yield self._take_in_new(source, batch)
+            batches = read_apart(url, self.server.name, tracking.plain(self.server.uri), until)
+            yield from map(partial(self._take_in_new, source), batches)  # which keeps none of them
             return
         for as_of, runs, ended in _ahead(source.chunks(until=until)):
             if ended is None:

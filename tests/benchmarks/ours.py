@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from afterglow_monitor.tracking_database import TrackingDatabase
-from afterglow_store import Query, Store, Window, search_runs
+from afterglow_store import Query, Store, Window, bulk, search_runs
 from afterglow_store.runs import Origin, refresh_sums, take_in_experiment, take_in_runs
 from afterglow_store.search import FACETS, facets
 
@@ -17,6 +17,7 @@ SERVER = "mlflow"
 def fill(store: Store, url: str, *, now: int) -> None:
     """Take all runs of an MLflow database into `store`."""
     database = TrackingDatabase(url)
+    bulk.before_load(store, database.count())
     with store.write() as conn:
         for each in database.experiments().values():
             take_in_experiment(conn, each, server=SERVER)
@@ -27,8 +28,7 @@ def fill(store: Store, url: str, *, now: int) -> None:
             _write(store, batch, Origin(SERVER, url, now))
             batch = []
     _write(store, batch, Origin(SERVER, url, now))
-    with store.write() as conn:
-        conn.exec_driver_sql("ANALYZE")
+    bulk.after_load(store)
 
 
 def _write(store: Store, runs: list[dict[str, Any]], origin: Origin) -> None:

@@ -21,9 +21,9 @@ Values = tuple[Any, ...]
 
 COLUMNS = (
     "run_id", "server", "tracking_uri", "experiment_id", "name", "status", "effective_status", "status_reason",
-    "start_time", "end_time", "user_name", "source_name", "source_type", "artifact_uri", "lifecycle_stage",
-    "parent_run_id", "app_id_tag", "app_start_tag", "params", "metrics", "tags", "registered_versions", "outputs",
-    "outputs_complete", "as_of", "content_hash",
+    "start_time", "end_time", "duration_ms", "user_name", "source_name", "source_type", "artifact_uri",
+    "lifecycle_stage", "parent_run_id", "app_id_tag", "app_start_tag", "params", "metrics", "tags",
+    "registered_versions", "outputs", "outputs_complete", "as_of", "content_hash",
 )  # fmt: skip
 _AT = {name: at for at, name in enumerate(COLUMNS)}
 _JSON = [name for name in COLUMNS if isinstance(run.c[name].type, Json)]

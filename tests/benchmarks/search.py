@@ -42,6 +42,8 @@ class Question:
     asked: str = ""
     order_by: str = "attributes.start_time DESC"
     skip: int = 0  # this many come before the first one asked for
+    text: str = ""  # in names and ids
+    facet: str | None = None  # how many of each
     to_mlflow: bool = True  # False: MLflow's search has nothing like it
     drawn: Callable[[Drawn], Column] | None = field(default=None, compare=False)  # which ones match, beside the window
 
@@ -73,7 +75,11 @@ QUESTIONS = {
         for name, each in FILTERS.items()
         for window, window_ms in (("30 days", 30 * DAY), ("all time", None))
     },
-    **{f"how many of each {name}, 30 days": Question(30 * DAY, to_mlflow=False) for name in FACETS},
+    "longest 50, all time": Question(order_by="duration DESC", to_mlflow=False),
+    "top 50 by input bytes, all time": Question(order_by="spark.input_bytes DESC", to_mlflow=False),
+    "a text in 1 in 1,000 names and ids, all time": Question(text="train-99", to_mlflow=False),
+    "a text in no name, all time": Question(text="no such name", to_mlflow=False),
+    **{f"how many of each {name}, 30 days": Question(30 * DAY, facet=name, to_mlflow=False) for name in FACETS},
 }
 
 
@@ -158,13 +164,14 @@ def our_questions(store: Store, application: str) -> Ours:
     found: dict[str, Callable[[Store], int]] = {}
     for name, question in QUESTIONS.items():
         window = Window(NOW - question.window_ms) if question.window_ms is not None else ALL
-        if not question.to_mlflow:
-            found[name] = facet(name.split()[4].rstrip(","), window)
+        if question.facet is not None:
+            found[name] = facet(question.facet, window)
             continue
         asked = [question.asked.format(app_id=application)] if question.asked else []
         filter_ = " and ".join([*asked, "attributes.lifecycle_stage = 'active'"])
         found[name] = asks(store, Query(
-            window, filter_, order_by=question.order_by, limit=LIMIT, offset=question.skip, count=False,
+            window, filter_, text=question.text, order_by=question.order_by, limit=LIMIT, offset=question.skip,
+            count=False,
         ))  # fmt: skip
     return found
 

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 
 from afterglow_monitor import reading, sync
 from afterglow_monitor.clock import now_ms
+from afterglow_monitor.intake import Unlisted
 from afterglow_monitor.settings import MlflowServer, SyncSettings
 from afterglow_monitor.sync import ServerSync
 from afterglow_monitor.tracking_database import TrackingDatabase
@@ -195,3 +196,18 @@ def test_runs_that_the_store_has_already_are_brought_up_to_what_mlflow_says(stor
     with store.read() as conn:
         row = conn.execute(sa.select(run.c.server, run.c.status, run.c.effective_status)).one()
     assert tuple(row) == ("team", "FINISHED", "FINISHED")
+
+
+def test_files_of_very_many_runs_wait_to_be_listed_the_newest_first_and_each_once() -> None:
+    waiting = Unlisted(["b", "c"])
+    began = time.process_time()
+    for _ in range(2):
+        for nth in range(50_000):  # to look each up among those before it would take minutes
+            waiting.add(f"run {nth:05}")
+    waiting.add("a", oldest=True)
+    waiting.add("c", oldest=True)
+    assert time.process_time() - began < 10
+    taken = list(iter(waiting.take, None))
+    assert taken == [*(f"run {nth:05}" for nth in reversed(range(50_000))), "c", "b", "a"]
+    waiting.add("c")
+    assert waiting.take() == "c"

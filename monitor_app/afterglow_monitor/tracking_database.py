@@ -114,6 +114,10 @@ class TrackingDatabase:
             there = {run_id for (run_id,) in conn.rows_of(list(run_ids), "run_uuid", "runs")}
         return [each for each in run_ids if each not in there]
 
+    def purged_experiments(self, experiment_ids: Mapping[str, str | None]) -> list[str]:
+        there = self.experiments()
+        return [each for each in experiment_ids if each not in there]
+
     def count(self) -> int:
         with self._database.connect() as conn:
             [(found,)] = conn.rows("SELECT count(*) FROM runs")

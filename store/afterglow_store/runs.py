@@ -232,6 +232,12 @@ def take_in_experiment(conn: sa.Connection, details: Details, *, server: str) ->
     upsert(conn, experiment, [{"server": server, **details}])
 
 
+def mark_purged_experiments(conn: sa.Connection, server: str, experiment_ids: Collection[str]) -> None:
+    """They are deleted for good in MLflow."""
+    these = sa.and_(experiment.c.server == server, experiment.c.experiment_id.in_(experiment_ids))
+    conn.execute(sa.update(experiment).where(these).values(lifecycle_stage=PURGED))
+
+
 def _write_versions(conn: sa.Connection, of_runs: list[tuple[int, list[dict[str, Any]] | None]]) -> None:
     if not of_runs:
         return

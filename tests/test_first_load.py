@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 
 from afterglow_monitor import reading, sync
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.intake import Unlisted
+from afterglow_monitor.intake import Intake, Unlisted
 from afterglow_monitor.settings import MlflowServer, SyncSettings
 from afterglow_monitor.sync import ServerSync
 from afterglow_monitor.tracking_database import TrackingDatabase
@@ -173,6 +173,28 @@ def test_a_store_with_runs_keeps_all_its_indexes_when_more_of_them_are_loaded(
     monkeypatch.setattr(bulk, "MANY", 1)
     bulk.before_load(store, runs=MANY)
     assert has_late_indexes(store)
+
+
+def test_a_load_that_anything_breaks_off_is_not_taken_for_done(
+    store: Store, many: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BATCH", 2_000)
+    monkeypatch.setattr(sync, "LOAD_SECONDS", 0)
+    synced = ServerSync(store, MlflowServer(name="team", uri=many, database=many), SyncSettings())
+    synced.read(now_ms())
+    with monkeypatch.context() as patch:
+        patch.setattr(Intake, "take_in_new", broken)
+        with pytest.raises(AssertionError, match="none of MLflow's"):
+            synced.read(now_ms())
+    assert synced.progress == (2_000, MANY)
+    while not synced.loaded:
+        synced.read(now_ms())
+    with store.read() as conn:
+        assert conn.scalar(sa.select(sa.func.count()).select_from(run)) == MANY
+
+
+def broken(*_: object, **__: object) -> None:
+    raise AssertionError("none of MLflow's errors")
 
 
 def has_late_indexes(store: Store) -> bool:

@@ -123,13 +123,13 @@ class ServerSync:
         try:
             changed = self._pass(now, began, recent_days=recent_days)
         except TROUBLE as exc:
-            if self._loading is not None:  # it may take long before that goes on
-                bulk.make_missing(self._store)
             self._loading = self._source = None
             self._days.stop()
             self._sweep.stop()
             self._next.wait(TROUBLE_SECONDS)
             self._note(now, _told(exc))
+            if not self.loaded and self._at["loaded_until"] is not None:  # it may take long before that goes on
+                bulk.make_missing(self._store)
             return 0
         finally:
             self._asked = None
@@ -224,15 +224,16 @@ class ServerSync:
             bulk.before_load(self._store, self._at["total_runs"] or 0)
             self._loading = self._loads(source, self._at["loaded_until"])
         changed, deadline = 0, time.monotonic() + LOAD_SECONDS
+        loading, self._loading = self._loading, None  # broken off, it would go on with nothing, as if at its end
         with uncollected():
-            for each in self._loading:
+            for each in loading:
                 changed += each
                 if time.monotonic() > deadline:
+                    self._loading = loading
                     break
             else:
                 bulk.after_load(self._store)
                 self._advance(loaded_time=now, sweep_began=now)
-                self._loading = None
                 self._sweep.wait(self._settings.sweep_interval_seconds)
         logger.info("MLflow server %s: %s of %s runs loaded", self.server.name, *self.progress)
         return changed
@@ -251,10 +252,10 @@ class ServerSync:
     def _take_in_new(self, source: RunSource, batch: Batch) -> int:
         self._asked, as_of = None, now_ms()  # it has answered
         progress = self._loaded(len(batch.runs), batch.until)
-        self._at |= progress
         since = self._recent_since(as_of)
-        self._newest = max([self._newest, *(start or 0 for start in batch.runs.column("start_time"))])
         known = self._intake.take_in_new(batch.runs, batch.experiments, list_since=since, **progress)
+        self._at |= progress  # now that it is written
+        self._newest = max([self._newest, *(start or 0 for start in batch.runs.column("start_time"))])
         changed = len(batch.runs) - len(known)
         self._asked = time.monotonic()
         # What a journal, or an earlier pass, has told of is rare, and takes the usual way.
@@ -316,16 +317,16 @@ class ServerSync:
 
     def _take_in(self, runs: Sequence[Any], as_of: int, now: int, **progress: int | None) -> int:
         self._asked = None  # it has answered
+        changed = self._intake.take_in(runs, as_of, list_since=self._recent_since(now), **progress)
         self._at |= progress
         self._newest = max([self._newest, *(each["start_time"] or 0 for each in runs)])
-        changed = self._intake.take_in(runs, as_of, list_since=self._recent_since(now), **progress)
         self._asked = time.monotonic()
         return changed
 
     def _advance(self, **progress: int | None) -> None:
-        self._at |= progress
         with self._store.write() as conn:
             tracking.note_progress(conn, self.server.name, **progress)
+        self._at |= progress
 
     def _recent_since(self, now: int) -> int:
         return now - int(self._settings.recent_days * DAY_MS)

@@ -248,6 +248,15 @@ def test_pages_by_number_are_those_by_mark(store: Store, rows: list[Row]) -> Non
         assert sorted(by_number) == sorted(ids(rows))
 
 
+@pytest.mark.parametrize("offset", [0, 40, RUNS - 5, RUNS, RUNS + 10])
+def test_a_page_tells_how_many_there_are_in_all_wherever_it_begins(store: Store, offset: int) -> None:
+    with store.read() as conn:
+        for limit in (5, RUNS, RUNS + 1):
+            assert search_runs(conn, Query(limit=limit, offset=offset)).total == RUNS
+        assert search_runs(conn, Query(text="no such name", offset=offset)).total == 0
+        assert search_runs(conn, Query(limit=1, offset=offset, count=False)).total == 0
+
+
 def test_a_mark_of_another_order_or_of_nobody_is_refused(store: Store) -> None:
     with store.read() as conn:
         newest = search_runs(conn, Query(limit=5)).next

@@ -13,10 +13,11 @@ from mlflow import MlflowClient
 
 from afterglow_monitor import reading, sync
 from afterglow_monitor.clock import now_ms
+from afterglow_monitor.intake import Intake, Unlisted
 from afterglow_monitor.settings import MlflowServer, SyncSettings
 from afterglow_monitor.sync import ServerSync
 from afterglow_monitor.tracking_database import TrackingDatabase
-from afterglow_store import Store, open_store, tombstones, tracking
+from afterglow_store import Query, Store, bulk, open_store, search_runs, tombstones, tracking
 from afterglow_store.runs import Origin, refresh_sums, take_in_experiment, take_in_runs
 from afterglow_store.schema import (
     application,
@@ -125,15 +126,18 @@ def test_whichever_process_is_killed_it_goes_on_where_it_was(
 ) -> None:
     monkeypatch.setattr(reading, "BATCH", 2_000)
     monkeypatch.setattr(sync, "LOAD_SECONDS", 0)
+    monkeypatch.setattr(bulk, "MANY", MANY)
     server = MlflowServer(name="team", uri=many, database=many)
     first = ServerSync(store, server, SyncSettings())
     first.read(now_ms())
     assert first.progress == (2_000, MANY)
+    assert not has_late_indexes(store)
     for pid in readers():
         os.kill(pid, signal.SIGKILL)
     first.read(now_ms())
     assert "has died" in (first.error or "")
     assert readers() == []
+    assert has_late_indexes(store)  # nobody knows when it goes on
     again = ServerSync(store, server, SyncSettings())  # as a worker does that was killed itself
     deadline = time.monotonic() + 60
     while not again.loaded and time.monotonic() < deadline:
@@ -142,6 +146,64 @@ def test_whichever_process_is_killed_it_goes_on_where_it_was(
     with store.read() as conn:
         assert conn.scalar(sa.select(sa.func.count()).select_from(run)) == MANY
     assert readers() == []
+
+
+def test_what_is_left_out_while_very_many_runs_are_loaded_is_made_at_the_end_whoever_began(
+    store: Store, many: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BATCH", 2_000)
+    monkeypatch.setattr(sync, "LOAD_SECONDS", 0)
+    monkeypatch.setattr(bulk, "MANY", MANY)
+    server = MlflowServer(name="team", uri=many, database=many)
+    ServerSync(store, server, SyncSettings()).read(now_ms())  # and its process was killed
+    assert not has_late_indexes(store)
+    query = Query(filter="metrics.rmse < 0.1", order_by="metrics.rmse DESC", limit=20)
+    with store.read() as conn:
+        assert len(search_runs(conn, query).rows) == 20
+    load(store, many)
+    assert has_late_indexes(store)
+    load(store, many)  # of which there is nothing left
+    assert has_late_indexes(store)
+
+
+def test_a_store_with_runs_keeps_all_its_indexes_when_more_of_them_are_loaded(
+    store: Store, many: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(store, many)
+    monkeypatch.setattr(bulk, "MANY", 1)
+    bulk.before_load(store, runs=MANY)
+    assert has_late_indexes(store)
+
+
+def test_a_load_that_anything_breaks_off_is_not_taken_for_done(
+    store: Store, many: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BATCH", 2_000)
+    monkeypatch.setattr(sync, "LOAD_SECONDS", 0)
+    synced = ServerSync(store, MlflowServer(name="team", uri=many, database=many), SyncSettings())
+    synced.read(now_ms())
+    with monkeypatch.context() as patch:
+        patch.setattr(Intake, "take_in_new", broken)
+        with pytest.raises(AssertionError, match="none of MLflow's"):
+            synced.read(now_ms())
+    assert synced.progress == (2_000, MANY)
+    while not synced.loaded:
+        synced.read(now_ms())
+    with store.read() as conn:
+        assert conn.scalar(sa.select(sa.func.count()).select_from(run)) == MANY
+
+
+def broken(*_: object, **__: object) -> None:
+    raise AssertionError("none of MLflow's errors")
+
+
+def has_late_indexes(store: Store) -> bool:
+    with store.read() as conn:
+        look = sa.inspect(conn)
+        there = {each["name"] for table in (run, run_metric) for each in look.get_indexes(table.name)}
+    late = {each.name for each in bulk.LATE}
+    assert late <= there or not late & there
+    return late <= there
 
 
 def test_runs_that_the_store_has_already_are_brought_up_to_what_mlflow_says(store: Store, tmp_path: Path) -> None:
@@ -156,3 +218,18 @@ def test_runs_that_the_store_has_already_are_brought_up_to_what_mlflow_says(stor
     with store.read() as conn:
         row = conn.execute(sa.select(run.c.server, run.c.status, run.c.effective_status)).one()
     assert tuple(row) == ("team", "FINISHED", "FINISHED")
+
+
+def test_files_of_very_many_runs_wait_to_be_listed_the_newest_first_and_each_once() -> None:
+    waiting = Unlisted(["b", "c"])
+    began = time.process_time()
+    for _ in range(2):
+        for nth in range(50_000):  # to look each up among those before it would take minutes
+            waiting.add(f"run {nth:05}")
+    waiting.add("a", oldest=True)
+    waiting.add("c", oldest=True)
+    assert time.process_time() - began < 10
+    taken = list(iter(waiting.take, None))
+    assert taken == [*(f"run {nth:05}" for nth in reversed(range(50_000))), "c", "b", "a"]
+    waiting.add("c")
+    assert waiting.take() == "c"

@@ -46,6 +46,7 @@ def old(store_url: str) -> Iterator[Store]:
         for run_id in ("b", "a"):
             put(conn, "run", run_id=run_id, server="s", experiment_id="1", name=run_id, status="FINISHED",
                 effective_status="FINISHED", start_time=START, as_of=START, core_ms=7_000,
+                end_time=START + 60_000 if run_id == "a" else None,
                 params=json.dumps({"depth": "5", "long": "x" * 300}), tags=json.dumps({"team": run_id}),
                 metrics=json.dumps({"rmse": 0.5, "loss": "NaN", "gain": "Infinity"}))  # fmt: skip
     yield store
@@ -74,6 +75,7 @@ def test_of_the_first_schema_comes_up_with_all_its_runs_and_what_they_are_found_
         assert {row["run_id"]: (row["params"]["depth"], row["core_seconds"]) for row in rows} == {
             "a": ("5", 7), "b": ("5", 7),
         }  # fmt: skip
+        assert {row["run_id"]: row["duration_ms"] for row in rows} == {"a": 60_000, "b": None}
         found = found_by(conn)
     with store.write() as conn:  # what the migration wrote is what the code of today would write
         for table in (run_term, run_metric):

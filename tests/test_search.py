@@ -213,6 +213,20 @@ def test_any_order_is_that_of_plain_python_page_by_page(store: Store, rows: list
         assert pages(store, **asked) == ids(expected), f"seed {SEED}: {asked}"  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("plans")
+@pytest.mark.parametrize("narrow", ["", "user = 'ada'", "spark.jobs >= 1 AND tags.team = 'a'"])
+def test_an_order_that_has_an_index_is_that_of_plain_python_page_by_page(
+    store: Store, rows: list[Row], narrow: str
+) -> None:
+    filter_ = parse(narrow, "runs", now=START)
+    wanted = [row for row in rows if filter_ is None or matches(filter_, row)]
+    assert wanted
+    for name in ("duration", "spark.input_bytes", "spark.core_seconds", "spark.output_bytes"):
+        for descending in (True, False):
+            order = Order(next(each for each in FIELDS["runs"] if each.name == name), descending)
+            assert pages(store, filter=narrow, order_by=str(order)) == ids(in_order(wanted, [order])), order  # type: ignore[arg-type]
+
+
 def pages(store: Store, **asked: Any) -> list[str]:
     """All that is found, some at a time; the totals agree."""
     got: list[str] = []
@@ -240,10 +254,26 @@ def test_pages_by_number_are_those_by_mark(store: Store, rows: list[Row]) -> Non
         assert sorted(by_number) == sorted(ids(rows))
 
 
+@pytest.mark.parametrize("offset", [0, 40, RUNS - 5, RUNS, RUNS + 10])
+def test_a_page_tells_how_many_there_are_in_all_wherever_it_begins(store: Store, offset: int) -> None:
+    with store.read() as conn:
+        for limit in (5, RUNS, RUNS + 1):
+            assert search_runs(conn, Query(limit=limit, offset=offset)).total == RUNS
+        assert search_runs(conn, Query(text="no such name", offset=offset)).total == 0
+        assert search_runs(conn, Query(limit=1, offset=offset, count=False)).total == 0
+
+
 def test_a_mark_of_another_order_or_of_nobody_is_refused(store: Store) -> None:
     with store.read() as conn:
         newest = search_runs(conn, Query(limit=5)).next
-        for after, order in ((newest, "metrics.rmse"), (newest, "duration"), ("rubbish!", ""), ("W10", ""), ("", "")):
+        for after, order in (
+            (newest, "metrics.rmse"),
+            (newest, "duration"),
+            (newest, "end_time"),
+            ("rubbish!", ""),
+            ("W10", ""),
+            ("", ""),
+        ):
             with pytest.raises(BadPage):
                 search_runs(conn, Query(after=after, order_by=order))
 

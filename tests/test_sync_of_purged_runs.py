@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from shutil import copyfile
 from uuid import uuid4
@@ -16,7 +17,8 @@ from afterglow_monitor.clock import now_ms
 from afterglow_monitor.rereading import Missing
 from afterglow_monitor.settings import MlflowServer, SyncSettings
 from afterglow_monitor.sync import ServerSync
-from afterglow_store import Query, Store, open_store, search_runs, snapshots
+from afterglow_monitor.tracking_server import TrackingServer
+from afterglow_store import Query, Store, open_store, search_experiments, search_runs, snapshots
 from afterglow_store.items import run_by_id
 from afterglow_store.runs import Origin, take_in_runs
 from tests.support.generated import RUNS
@@ -96,6 +98,54 @@ def test_a_run_that_mlflow_gc_has_removed_is_purged_and_its_snapshots_stay(
         assert {row["run_id"] for row in found} == set(gone)
         assert synced.poll(now_ms()) == 0
     other.close()
+
+
+def test_an_experiment_that_mlflow_has_deleted_for_good_is_purged_and_back_once_it_is(
+    store: Store, mlflow_server: str, mlflow_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking_server, "EXPERIMENTS_SECONDS", 0)  # all of them are read each time
+    database = f"sqlite:///{mlflow_folder / 'mlflow.db'}"
+    client = MlflowClient(mlflow_server, mlflow_server)
+    gone, deleted = (client.create_experiment(f"{what} {uuid4().hex[:8]}") for what in ("gone", "deleted"))
+    for each in (gone, deleted):
+        client.delete_experiment(each)
+    other = open_store(f"sqlite:///{tmp_path / 'other.db'}")
+    asking = ServerSync(store, MlflowServer(name="team", uri=mlflow_server), SWEEPING)
+    reading = ServerSync(other, MlflowServer(name="team", uri=mlflow_server, database=database), SWEEPING)
+    for synced in (asking, reading):
+        synced.poll(now_ms())
+    with closing(sqlite3.connect(mlflow_folder / "mlflow.db", timeout=60)) as its, its:  # as `mlflow gc` does
+        its.execute("DELETE FROM experiment_tags WHERE experiment_id = ?", [gone])
+        assert its.execute("DELETE FROM experiments WHERE experiment_id = ?", [gone]).rowcount == 1
+    for synced, its_store in ((asking, store), (reading, other)):
+        synced.poll(now_ms())
+        assert stages_of_experiments(its_store, gone, deleted) == ["purged", "deleted"]
+        synced.poll(now_ms())
+        assert synced.error is None
+    again = {**TrackingServer(mlflow_server).experiments()[deleted], "experiment_id": gone}
+    monkeypatch.setattr(TrackingServer, "experiments", lambda *_, **__: {gone: again, deleted: again})  # of a backup
+    asking.poll(now_ms())
+    assert stages_of_experiments(store, gone) == ["deleted"]
+    other.close()
+
+
+def test_an_experiment_that_may_not_be_read_any_more_is_not_purged(
+    store: Store, mlflow_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = MlflowClient(mlflow_server, mlflow_server).create_experiment(f"hidden {uuid4().hex[:8]}")
+    synced = ServerSync(store, MlflowServer(name="team", uri=mlflow_server), SWEEPING)
+    synced.poll(now_ms())
+    found = TrackingServer(mlflow_server).experiments()
+    less = {key: each for key, each in found.items() if key != hidden}
+    monkeypatch.setattr(TrackingServer, "experiments", lambda *_, **__: less)
+    synced.poll(now_ms())
+    assert stages_of_experiments(store, hidden) == ["active"]
+
+
+def stages_of_experiments(store: Store, *experiment_ids: str) -> list[str | None]:
+    with store.read() as conn:
+        rows = {row["experiment_id"]: row["lifecycle_stage"] for row in search_experiments(conn, Query(limit=500)).rows}
+    return [rows[each] for each in experiment_ids]
 
 
 def remove_for_good(database: str, server: str, run_ids: list[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from afterglow.run_details import RegisteredVersion, list_outputs
@@ -22,13 +22,34 @@ LISTING_SECONDS = 1.0  # for the files of runs, in one pass
 Details = dict[str, Any]
 
 
+class Unlisted:
+    """The ids of runs whose files are yet to be listed, each once, the newest first. One thread adds them, another one
+    takes them."""
+
+    def __init__(self, run_ids: Iterable[str] = ()) -> None:
+        self._in_order = deque(run_ids)  # the newest last
+        self._all = set(self._in_order)
+
+    def add(self, run_id: str, *, oldest: bool = False) -> None:
+        if run_id not in self._all:
+            self._all.add(run_id)
+            (self._in_order.appendleft if oldest else self._in_order.append)(run_id)
+
+    def take(self) -> str | None:
+        if not self._in_order:
+            return None
+        run_id = self._in_order.pop()
+        self._all.discard(run_id)
+        return run_id
+
+
 class Intake:
     """`others` are the names of the other configured servers: what these have stays theirs."""
 
     def __init__(self, store: Store, server: MlflowServer, others: Collection[str] = ()) -> None:
         self._store, self._server, self._others = store, server, frozenset(others) - {server.name}
         self._versions: dict[str, list[RegisteredVersion]] | None = None  # none before they have been read
-        self._unlisted: deque[str] | None = None  # none before the store was asked
+        self._unlisted: Unlisted | None = None  # none before the store was asked
         self._clients: dict[str | None, Any] = {}  # by workspace
 
     def take_in(self, runs: Sequence[Any], as_of: int, *, list_since: int, **progress: int | None) -> int:
@@ -77,7 +98,7 @@ class Intake:
             columns = map(runs.column, ("run_id", "status", "start_time"))
             for run_id, status, start in zip(*columns, strict=True):
                 if status in OVER and start >= list_since and run_id not in known:
-                    self._unlisted.appendleft(run_id)  # it is older than those that were read before
+                    self._unlisted.add(run_id, oldest=True)  # than those that were read before
         return known
 
     def take_in_versions(self, versions: dict[str, list[RegisteredVersion]]) -> list[str]:
@@ -94,10 +115,9 @@ class Intake:
         """
         if self._unlisted is None:
             with self._store.read() as conn:
-                self._unlisted = deque(runs_to_list(conn, self._server.name, since))
+                self._unlisted = Unlisted(runs_to_list(conn, self._server.name, since))
         deadline, done = time.monotonic() + LISTING_SECONDS, 0
-        while self._unlisted and time.monotonic() < deadline:
-            run_id = self._unlisted.pop()
+        while time.monotonic() < deadline and (run_id := self._unlisted.take()) is not None:
             outputs, complete = list_outputs(self._asked(run_id), run_id)
             with self._store.write() as conn:
                 take_in_outputs(conn, run_id, [dict(each) for each in outputs], complete=complete)
@@ -108,8 +128,7 @@ class Intake:
         waits = run["status"] in OVER and (was is None or (was.same and not was.listed))
         if not waits or self._unlisted is None or (run["start_time"] or 0) < list_since:
             return
-        if run["run_id"] not in self._unlisted:
-            self._unlisted.append(run["run_id"])
+        self._unlisted.add(run["run_id"])
 
     def _other_versions(self, run: Any, was: Known) -> bool:
         return self._versions is not None and was.versions != self._versions.get(run["run_id"], [])

@@ -51,6 +51,9 @@ class RunSource(Protocol):
         of that id. One that may not be read is not among them; whatever else goes wrong is raised.
         With each comes the workspace that it is of."""
 
+    def purged_experiments(self, experiment_ids: Mapping[str, str | None]) -> list[str]:
+        """The same of experiments."""
+
     def count(self) -> int | None:
         """How many runs there are. None where only counting would tell."""
 

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from mlflow.exceptions import MlflowException
@@ -23,7 +24,7 @@ from afterglow_monitor.clock import now_ms
 from afterglow_monitor.errors import MonitorError
 from afterglow_monitor.experiments import Experiments
 from afterglow_monitor.intake import Intake
-from afterglow_monitor.reading import Batch, read_apart
+from afterglow_monitor.reading import Batch, read_apart, uncollected
 from afterglow_monitor.rereading import Chunks, Missing, Reading
 from afterglow_monitor.secrets import hushed
 from afterglow_monitor.settings import MlflowServer, SyncSettings
@@ -31,7 +32,7 @@ from afterglow_monitor.sources import RunSource
 from afterglow_monitor.tracking_database import TrackingDatabase
 from afterglow_monitor.turns import Followed, Turn
 from afterglow_monitor.workspaces import asked_server
-from afterglow_store import Store, tracking
+from afterglow_store import Store, bulk, tracking
 from afterglow_store.comparing import newest_start, runs_to_follow
 
 logger = logging.getLogger(__name__)
@@ -127,6 +128,8 @@ class ServerSync:
             self._sweep.stop()
             self._next.wait(TROUBLE_SECONDS)
             self._note(now, _told(exc))
+            if not self.loaded and self._at["loaded_until"] is not None:  # it may take long before that goes on
+                bulk.make_missing(self._store)
             return 0
         finally:
             self._asked = None
@@ -218,24 +221,28 @@ class ServerSync:
         """Some seconds of the first load."""
         if self._loading is None:
             self._at["total_runs"] = source.count()
+            bulk.before_load(self._store, self._at["total_runs"] or 0)
             self._loading = self._loads(source, self._at["loaded_until"])
         changed, deadline = 0, time.monotonic() + LOAD_SECONDS
-        for each in self._loading:
-            changed += each
-            if time.monotonic() > deadline:
-                break
-        else:
-            self._advance(loaded_time=now, sweep_began=now)
-            self._loading = None
-            self._sweep.wait(self._settings.sweep_interval_seconds)
+        loading, self._loading = self._loading, None  # broken off, it would go on with nothing, as if at its end
+        with uncollected():
+            for each in loading:
+                changed += each
+                if time.monotonic() > deadline:
+                    self._loading = loading
+                    break
+            else:
+                bulk.after_load(self._store)
+                self._advance(loaded_time=now, sweep_began=now)
+                self._sweep.wait(self._settings.sweep_interval_seconds)
         logger.info("MLflow server %s: %s of %s runs loaded", self.server.name, *self.progress)
         return changed
 
     def _loads(self, source: RunSource, until: int | None) -> Iterator[int]:
         """The first load, a chunk at each step; how many runs that changed."""
         if url := self.server.database_url():
-            for batch in read_apart(url, self.server.name, tracking.plain(self.server.uri), until):
-                yield self._take_in_new(source, batch)
+            batches = read_apart(url, self.server.name, tracking.plain(self.server.uri), until)
+            yield from map(partial(self._take_in_new, source), batches)  # which keeps none of them
             return
         for as_of, runs, ended in _ahead(source.chunks(until=until)):
             if ended is None:
@@ -245,10 +252,10 @@ class ServerSync:
     def _take_in_new(self, source: RunSource, batch: Batch) -> int:
         self._asked, as_of = None, now_ms()  # it has answered
         progress = self._loaded(len(batch.runs), batch.until)
-        self._at |= progress
         since = self._recent_since(as_of)
-        self._newest = max([self._newest, *(start or 0 for start in batch.runs.column("start_time"))])
         known = self._intake.take_in_new(batch.runs, batch.experiments, list_since=since, **progress)
+        self._at |= progress  # now that it is written
+        self._newest = max([self._newest, *(start or 0 for start in batch.runs.column("start_time"))])
         changed = len(batch.runs) - len(known)
         self._asked = time.monotonic()
         # What a journal, or an earlier pass, has told of is rare, and takes the usual way.
@@ -310,16 +317,16 @@ class ServerSync:
 
     def _take_in(self, runs: Sequence[Any], as_of: int, now: int, **progress: int | None) -> int:
         self._asked = None  # it has answered
+        changed = self._intake.take_in(runs, as_of, list_since=self._recent_since(now), **progress)
         self._at |= progress
         self._newest = max([self._newest, *(each["start_time"] or 0 for each in runs)])
-        changed = self._intake.take_in(runs, as_of, list_since=self._recent_since(now), **progress)
         self._asked = time.monotonic()
         return changed
 
     def _advance(self, **progress: int | None) -> None:
-        self._at |= progress
         with self._store.write() as conn:
             tracking.note_progress(conn, self.server.name, **progress)
+        self._at |= progress
 
     def _recent_since(self, now: int) -> int:
         return now - int(self._settings.recent_days * DAY_MS)

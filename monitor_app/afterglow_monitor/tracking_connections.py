@@ -118,7 +118,11 @@ class Connection(ABC):
         self._raw = raw
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = self._raw.execute(statement.format(value=self.value), values).fetchall()
+        return list(self.each(statement, values))
+
+    def each(self, statement: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """The rows one after the other; all of them are to be taken."""
+        found: Iterator[tuple[Any, ...]] = self._raw.execute(statement.format(value=self.value), values)
         return found
 
     def rows_of(self, run_ids: Sequence[str], columns: str, table: str) -> list[tuple[Any, ...]]:

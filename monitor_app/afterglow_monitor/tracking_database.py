@@ -6,6 +6,7 @@ on the start of a run, so what to read is listed first, LISTED ids at a time; me
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any
@@ -18,7 +19,7 @@ from afterglow_monitor.sources import Experiment, named_workspace, versions_by_r
 from afterglow_monitor.tracking_connections import Connection, Database, named_database
 
 CHUNK = 2_000  # runs read at a time, some MB
-LISTED = 200_000  # ids asked for at a time, 20 MB
+LISTED = 200_000  # ids asked for at a time, 18 MB
 
 # What is read of each table. MLflow has had all of it, and its indexes by run, since 1.28.
 NEEDED = {
@@ -85,10 +86,10 @@ class TrackingDatabase:
         names = {key: each["name"] for key, each in self.experiments().items()}
         size = min(CHUNK, self._chunk or CHUNK)
         with self._database.connect() as conn:
-            for listed in _listed(conn, since=since or 0, until=until, ended_since=ended_since):
-                for first in range(0, len(listed), size):
-                    chunk = listed[first : first + size]
-                    yield _read(conn, [run_id for run_id, _ in chunk], names), chunk[-1][1]
+            for run_ids, starts in _listed(conn, since=since or 0, until=until, ended_since=ended_since):
+                for first in range(0, len(run_ids), size):
+                    chunk = run_ids[first : first + size]
+                    yield _read(conn, chunk, names), starts[first + len(chunk) - 1]
 
     def fresh(self, since: int) -> Iterator[list[RunDetails]]:
         with self._database.connect() as conn:
@@ -112,6 +113,10 @@ class TrackingDatabase:
         with self._database.connect() as conn:
             there = {run_id for (run_id,) in conn.rows_of(list(run_ids), "run_uuid", "runs")}
         return [each for each in run_ids if each not in there]
+
+    def purged_experiments(self, experiment_ids: Mapping[str, str | None]) -> list[str]:
+        there = self.experiments()
+        return [each for each in experiment_ids if each not in there]
 
     def count(self) -> int:
         with self._database.connect() as conn:
@@ -148,8 +153,8 @@ def _every(table: str) -> str:
 
 def _listed(
     conn: Connection, *, since: int, until: int | None, ended_since: int | None
-) -> Iterator[list[tuple[str, int]]]:
-    """Run ids with their start, the latest first; LISTED at a time, beginning after the last one of those before."""
+) -> Iterator[tuple[list[str], array[int]]]:
+    """Run ids and their starts, the latest first; LISTED at a time, beginning after the last one of those before."""
     last, last_id = (_LATEST if until is None else until + 1), ""
     ended = "" if ended_since is None else "AND end_time >= {value}"
     query = f"""SELECT run_uuid, start_time FROM runs WHERE start_time >= {{value}}
@@ -157,11 +162,14 @@ def _listed(
         ORDER BY start_time DESC, run_uuid LIMIT {LISTED}"""  # noqa: S608 - LISTED is a number of ours
     while True:
         values = [since, last, last, last_id] + ([] if ended_since is None else [ended_since])
-        found = conn.rows(query, values)
-        yield found
-        if len(found) < LISTED:
+        run_ids, starts = list[str](), array("q")
+        for run_id, start in conn.each(query, values):
+            run_ids.append(run_id)
+            starts.append(start)
+        yield run_ids, starts
+        if len(run_ids) < LISTED:
             return
-        last_id, last = found[-1]
+        last_id, last = run_ids[-1], starts[-1]
 
 
 def _read(conn: Connection, run_ids: Sequence[str], experiments: dict[str, str]) -> list[RunDetails]:

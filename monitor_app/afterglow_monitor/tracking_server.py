@@ -14,7 +14,7 @@ from afterglow.run_details import RegisteredVersion, RunDetails, run_details
 from afterglow_monitor.clients import tracking_client
 from afterglow_monitor.sources import DEFAULT, EXPERIMENTS_SECONDS, Experiment, named_workspace, versions_by_run
 
-PAGE = 500  # runs asked for at a time
+PAGE = 1_000  # runs asked for at a time: at each page MLflow sorts all of them
 NAMED = 100  # of those that are asked for by their ids
 CLOCKS_MS = 60_000  # that servers behind one address may differ
 
@@ -93,9 +93,16 @@ class TrackingServer:
 
     def purged(self, run_ids: Mapping[str, str | None]) -> list[str]:
         """In another workspace, nobody knows of the runs of this one."""
-        here = [run_id for run_id, workspace in run_ids.items() if (workspace or DEFAULT) == self._workspace]
+        here = self._of_this_workspace(run_ids)
         there = {each["run_id"] for each in self.again(here)}
-        return [each for each in here if each not in there and self._has_not(each)]
+        return [each for each in here if each not in there and _has_not(self.client.get_run, each)]
+
+    def purged_experiments(self, experiment_ids: Mapping[str, str | None]) -> list[str]:
+        here = self._of_this_workspace(experiment_ids)
+        return [each for each in here if _has_not(self.client.get_experiment, each)]
+
+    def _of_this_workspace(self, ids: Mapping[str, str | None]) -> list[str]:
+        return [each for each, workspace in ids.items() if (workspace or DEFAULT) == self._workspace]
 
     def count(self) -> None:
         return None
@@ -103,20 +110,21 @@ class TrackingServer:
     def stamp(self) -> None:
         return None
 
-    def _has_not(self, run_id: str) -> bool:
-        try:
-            self.client.get_run(run_id)
-        except RestException as exc:  # MLflow's own answer; a proxy's is none
-            if exc.error_code == NOT_THERE:
-                return True
-            if exc.error_code == NOT_ALLOWED:
-                return False
-            raise
-        return False
-
     def _details(self, run: Any) -> RunDetails:
         name = self._experiments[run.info.experiment_id]["name"]
         return run_details(self.client, run, experiment_name=name, outputs=False, versions=False)
+
+
+def _has_not(get: Callable[[str], Any], id_: str) -> bool:
+    try:
+        get(id_)
+    except RestException as exc:  # MLflow's own answer; a proxy's is none
+        if exc.error_code == NOT_THERE:
+            return True
+        if exc.error_code == NOT_ALLOWED:
+            return False
+        raise
+    return False
 
 
 def _filter(since: int | None, until: int | None, ended_since: int | None) -> str:

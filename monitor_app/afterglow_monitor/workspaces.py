@@ -75,7 +75,13 @@ class AllWorkspaces:
         """Each is asked for in its own workspace: elsewhere, nobody knows it."""
         gone: list[str] = []
         for name, source in self._of.items():
-            gone += source.purged({run_id: of for run_id, of in run_ids.items() if (of or DEFAULT) == name})
+            gone += source.purged(_of(name, run_ids))
+        return gone
+
+    def purged_experiments(self, experiment_ids: Mapping[str, str | None]) -> list[str]:
+        gone: list[str] = []
+        for name, source in self._of.items():
+            gone += source.purged_experiments(_of(name, experiment_ids))
         return gone
 
     def count(self) -> None:
@@ -83,3 +89,7 @@ class AllWorkspaces:
 
     def stamp(self) -> None:
         return None
+
+
+def _of(name: str, ids: Mapping[str, str | None]) -> dict[str, str | None]:
+    return {each: workspace for each, workspace in ids.items() if (workspace or DEFAULT) == name}

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from afterglow_store import snapshots
 from afterglow_store.items import known_run_details
 from afterglow_store.runs import OVER, PURGED, Details
-from afterglow_store.schema import registered_version, run, snapshot
+from afterglow_store.schema import experiment, registered_version, run, snapshot
 from afterglow_store.status import RUNNING
 
 Versions = list[dict[str, Any]]
@@ -115,6 +115,15 @@ def runs_between(conn: sa.Connection, server: str, after: int, until: int, since
     there = (r.as_of >= since, r.lifecycle_stage.is_distinct_from(PURGED))
     asked = sa.select(r.run_id).where(*started, *there).order_by(r.start_time.desc()).limit(BETWEEN)
     return set(conn.scalars(asked))
+
+
+def experiments_there(conn: sa.Connection, server: str, since: int) -> dict[str, str | None]:
+    """The workspaces of the server's experiments, by their ids, but for those that are known to be gone for good, and
+    those that were made before `since` (ms): those may be another server's of this name."""
+    e = experiment.c
+    there = e.lifecycle_stage.is_distinct_from(PURGED)
+    asked = sa.select(e.experiment_id, e.workspace).where(e.server == server, there, e.created_time >= since)
+    return {row.experiment_id: row.workspace for row in conn.execute(asked)}
 
 
 def runs_to_list(conn: sa.Connection, server: str, since: int) -> list[str]:

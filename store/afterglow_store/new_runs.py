@@ -4,8 +4,9 @@ the lock they are only written."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,17 +16,19 @@ from afterglow_store.engine import insert_rows
 from afterglow_store.schema import Json, as_json, registered_version, run, run_metric, run_term
 from afterglow_store.status import at_first
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 Values = tuple[Any, ...]
 
 COLUMNS = (
     "run_id", "server", "tracking_uri", "experiment_id", "name", "status", "effective_status", "status_reason",
-    "start_time", "end_time", "user_name", "source_name", "source_type", "artifact_uri", "lifecycle_stage",
-    "parent_run_id", "app_id_tag", "app_start_tag", "params", "metrics", "tags", "registered_versions", "outputs",
-    "outputs_complete", "as_of", "content_hash",
+    "start_time", "end_time", "duration_ms", "user_name", "source_name", "source_type", "artifact_uri",
+    "lifecycle_stage", "parent_run_id", "app_id_tag", "app_start_tag", "params", "metrics", "tags",
+    "registered_versions", "outputs", "outputs_complete", "as_of", "content_hash",
 )  # fmt: skip
 _AT = {name: at for at, name in enumerate(COLUMNS)}
 _JSON = [name for name in COLUMNS if isinstance(run.c[name].type, Json)]
+_NOTHING: dict[str, Any] = dict.fromkeys(COLUMNS)
+_ALL = itemgetter(*COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -46,26 +49,30 @@ class NewRuns:
         return [row[at] for row in self.rows]
 
 
-def made_ready(rows: Sequence[Row]) -> NewRuns:
-    """Of rows as `runs.row_of` gives them."""
+def made_ready(rows: Iterable[Row]) -> NewRuns:
+    """Of rows as `runs.row_of` gives them, each of which is let go at once."""
     terms: dict[int, list[int]] = defaultdict(list)
-    metrics, versions = [], []
+    values, starts, metrics, versions = [], [], [], []
     for place, row in enumerate(rows):
+        values.append(_values(row))
+        starts.append(row["start_time"])
         for term in postings.terms_of(row):
             terms[term].append(place)
         metrics += [(place, key, value) for key, value in postings.metrics_of(row).items()]
         for each in row.get("registered_versions") or ():
             versions.append((place, each["name"], int(each["version"])))
-    starts = [row["start_time"] for row in rows]
     in_order = [(term, sorted(terms[term], key=starts.__getitem__)) for term in sorted(terms)]
-    return NewRuns([_values(row) for row in rows], in_order, metrics, versions)
+    return NewRuns(values, in_order, metrics, versions)
 
 
 def _values(row: Row) -> Values:
-    status, reason = at_first(row["status"])
-    texts = {name: as_json(row.get(name)) for name in _JSON}
-    known = {**row, **texts, "effective_status": status, "status_reason": reason}
-    return tuple(map(known.get, COLUMNS))
+    known = _NOTHING | row
+    for name in _JSON:
+        if known[name] is not None:
+            known[name] = as_json(known[name])
+    known["effective_status"], known["status_reason"] = at_first(row["status"])
+    values: Values = _ALL(known)
+    return values
 
 
 def insert(conn: sa.Connection, new: NewRuns, leave_out: Collection[str] = ()) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b
 from itertools import count
 from typing import Any
@@ -35,6 +34,27 @@ Metrics = dict[tuple[int, int], tuple[float | None, int]]  # run and metric: val
 
 
 _OFTEN = 100  # characters of what may come often; what is longer is not remembered
+_REMEMBERED = 25_000  # of each kind
+
+
+class _Numbers(dict[tuple[str, str], int]):
+    """Of one kind, by key and value: most come again and again."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def __missing__(self, said: tuple[str, str]) -> int:
+        number = _number_of(self._kind, *said)
+        if len(said[1]) <= _OFTEN:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[said] = number
+        return number
+
+
+_NUMBERS = {kind: _Numbers(kind) for kind in (PARAM, TAG, METRIC)}
+_PARAMS, _TAGS, _METRICS = _NUMBERS.values()
 
 
 def number_of(kind: str, key: str, value: str = "") -> int:
@@ -43,15 +63,12 @@ def number_of(kind: str, key: str, value: str = "") -> int:
     Of ten million different ones two get the same with a chance of 1 in 300,000; the indexes are small for it, and
     nothing has to be asked for before a row is written.
     """
-    return _number_of_often(kind, key, value) if len(value) <= _OFTEN else _number_of(kind, key, value)
+    return _NUMBERS[kind][key, value]
 
 
 def _number_of(kind: str, key: str, value: str) -> int:
     digest = blake2b(f"{kind}\0{key}\0{value}".encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
-
-
-_number_of_often = lru_cache(maxsize=50_000)(_number_of)
 
 
 @dataclass(frozen=True)
@@ -70,13 +87,13 @@ def posted(id_: int, row: Mapping[str, Any]) -> Posted:
 
 
 def terms_of(row: Mapping[str, Any]) -> list[int]:
-    terms = [number_of(PARAM, key, value) for key, value in (row["params"] or {}).items()]
-    terms += [number_of(TAG, key, value) for key, value in (row["tags"] or {}).items() if key not in ELSEWHERE]
+    terms = [_PARAMS[each] for each in (row["params"] or {}).items()]
+    terms += [_TAGS[each] for each in (row["tags"] or {}).items() if each[0] not in ELSEWHERE]
     return terms
 
 
 def metrics_of(row: Mapping[str, Any]) -> dict[int, float | None]:
-    return {number_of(METRIC, key): as_number(value) for key, value in (row["metrics"] or {}).items()}
+    return {_METRICS[key, ""]: as_number(value) for key, value in (row["metrics"] or {}).items()}
 
 
 def as_number(value: Any) -> float | None:

@@ -132,7 +132,7 @@ def _gone_experiment(before: int) -> sa.ColumnElement[bool]:
     e = experiment.c
     runs = sa.select(run.c.id).where(run.c.server == e.server, run.c.experiment_id == e.experiment_id)
     since = sa.func.coalesce(e.updated_time, e.created_time, 0)
-    return sa.and_(e.lifecycle_stage == "deleted", since < before, ~runs.exists())
+    return sa.and_(e.lifecycle_stage.in_(("deleted", "purged")), since < before, ~runs.exists())
 
 
 def _prune_application(conn: sa.Connection, before: int, done: Counts) -> bool:

@@ -232,6 +232,12 @@ def take_in_experiment(conn: sa.Connection, details: Details, *, server: str) ->
     upsert(conn, experiment, [{"server": server, **details}])
 
 
+def mark_purged_experiments(conn: sa.Connection, server: str, experiment_ids: Collection[str]) -> None:
+    """They are deleted for good in MLflow."""
+    these = sa.and_(experiment.c.server == server, experiment.c.experiment_id.in_(experiment_ids))
+    conn.execute(sa.update(experiment).where(these).values(lifecycle_stage=PURGED))
+
+
 def _write_versions(conn: sa.Connection, of_runs: list[tuple[int, list[dict[str, Any]] | None]]) -> None:
     if not of_runs:
         return
@@ -266,6 +272,7 @@ def _forget_experiment(conn: sa.Connection, server: str, experiment_id: str) -> 
 def row_of(details: Details, origin: Origin, digest: str | None = None) -> Row:
     """The row of a run, but for its id and what is worked out from other rows."""
     tags = details.get("tags") or {}
+    start, end = details.get("start_time") or 0, details.get("end_time")
     row = {
         "run_id": details["run_id"],
         "server": origin.server,
@@ -273,8 +280,9 @@ def row_of(details: Details, origin: Origin, digest: str | None = None) -> Row:
         "experiment_id": details["experiment_id"],
         "name": details.get("run_name"),
         "status": details.get("status"),
-        "start_time": details.get("start_time") or 0,
-        "end_time": details.get("end_time"),
+        "start_time": start,
+        "end_time": end,
+        "duration_ms": None if end is None else end - start,
         "user_name": details.get("user"),
         "source_name": details.get("source_name"),
         "source_type": details.get("source_type"),

@@ -61,12 +61,23 @@ FIGURES: dict[str, tuple[str, ...]] = {
 }
 TASK_COUNTS = ("succeeded_tasks", "failed_tasks", "killed_tasks")
 SUMS = (*FIGURES, *TASK_COUNTS, "core_ms")  # core_ms: executor_run_ms × spark.task.cpus
+# By which of them runs are often put in order.
+RANKED = (
+    "core_ms", "input_bytes", "output_bytes", "shuffle_read_bytes", "shuffle_write_bytes", "memory_spilled_bytes",
+    "disk_spilled_bytes",
+)  # fmt: skip
 # What one task, or one executor, held at most: of several stages the largest counts.
 PEAKS = ("peak_execution_memory_bytes", "peak_heap_bytes")
 
 
 def _used() -> list[Column[Any]]:
     return [Column(name, BigInteger) for name in (*SUMS, *PEAKS)]
+
+
+def _ranking(name: str) -> Index:
+    """Of the rows that have it."""
+    there = sa.text(f"{name} IS NOT NULL")
+    return Index(f"ix_run_by_{name}", name, "start_time", "id", sqlite_where=there, postgresql_where=there)
 
 
 def _application_id(**options: Any) -> Column[Any]:
@@ -241,6 +252,7 @@ run = Table(
     Column("status_reason", Text),
     Column("start_time", Millis, nullable=False, server_default="0"),
     Column("end_time", Millis),
+    Column("duration_ms", BigInteger),  # end_time − start_time, in a column of its own so that it has an index
     Column("user_name", Text),
     Column("source_name", Text),
     Column("source_type", Text),
@@ -269,7 +281,8 @@ run = Table(
     Index(None, "app_id_tag", "start_time", "id"),
     Index(None, "parent_run_id"),
     Index(None, "end_time"),
-    Index(None, "core_ms"),
+    Index("ix_run_by_duration_ms", "duration_ms", "start_time", "id"),
+    *map(_ranking, RANKED),
 )
 
 # What search finds runs by: each param and tag that a run has, newest first, and each metric by its value. `term` and

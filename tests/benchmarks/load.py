@@ -9,8 +9,6 @@ docs/benchmarks/load.json.
 import argparse
 import multiprocessing
 import os
-import re
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -22,59 +20,21 @@ import sqlalchemy as sa
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
-from afterglow_monitor.clock import now_ms
-from afterglow_monitor.settings import MlflowServer, SyncSettings
-from afterglow_monitor.sync import ServerSync
+from afterglow_monitor.settings import MlflowServer
 from afterglow_store import Query, Window, open_store, search_runs
 from tests.benchmarks import report
 from tests.benchmarks.draw import DAY
 from tests.benchmarks.generate import generate
+from tests.benchmarks.loading import Figures, load
 from tests.benchmarks.search import NOW
 from tests.support.databases import running_cluster
 from tests.support.environment import SETTINGS
 from tests.support.parts import find
 from tests.support.tracking import running_mlflow
 
-PASSES = 20
 PAUSE_SECONDS = 0.05  # between two lists
 TIMES = 3  # the bare client and sync take turns this often
 _SPAWN = multiprocessing.get_context("spawn")
-Figures = dict[str, float]
-
-
-def load(server: MlflowServer, store_url: str) -> Figures:
-    """The first load into an empty store, then passes with nothing new. In a process of its own, for its memory,
-    with that of the process which reads for it."""
-    with closing(open_store(store_url)) as store:
-        sync = ServerSync(store, server, SyncSettings())
-        started, cpu = time.perf_counter(), time.process_time()
-        reader_mb = 0.0
-        while not sync.loaded:
-            sync.read(now_ms())
-            assert sync.error is None, sync.error
-            reader_mb = max(reader_mb, _children_mb())
-        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
-        reader = resource.getrusage(resource.RUSAGE_CHILDREN)
-        sync.read(now_ms())  # what is recent is read again
-        passes = [_timed(lambda: sync.read(now_ms())) for _ in range(PASSES)]
-        with store.read() as conn:
-            assert search_runs(conn, Query(limit=1)).rows
-    return {
-        "runs": sync.progress[0],
-        "seconds": seconds,
-        "cpu_seconds": cpu_seconds,
-        "reader_cpu_seconds": reader.ru_utime + reader.ru_stime,
-        "pass_ms": sorted(passes)[PASSES // 2] * 1_000,
-        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024 + reader_mb,
-    }
-
-
-def _children_mb() -> float:
-    """The most memory that the processes which work for this one have had. Not from getrusage: there a process that was
-    started has had the memory of the one that started it."""
-    listed = [each.read_text().split() for each in Path("/proc/self/task").glob("*/children")]
-    states = [Path(f"/proc/{child}/status").read_text() for children in listed for child in children]
-    return sum(int(found[1]) for state in states if (found := re.search(r"VmHWM:\s+(\d+) kB", state))) / 1_024
 
 
 def list_meanwhile(store_url: str, started: Any, ended: Any) -> list[float]:
@@ -100,12 +60,6 @@ def read_bare(uri: str) -> Figures:
         runs, token = runs + len(page), page.token
         if not token:
             return {"runs": runs, "seconds": time.perf_counter() - started}
-
-
-def _timed(task: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    task()
-    return time.perf_counter() - started
 
 
 def _alone(task: Callable[..., Figures], *said: Any) -> Figures:

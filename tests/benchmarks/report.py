@@ -28,5 +28,9 @@ def keep(name: str, table: str, raw: Any) -> None:
     """Put `table` between the marks of `name` in the page, and `raw` into its file."""
     RAW.mkdir(exist_ok=True)
     (RAW / f"{name}.json").write_text(json.dumps(raw) + "\n")
+    put(name, table)
+
+
+def put(name: str, table: str) -> None:
     page = PAGE.read_text()
     PAGE.write_text(re.sub(rf"(?s)(?<=<!-- {name} -->\n).*(?=\n<!-- /{name} -->)", lambda _: table, page))

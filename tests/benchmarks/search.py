@@ -9,7 +9,8 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -26,7 +27,9 @@ from tests.benchmarks.capped import Capped
 from tests.benchmarks.draw import DAY, FILTERS, STATUSES, Column, Drawn, app_id, draw
 from tests.benchmarks.generate import generate
 from tests.benchmarks.ours import FACETS, asks, facet, fill
+from tests.support.databases import running_cluster
 from tests.support.environment import SETTINGS
+from tests.support.parts import find
 
 NOW = 1_795_000_000_000  # of the generated server, ms since 1970
 LIMIT, PAGES, HOUR = 50, 1_000, 3_600_000
@@ -42,6 +45,8 @@ class Question:
     asked: str = ""
     order_by: str = "attributes.start_time DESC"
     skip: int = 0  # this many come before the first one asked for
+    text: str = ""  # in names and ids
+    facet: str | None = None  # how many of each
     to_mlflow: bool = True  # False: MLflow's search has nothing like it
     drawn: Callable[[Drawn], Column] | None = field(default=None, compare=False)  # which ones match, beside the window
 
@@ -73,7 +78,11 @@ QUESTIONS = {
         for name, each in FILTERS.items()
         for window, window_ms in (("30 days", 30 * DAY), ("all time", None))
     },
-    **{f"how many of each {name}, 30 days": Question(30 * DAY, to_mlflow=False) for name in FACETS},
+    "longest 50, all time": Question(order_by="duration DESC", to_mlflow=False),
+    "top 50 by input bytes, all time": Question(order_by="spark.input_bytes DESC", to_mlflow=False),
+    "a text in 1 in 1,000 names and ids, all time": Question(text="train-99", to_mlflow=False),
+    "a text in no name, all time": Question(text="no such name", to_mlflow=False),
+    **{f"how many of each {name}, 30 days": Question(30 * DAY, facet=name, to_mlflow=False) for name in FACETS},
 }
 
 
@@ -95,6 +104,7 @@ class Timing:
 
 
 _DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+SIDES = ("mlflow", "afterglow", "postgresql")
 Timings = dict[str, Timing]
 Ours = Mapping[str, Callable[[Store], int]]  # by question; each lists from the store, and gives how many rows it got
 
@@ -158,13 +168,14 @@ def our_questions(store: Store, application: str) -> Ours:
     found: dict[str, Callable[[Store], int]] = {}
     for name, question in QUESTIONS.items():
         window = Window(NOW - question.window_ms) if question.window_ms is not None else ALL
-        if not question.to_mlflow:
-            found[name] = facet(name.split()[4].rstrip(","), window)
+        if question.facet is not None:
+            found[name] = facet(question.facet, window)
             continue
         asked = [question.asked.format(app_id=application)] if question.asked else []
         filter_ = " and ".join([*asked, "attributes.lifecycle_stage = 'active'"])
         found[name] = asks(store, Query(
-            window, filter_, order_by=question.order_by, limit=LIMIT, offset=question.skip, count=False,
+            window, filter_, text=question.text, order_by=question.order_by, limit=LIMIT, offset=question.skip,
+            count=False,
         ))  # fmt: skip
     return found
 
@@ -173,6 +184,21 @@ def measure_ours(store: Store, drawn: Drawn) -> Timings:
     """Each question is asked once to warm up, and then TIMES_OURS times."""
     ours = our_questions(store, app_id(asked_application(drawn)))
     return {name: _ask_ours(store, ask, _expected_of_ours(name, drawn)) for name, ask in ours.items()}
+
+
+def measure_store(store_url: str, filled_from: str | None, drawn: Drawn) -> Timings:
+    with closing(open_store(store_url)) as store:
+        if filled_from is not None:
+            fill(store, filled_from)
+        return dict(_told(iter(measure_ours(store, drawn).items())))
+
+
+def measure_postgres(url: str, drawn: Drawn) -> Timings:
+    """Ours in PostgreSQL, where that is installed."""
+    if (programs := find("postgresql")) is None:
+        return {}
+    with running_cluster(programs) as cluster, cluster.fresh_database() as store_url:
+        return measure_store(store_url, url, drawn)
 
 
 def _expected_of_ours(name: str, drawn: Drawn) -> int | None:
@@ -214,25 +240,25 @@ def _table(result: Mapping[str, Any]) -> str:
         f"{result['runs']:,} runs, {result['database']}: milliseconds, median (95th percentile); {result['machine']}; "
         f"load average {result['load']}.",
         "",
-        "| | rows | MLflow's search | Afterglow |",
-        "|---|---|---|---|",
+        "| | rows | MLflow's search | Afterglow | Afterglow, PostgreSQL |",
+        "|---|---|---|---|---|",
     ]
-    return "\n".join([*head, *(_row(name, result["mlflow"], result["afterglow"]) for name in QUESTIONS)])
+    return "\n".join([*head, *(_row(name, [result.get(side, {}) for side in SIDES]) for name in QUESTIONS)])
 
 
-def _row(name: str, mlflow: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    sides = [Timing(**each[name]) if name in each else None for each in (mlflow, ours)]
+def _row(name: str, of_sides: Sequence[Mapping[str, Any]]) -> str:
+    sides = [Timing(**each[name]) if name in each else None for each in of_sides]
     rows = next((each.rows for each in sides if each is not None and each.rows is not None), "")
     texts = [each.text() if each else "" for each in sides]
     texts[0] = texts[0] or "no such question"
     return f"| {name} | {rows} | {' | '.join(texts)} |"
 
 
-def result_of(url: str, runs: int, mlflow: Timings, ours: Timings) -> dict[str, Any]:
+def result_of(url: str, runs: int, mlflow: Timings, ours: Timings, postgres: Timings) -> dict[str, Any]:
     database = _DATABASES[sa.make_url(url).get_backend_name()]
-    sides = [{name: timing.raw() for name, timing in each.items()} for each in (mlflow, ours)]
+    sides = [{name: timing.raw() for name, timing in each.items()} for each in (mlflow, ours, postgres)]
     about = {"machine": report.machine(), "load": round(os.getloadavg()[1], 1), "runs": runs, "database": database}
-    return about | dict(zip(("mlflow", "afterglow"), sides, strict=True))
+    return about | dict(zip(SIDES, sides, strict=True))
 
 
 def _main() -> None:
@@ -244,23 +270,21 @@ def _main() -> None:
     parser.add_argument("--store", metavar="URL", help="a store that was filled from it")
     parser.add_argument("--check", action="store_true", help="fail where ours takes twice what was kept")
     parser.add_argument("--ours", action="store_true", help="ask only our search, and keep what MLflow took before")
+    parser.add_argument("--no-postgres", action="store_true", help="leave PostgreSQL out")
     said = parser.parse_args()
     os.environ.update(SETTINGS)
     with tempfile.TemporaryDirectory() as folder:
         url = said.database or f"sqlite:///{folder}/mlflow.db"
         drawn = draw(said.runs, said.seed, NOW) if said.database else generate(url, said.runs, seed=said.seed, now=NOW)
         mlflow = _kept_of_mlflow(url, said.runs) if said.ours else dict(_told(measure_mlflow(url, drawn)))
-        store = open_store(said.store or f"sqlite:///{folder}/store.db")
-        if not said.store:
-            fill(store, url, now=NOW)
-        ours = dict(_told(iter(measure_ours(store, drawn).items())))
-        store.close()
-    result = result_of(url, said.runs, mlflow, ours)
+        ours = measure_store(said.store or f"sqlite:///{folder}/store.db", None if said.store else url, drawn)
+        postgres = {} if said.check or said.no_postgres else measure_postgres(url, drawn)
+    result = result_of(url, said.runs, mlflow, ours, postgres)
     print(_table(result))
     if said.check and (found := slower(_kept(url, said.runs)["afterglow"], ours)):
         raise SystemExit("slower than what was kept:\n" + "\n".join(found))
     if said.keep:
-        results = (report.kept("search") or {}) | {_key(url, said.runs): result}
+        results = (report.kept("search") or {}) | {key_of(url, said.runs): result}
         results = dict(sorted(results.items(), key=lambda each: (each[1]["runs"], each[0])))
         report.keep("search", table(results), results)
 
@@ -277,11 +301,11 @@ def _kept_of_mlflow(url: str, runs: int) -> Timings:
 
 def _kept(url: str, runs: int) -> Mapping[str, Any]:
     nothing: Mapping[str, Any] = {"mlflow": {}, "afterglow": {}}
-    found: Mapping[str, Any] = (report.kept("search") or {}).get(_key(url, runs), nothing)
+    found: Mapping[str, Any] = (report.kept("search") or {}).get(key_of(url, runs), nothing)
     return found
 
 
-def _key(url: str, runs: int) -> str:
+def key_of(url: str, runs: int) -> str:
     return f"{runs} {_DATABASES[sa.make_url(url).get_backend_name()]}"
 
 

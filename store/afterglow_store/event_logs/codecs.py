@@ -9,10 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
-from typing import BinaryIO
-
-import pyarrow as pa
-import zstandard
+from typing import Any, BinaryIO
 
 from afterglow_store.errors import SourceRefused
 
@@ -62,6 +59,8 @@ def plain(file: BinaryIO) -> Iterator[bytes]:
 
 def zstd(file: BinaryIO) -> Iterator[bytes]:
     """One frame after the other. Of a frame without its end, what its complete blocks hold."""
+    import zstandard  # noqa: PLC0415 - with pyarrow 50 MB, which most processes need never
+
     with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False) as stream:
         try:
             yield from plain(stream)
@@ -70,7 +69,7 @@ def zstd(file: BinaryIO) -> Iterator[bytes]:
 
 
 def lz4(file: BinaryIO) -> Iterator[bytes]:
-    data, codec = _Input(file), pa.Codec("lz4_raw")
+    data, codec = _Input(file), _codec("lz4_raw")
     while (head := data.take(21)) is not None:
         magic, token, packed, size, _checksum = struct.unpack("<8sBiiI", head)
         if magic != b"LZ4Block":
@@ -82,7 +81,7 @@ def lz4(file: BinaryIO) -> Iterator[bytes]:
 
 
 def snappy(file: BinaryIO) -> Iterator[bytes]:
-    data, codec = _Input(file), pa.Codec("snappy")
+    data, codec = _Input(file), _codec("snappy")
     while (head := data.take(4)) is not None:
         if head == b"\x82SNA":  # the header of a stream: magic, version, compatible version
             if data.take(12) is None:
@@ -106,7 +105,13 @@ def lzf(file: BinaryIO) -> Iterator[bytes]:
         yield _lzf_unpacked(block, data) if kind else block
 
 
-def _unpacked(codec: pa.Codec, block: bytes, size: int, data: _Input) -> bytes:
+def _codec(name: str) -> Any:
+    import pyarrow  # noqa: PLC0415
+
+    return pyarrow.Codec(name)
+
+
+def _unpacked(codec: Any, block: bytes, size: int, data: _Input) -> bytes:
     if not 0 <= size <= MAX_BLOCK_BYTES:
         raise BrokenLog(f"a block of {size:,} plain bytes before byte {data.position:,}")
     try:

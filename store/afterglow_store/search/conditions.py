@@ -47,14 +47,18 @@ def holds(condition: Condition, at: At) -> Holds:
 
 def field_at(name: str, at: At) -> sa.ColumnElement[Any]:
     """A field of the run's own row, in the unit of its column."""
-    if name == "duration":
-        return at.column("end_time") - at.start_time
-    if name == "spark.core_seconds":
-        return sa.func.coalesce(at.column("core_ms"), 0)
-    return at.column(_RENAMED.get(name, name.removeprefix("spark.")))
+    column = at.column(column_of(name))
+    return sa.func.coalesce(column, 0) if name == "spark.core_seconds" else column
 
 
-_RENAMED = {"run_name": "name", "user": "user_name", "source": "source_name", "experiment.id": "experiment_id"}
+def column_of(name: str) -> str:
+    return _RENAMED.get(name, name.removeprefix("spark."))
+
+
+_RENAMED = {
+    "run_name": "name", "user": "user_name", "source": "source_name", "experiment.id": "experiment_id",
+    "duration": "duration_ms", "spark.core_seconds": "core_ms",
+}  # fmt: skip
 
 
 def in_its_unit(comparison: Comparison) -> Any:

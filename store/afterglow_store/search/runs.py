@@ -18,7 +18,7 @@ from afterglow_store.search.deadline import deadline
 from afterglow_store.search.drivers import Driver, of_run_ids, together
 from afterglow_store.search.finding import Mark, Part, Wanted, count_wanted, newest_first, part_of
 from afterglow_store.search.marks import AnyMark, as_text, from_text
-from afterglow_store.search.ordering import MetricMark, by_anything, by_metric
+from afterglow_store.search.ordering import MetricMark, by_anything, by_index, ranked_by
 from afterglow_store.search.query import COUNT_LIMIT, Page, Query, Row
 from afterglow_store.status import OWNER_UNKNOWN, RUNNING
 from afterglow_store.usage import add_totals
@@ -39,12 +39,19 @@ def search_runs(conn: sa.Connection, query: Query) -> Page:
         # One more than the page has: it tells whether another page follows.
         marks = _find(conn, wanted, orders, query.offset + query.limit + 1, after)[query.offset :]
         shown = marks[: query.limit]
-        total = count_wanted(conn, wanted, COUNT_LIMIT + 1) if query.count else 0
+        total = _total(conn, wanted, query, len(marks)) if query.count else 0
         rows = rows_of(conn, [mark.mark.id if isinstance(mark, MetricMark) else mark.id for mark in shown])
     if len(marks) <= query.limit:
         return Page(rows, total)
     before = (after if isinstance(after, int) else 0) + query.offset
     return Page(rows, total, as_text(_next(shown, orders, before)))
+
+
+def _total(conn: sa.Connection, wanted: Wanted, query: Query, found: int) -> int:
+    """Of a last page that is not empty it is known: `found` are on it."""
+    if query.after is None and found <= query.limit and (found or not query.offset):
+        return min(query.offset + found, COUNT_LIMIT + 1)
+    return count_wanted(conn, wanted, COUNT_LIMIT + 1)
 
 
 def search_runs_of_unknown_owner(conn: sa.Connection, query: Query) -> Page:
@@ -66,8 +73,8 @@ def _find(
 ) -> Sequence[FoundMark]:
     if _is_newest_first(orders):
         return newest_first(conn, wanted, limit, _expect(after, Mark))
-    if len(orders) == 1 and orders[0].field.name == "metrics":
-        return by_metric(conn, wanted, orders[0], limit, _expect(after, MetricMark))
+    if (ranked := ranked_by(orders)) is not None:
+        return by_index(conn, wanted, ranked, limit, _expect(after, MetricMark))
     return by_anything(conn, wanted, orders, limit, _expect(after, int) or 0)
 
 
@@ -93,9 +100,7 @@ def rows_of(conn: sa.Connection, ids: Sequence[int]) -> list[Row]:
     by_id = {row["id"]: dict(row) for row in found.mappings()}
     rows = [by_id[id_] for id_ in ids if id_ in by_id]
     for row in rows:
-        start, end = row["start_time"], row["end_time"]
         row["core_seconds"] = (row["core_ms"] or 0) / 1000
-        row["duration_ms"] = None if start is None or end is None else end - start
     add_applications(conn, rows)
     add_totals(conn, rows)
     return rows

@@ -205,7 +205,8 @@ def test_the_command_takes_in_what_it_can_and_names_what_it_cannot(packed: Path,
 
     done = ingest()
     assert done.returncode == 1
-    assert done.stderr == f"Refused: {folder / 'broken.lz4'}: no LZ4Block at byte 0\n"
+    notes = f"Left alone: {folder / 'notes'}: it names no application, or not yet\n"
+    assert done.stderr == f"Refused: {folder / 'broken.lz4'}: no LZ4Block at byte 0\n{notes}"
     assert done.stdout.startswith("4 logs: ")
     assert done.stdout.endswith(", 1 refused\n")
     assert ingest().stdout == "4 logs: 0 new lines (0 bytes), 1 refused\n"

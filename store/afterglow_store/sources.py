@@ -30,11 +30,15 @@ class LineSource(Protocol):
     def journal(self) -> str | None: ...
 
     @property
-    def continues(self) -> str | None:
-        """The name of the source that says of which application this one is as well."""
+    def earlier(self) -> tuple[str, ...]:
+        """The names of the sources that this one goes on after. The first says of which application it is."""
 
     @property
     def max_line_bytes(self) -> int: ...
+
+    @property
+    def written(self) -> int | None:
+        """When (ms) it was last written to, where that says more than when it was read: of event logs."""
 
     def read(self, position: int, size: int) -> bytes:
         """At most `size` bytes from `position` on; nothing at its end. Raises SourceShrunk."""
@@ -46,7 +50,8 @@ class FileSource:
 
     path: Path
     max_line_bytes: int = MAX_EVENT_LOG_LINE_BYTES
-    continues: str | None = None
+    earlier: tuple[str, ...] = ()
+    written: int | None = None
 
     @property
     def name(self) -> str:
@@ -72,7 +77,8 @@ class ReceivedSource:
     store: Store
     journal: str
     max_line_bytes: int = MAX_JOURNAL_LINE_BYTES
-    continues: str | None = None
+    earlier: tuple[str, ...] = ()
+    written: int | None = None
 
     @property
     def name(self) -> str:

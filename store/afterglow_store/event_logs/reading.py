@@ -18,12 +18,14 @@ class LogFile:
     journal: str | None = None
     max_line_bytes = MAX_EVENT_LOG_LINE_BYTES
 
-    def __init__(self, path: Path, *, continues: str | None = None) -> None:
+    def __init__(self, path: Path, *, earlier: tuple[str, ...] = ()) -> None:
         self.path = path
         self.name = plain_name(path)
-        self.continues = continues  # the name of the file that says of which application this one is, too
+        self.earlier = earlier
         self._codec = codec_of(path.name)
-        self.size = path.stat().st_size  # bytes on disk
+        state = path.stat()
+        self.size = state.st_size  # bytes on disk
+        self.written: int | None = state.st_mtime_ns // 1_000_000
         self.passed = 0  # so many of them are behind
         self._pieces = self._read_pieces()
         self._start, self._unpacked = 0, bytearray()  # the plain bytes from `_start` on, as far as unpacked

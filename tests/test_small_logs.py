@@ -18,6 +18,10 @@ from tests.support.ingesting import contents
 
 @pytest.fixture(scope="module")
 def small_log(demo: Demo) -> bytes:
+    return small(demo)
+
+
+def small(demo: Demo) -> bytes:
     """A log that Spark wrote, without its SQL executions, whose plans are most of it."""
     smallest = min(demo.event_logs.iterdir(), key=lambda path: path.stat().st_size)
     return b"".join(

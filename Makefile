@@ -50,9 +50,10 @@ lint: .venv/synced ## Formatting, lint rules, types, import contracts
 	@report=$$($(BIN)/lint-imports) || { echo "$$report"; exit 1; }
 
 .PHONY: bench
-bench: jar ## Measure the hook, taking runs in, and the search beside MLflow's, into docs/benchmarks.md; half an hour, on an idle machine
+bench: jar ## Measure the hook, event logs, taking runs in, and the search beside MLflow's, into docs/benchmarks.md; half an hour, on an idle machine
 	@$(BIN)/python -m tests.benchmarks.hook
 	@$(BIN)/python -m tests.benchmarks.listener
+	@$(BIN)/python -W ignore -m tests.benchmarks.event_logs --keep
 	@$(BIN)/python -W ignore -m tests.benchmarks.load --runs 1000000 --keep
 	@for runs in 10000 100000 1000000; do $(BIN)/python -W ignore -m tests.benchmarks.search --runs $$runs --keep; done
 

@@ -9,13 +9,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.errors import MonitorError
 from afterglow_store import Ingested, Store, ingest_event_logs
 from afterglow_store.engine import connect
-from afterglow_store.event_logs import EventLog, lots
+from afterglow_store.event_logs import EventLog, Place, lots
 from afterglow_store.spark import ingest_event_logs as spark_job
 
 # A log's name and size in bytes, and what was taken in of it, or why it was not.
@@ -50,7 +49,7 @@ def _take_in(url: str, logs: Sequence[EventLog]) -> list[Told]:
         store.close()
 
 
-def on_spark(program: str, master: str, url: str, paths: Sequence[Path]) -> Iterator[Told]:
+def on_spark(program: str, master: str, url: str, paths: Sequence[Place]) -> Iterator[Told]:
     """By `program`, a spark-submit. Raises SparkFailed; what was taken in before stays."""
     words = [program, "--master", master, spark_job.__file__, *map(str, paths)]
     # The address may have a password in it: not for a command line.

@@ -11,7 +11,7 @@ from pathlib import Path
 from afterglow_monitor.turns import Turn
 from afterglow_store import Ingested, Store, ingest_event_logs, ingest_file, ingest_received
 from afterglow_store.errors import SourceRefused
-from afterglow_store.event_logs import find
+from afterglow_store.event_logs import find, place
 from afterglow_store.received import waiting_journals
 
 logger = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class EventLogTail:
 
     def __init__(self, store: Store, folders: Iterable[str | Path]) -> None:
         self._store = store
-        self._folders = [Path(folder).expanduser() for folder in folders]
+        self._folders = [place(str(folder)) for folder in folders]
         self._seen: dict[str, int] = {}  # size of a log when it was last taken in
 
     def poll(self, now: int) -> Ingested:

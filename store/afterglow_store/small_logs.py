@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -80,8 +81,9 @@ def ingest_event_logs(
 
 def _alone(store: Store, log: EventLog, now: int, progress: Callable[[int], None] = lambda passed: None) -> Result:
     try:
-        if FileSource(log.parts[0]).journal is not None:
-            return ingest_file(store, log.parts[0], now=now)
+        first = log.parts[0]
+        if isinstance(first, Path) and FileSource(first).journal is not None:
+            return ingest_file(store, first, now=now)
         return ingest_event_log(store, log, now=now, progress=progress)
     except (SourceRefused, FileNotFoundError) as exc:
         return exc

@@ -6,7 +6,7 @@ import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Literal, Protocol
 
 import sqlalchemy as sa
 
@@ -44,6 +44,22 @@ class LineSource(Protocol):
         """At most `size` bytes from `position` on; nothing at its end. Raises SourceShrunk."""
 
 
+class Readable(Protocol):
+    """A file, or an object in a store."""
+
+    def open(self, mode: Literal["rb"]) -> BinaryIO: ...
+
+
+def read_range(path: Readable, position: int, size: int) -> bytes:
+    """At most `size` bytes from `position` on. Raises SourceShrunk."""
+    with path.open("rb") as file:
+        there = file.seek(0, 2)
+        if there < position:
+            raise SourceShrunk(f"{path} has shrunk to {there} bytes, {position} of it were read before")
+        file.seek(position)
+        return file.read(size)
+
+
 @dataclass(frozen=True)
 class FileSource:
     """A journal or event log in a folder."""
@@ -62,12 +78,7 @@ class FileSource:
         return self.path.stem if self.path.suffix == ".jsonl" and JOURNAL.fullmatch(self.path.stem) else None
 
     def read(self, position: int, size: int) -> bytes:
-        with self.path.open("rb") as file:
-            there = file.seek(0, 2)
-            if there < position:
-                raise SourceShrunk(f"{self.path} has shrunk to {there} bytes, {position} of it were read before")
-            file.seek(position)
-            return file.read(size)
+        return read_range(self.path, position, size)
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import click
 
 from afterglow_monitor import backfill
 from afterglow_monitor import format as fmt
-from afterglow_monitor.cli.common import opened
+from afterglow_monitor.cli.common import opened, plain_errors
 from afterglow_monitor.cli.spark import find_spark_submit
 from afterglow_monitor.clock import now_ms
 from afterglow_store import Ingested, Store
-from afterglow_store.event_logs import find
+from afterglow_store.event_logs import Place, find, place
 from afterglow_store.judge import give_up_silent_logs
 
 
@@ -31,20 +30,30 @@ class Done:
     bytes: int = 0  # on disk, of the logs that are done with
 
 
+def _existing(_context: click.Context, _argument: click.Parameter, names: tuple[str, ...]) -> list[Place]:
+    with plain_errors():
+        places = [place(name) for name in names]
+        for each in places:
+            if not each.exists():
+                raise click.BadParameter(f"{str(each)!r} does not exist")
+    return places
+
+
 @click.command()
-@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="[PATH]...")
+@click.argument("paths", nargs=-1, metavar="[PATH]...", callback=_existing)
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="How many read at once.")
 @click.option("--spark", "master", metavar="MASTER", help="Read on the executors of this Spark, into PostgreSQL.")
-def ingest(paths: tuple[Path, ...], processes: int, master: str | None) -> None:
+def ingest(paths: list[Place], processes: int, master: str | None) -> None:
     """Take journals and Spark event logs into the store: those in each PATH, a folder such as spark.eventLog.dir or a
-    single log, by default of the configured journal folders.
+    single log, by default of the configured journal folders. URLs such as s3://bucket/logs need
+    'afterglow[object-stores]'.
 
     Event logs may be of any Spark version, rolling or not, in any of its codecs, and may still be written. What is in
     the store already is not read again, so after Ctrl-C the same command goes on. Exits with 1 when a log was refused;
     the others are taken in.
     """
     with opened() as (settings, store):
-        folders = [path.absolute() for path in paths or (Path(each).expanduser() for each in settings.journal.folders)]
+        folders = paths or [place(each) for each in settings.journal.folders]
         if master is None:
             done = _ingest(store, settings.store.url, folders, processes)
         else:
@@ -59,7 +68,7 @@ def ingest(paths: tuple[Path, ...], processes: int, master: str | None) -> None:
         raise SystemExit(1)
 
 
-def _ingest(store: Store, url: str, folders: list[Path], processes: int) -> Done:
+def _ingest(store: Store, url: str, folders: list[Place], processes: int) -> Done:
     logs = list(find(path for path in folders if path.exists()))
     done = Done()
     with _progress(sum(log.size for log in logs)) as tell:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from afterglow_store.errors import SourceShrunk
 from afterglow_store.event_logs.codecs import BrokenLog, codec_of, plain
 from afterglow_store.event_logs.finding import plain_name
-from afterglow_store.sources import MAX_EVENT_LOG_LINE_BYTES, FileSource
+from afterglow_store.event_logs.places import Place
+from afterglow_store.sources import MAX_EVENT_LOG_LINE_BYTES, read_range
 
 
 class LogFile:
@@ -18,7 +18,7 @@ class LogFile:
     journal: str | None = None
     max_line_bytes = MAX_EVENT_LOG_LINE_BYTES
 
-    def __init__(self, path: Path, *, earlier: tuple[str, ...] = ()) -> None:
+    def __init__(self, path: Place, *, earlier: tuple[str, ...] = ()) -> None:
         self.path = path
         self.name = plain_name(path)
         self.earlier = earlier
@@ -34,7 +34,7 @@ class LogFile:
         """Raises BrokenLog where the file is damaged."""
         if self._codec is plain:
             self.passed = position
-            return FileSource(self.path).read(position, size)
+            return read_range(self.path, position, size)
         if position < self._start:
             self._pieces, self._start = self._read_pieces(), 0
             self._unpacked.clear()

@@ -13,12 +13,11 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from afterglow_store import Ingested, ingest_event_logs
 from afterglow_store.engine import connect
-from afterglow_store.event_logs import EventLog, find, lots
+from afterglow_store.event_logs import EventLog, find, lots, place
 
 
 def main() -> None:
@@ -40,7 +39,7 @@ def main() -> None:
 
 def list_logs(path: str) -> list[tuple[EventLog, int]]:
     """The logs there, with their sizes in bytes."""
-    return [(log, log.size) for log in find([Path(path)])]
+    return [(log, log.size) for log in find([place(path)])]
 
 
 def take_in(url: str, logs: Iterable[EventLog]) -> Iterator[dict[str, Any]]:

@@ -23,7 +23,8 @@ from afterglow_store.bad_lines import BadLine, keep_bad_lines
 from afterglow_store.batch import open_batch
 from afterglow_store.engine import Store
 from afterglow_store.errors import SourceRefused, SourceShrunk
-from afterglow_store.event_logs import EventLog, LogFile, plain_name
+from afterglow_store.event_logs import EventLog, LogFile, Place, plain_name
+from afterglow_store.event_logs.reading import START
 from afterglow_store.events import HANDLERS, Event
 from afterglow_store.lines import Stretch, read_lines
 from afterglow_store.parsing import Line, application_of, facts_of, head, key_of, left_out, parse, take_in
@@ -77,8 +78,9 @@ def ingest_event_log(
     total, passed = Ingested(), 0
     names = tuple(plain_name(part) for part in log.parts)
     for index, part in enumerate(log.parts):
-        file = LogFile(part, earlier=names[:index])
-        total += _ingest_log_file(store, file, now, partial(_tell, progress, passed))
+        file, read_before = _log_file(store, part, names[:index])
+        if read_before != file.size:
+            total += _ingest_log_file(store, file, now, partial(_tell, progress, passed))
         passed += file.size
         progress(passed)
     return total
@@ -88,18 +90,30 @@ def _tell(progress: Callable[[int], None], before: int, in_file: int) -> None:
     progress(before + in_file)
 
 
-def _ingest_log_file(store: Store, file: LogFile, now: int, progress: Callable[[int], None]) -> Ingested:
-    size = file.size
-    of_file = source.c.path == file.name
+def _log_file(store: Store, part: Place, earlier: tuple[str, ...]) -> tuple[LogFile, int | None]:
+    """And how large it was when all in it had been read."""
+    s = source.c
+    known = sa.select(s.file_bytes, s.resume_packed, s.resume_plain).where(s.path == plain_name(part))
     with store.read() as conn:
-        if conn.scalar(sa.select(source.c.file_bytes).where(of_file)) == size:
-            return Ingested()
+        found = conn.execute(known).one_or_none()
+    if found is None or found.resume_packed is None:
+        return LogFile(part, earlier=earlier), found and found.file_bytes
+    return LogFile(part, earlier=earlier, resume=(found.resume_packed, found.resume_plain)), found.file_bytes
+
+
+def _ingest_log_file(store: Store, file: LogFile, now: int, progress: Callable[[int], None]) -> Ingested:
     done = _ingest(store, file, now, lambda: progress(file.passed))
     if done.unnamed:  # to be told again
         return done
     with store.write() as conn:
-        conn.execute(sa.update(source).where(of_file).values(file_bytes=size))
+        conn.execute(sa.update(source).where(source.c.path == file.name).values(read_so_far(file)))
     return done
+
+
+def read_so_far(file: LogFile) -> dict[str, int | None]:
+    """What a source's row says of a file that was read to its end."""
+    packed, plain = file.mark if file.mark != START else (None, None)
+    return {"file_bytes": file.size, "resume_packed": packed, "resume_plain": plain}
 
 
 def _ingest(store: Store, lines_of: LineSource, now: int, progress: Callable[[], None] = lambda: None) -> Ingested:

@@ -369,6 +369,8 @@ source = Table(
     Column("last_seq", BigInteger),  # the number of the last event in the rows
     Column("file_bytes", BigInteger),  # of an event log's file: how large it was when all in it had been read
     Column("in_long_line", Boolean),  # `position` is within a line that is too long and is left out
+    Column("resume_packed", BigInteger),  # of a packed one: the byte in the file where unpacking may begin anew …
+    Column("resume_plain", BigInteger),  # … and that in the plain bytes, at or before `position`
     Column("told_end", Boolean),  # of an event log's file: it has told the application's end
     Index(None, "application_id"),
     Index(None, "connect_session"),

@@ -22,7 +22,7 @@ from afterglow_store.batch import Batch
 from afterglow_store.engine import Store, among
 from afterglow_store.errors import SourceRefused
 from afterglow_store.event_logs import EventLog, LogFile
-from afterglow_store.ingest import CONNECTION_LOST, Ingested, ingest_event_log, ingest_file
+from afterglow_store.ingest import CONNECTION_LOST, Ingested, ingest_event_log, ingest_file, read_so_far
 from afterglow_store.lines import CHUNK_BYTES, read_lines
 from afterglow_store.parsing import application_of, facts_of, head, key_of, parse, take_in
 from afterglow_store.schema import application, source
@@ -177,7 +177,7 @@ def _add(conn: sa.Connection, new: list[_Small], now: int) -> None:
             "lines": each.done.lines,
             "bad_lines": each.done.bad_lines,
             "updated_time": each.file.written or now,
-            "file_bytes": each.file.size,
+            **read_so_far(each.file),
             "told_end": each.batch.ended_time is not None or None,
         }
         for each in new

@@ -1,4 +1,5 @@
-"""What the tasks of an event log's stages add up to so far, and whether the log has told its application's end."""
+"""What the tasks of an event log's stages add up to so far, and whether the log has told its application's end;
+and where a packed one is unpacked on."""
 
 from __future__ import annotations
 
@@ -13,6 +14,8 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("source", sa.Column("told_end", sa.Boolean(), nullable=True))
+    for name in ("resume_packed", "resume_plain"):
+        op.add_column("source", sa.Column(name, sa.BigInteger(), nullable=True))
     op.create_table(
         "task_sums",
         sa.Column("source_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

@@ -23,7 +23,7 @@ _SUCCEEDED = re.compile(
 )
 # In a text of the line its quotes would be escaped, so these are found only where Spark wrote them.
 _METRICS = b',"Task Metrics":'
-_HEAP = re.compile(rb'"Task Executor Metrics":\{"JVMHeapMemory":(\d+)')
+_HEAP = b'"JVMHeapMemory":'
 
 SUCCEEDED, FAILED, KILLED = 0, 1, 2
 _OUTCOMES = {"Success": SUCCEEDED, "TaskKilled": KILLED, "TaskCommitDenied": KILLED}
@@ -71,12 +71,16 @@ def task_end(line: bytes) -> TaskEnd:
     if head is None or at < 0 or line[-2:] != b"}}":
         return whole_task_end(orjson.loads(line))
     stage_id, stage_attempt, index, attempt, launched, executor, host, finished = head.groups()
-    heap = _HEAP.search(line, max(0, at - 1_000), at)
     memory, metrics = _metrics(orjson.loads(line[at + len(_METRICS) : -1]))
     return TaskEnd(
         int(stage_id), int(stage_attempt), SUCCEEDED, int(index), int(attempt), executor.decode(), host.decode(),
-        _duration(int(launched), int(finished)), memory, 0 if heap is None else int(heap[1]), metrics,
+        _duration(int(launched), int(finished)), memory, _peak_heap(line, at), metrics,
     )  # fmt: skip
+
+
+def _peak_heap(line: bytes, before: int) -> int:
+    at = line.rfind(_HEAP, max(0, before - 1_000), before)
+    return int(line[at + len(_HEAP) : line.index(b",", at)]) if at >= 0 else 0
 
 
 def whole_task_end(event: dict[str, Any]) -> TaskEnd:

@@ -50,9 +50,10 @@ lint: .venv/synced ## Formatting, lint rules, types, import contracts
 	@report=$$($(BIN)/lint-imports) || { echo "$$report"; exit 1; }
 
 .PHONY: bench
-bench: jar ## Measure the hook, taking runs in, search beside MLflow's, and an idle server, into docs/benchmarks.md; half an hour, on an idle machine
+bench: jar ## Measure the hook, event logs, taking runs in, search beside MLflow's, and an idle server, into docs/benchmarks.md; half an hour, on an idle machine
 	@$(BIN)/python -m tests.benchmarks.hook
 	@$(BIN)/python -m tests.benchmarks.listener
+	@$(BIN)/python -W ignore -m tests.benchmarks.event_logs --keep
 	@$(MAKE) bench-million
 	@for runs in 10000 100000; do $(BIN)/python -W ignore -m tests.benchmarks.search --runs $$runs --keep; done
 	@$(BIN)/python -m tests.benchmarks.targets

@@ -18,6 +18,9 @@ pytest_plugins = [
 TOGETHER = {
     "tests/test_ingest.py": "tests/test_demo.py",
     "tests/test_event_logs.py": "tests/test_demo.py",
+    "tests/test_task_lines.py": "tests/test_demo.py",
+    "tests/test_small_logs.py": "tests/test_demo.py",
+    "tests/test_object_stores.py": "tests/test_demo.py",
     "tests/test_first_load.py": "tests/test_sync.py",
     "tests/test_generate.py": "tests/test_sync.py",
     "tests/test_snapshots.py": "tests/test_sync.py",

@@ -13,12 +13,15 @@ from pathlib import Path
 
 import pyspark
 import pytest
+import sqlalchemy as sa
+import zstandard
 
 from afterglow_monitor.journals import EventLogTail
 from afterglow_store import Store, ingest_event_log, open_store
 from afterglow_store.event_logs import BrokenLog, EventLog, LogFile, find
 from afterglow_store.event_logs.codecs import codec_of
 from afterglow_store.lines import read_lines
+from afterglow_store.schema import source
 from tests.support.demo import Demo
 from tests.support.ingesting import contents
 from tests.support.parts import require
@@ -68,7 +71,7 @@ def rows(store: Store) -> dict[str, list[tuple[object, ...]]]:
 
 
 def unpacked(data: bytes, name: str) -> bytes:
-    return b"".join(codec_of(name)(io.BytesIO(data)))
+    return b"".join(piece for piece, _ in codec_of(name)(io.BytesIO(data)))
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -134,6 +137,30 @@ def test_a_log_that_grows_is_read_on_and_keeps_its_place_when_its_driver_renames
     lines += ingest_event_log(store, only(renamed), now=0).lines
     assert lines == plain_log.read_bytes().count(b"\n")
     assert rows(store) == expected
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_packed_log_that_grows_is_unpacked_on_from_a_mark(
+    packed: Path, plain_log: Path, tmp_path: Path, store: Store, expected: dict[str, object], codec: str
+) -> None:
+    data = (packed / f"log.{codec}").read_bytes()
+    if codec == "zstd":  # in frames, as a driver writes it that flushes after each job; Pack writes one
+        data = b"".join(zstandard.compress(line) for line in plain_log.read_bytes().splitlines(keepends=True))
+    growing = tmp_path / f"log.{codec}"
+    marks = []
+    for part in (0.5, 0.9, 1.0):
+        growing.write_bytes(data[: int(len(data) * part)])
+        ingest_event_log(store, only(growing), now=0)
+        with store.read() as conn:
+            marks.append(conn.execute(sa.select(source.c.resume_packed, source.c.position)).one())
+    assert rows(store) == expected
+    assert [mark > len(data) * part * 0.7 for (mark, _), part in zip(marks, (0.5, 0.9, 1.0), strict=True)] == [True] * 3
+    opened = LogFile(growing, resume=(marks[1][0], _plain_at(data, marks[1][0], codec)))
+    assert opened.read(marks[1][1], 1_000_000) == plain_log.read_bytes()[marks[1][1] :][:1_000_000]
+
+
+def _plain_at(data: bytes, packed_bytes: int, codec: str) -> int:
+    return len(unpacked(data[:packed_bytes], f"log.{codec}"))
 
 
 class TestARollingLog:
@@ -205,7 +232,8 @@ def test_the_command_takes_in_what_it_can_and_names_what_it_cannot(packed: Path,
 
     done = ingest()
     assert done.returncode == 1
-    assert done.stderr == f"Refused: {folder / 'broken.lz4'}: no LZ4Block at byte 0\n"
+    notes = f"Left alone: {folder / 'notes'}: it names no application, or not yet\n"
+    assert done.stderr == f"Refused: {folder / 'broken.lz4'}: no LZ4Block at byte 0\n{notes}"
     assert done.stdout.startswith("4 logs: ")
     assert done.stdout.endswith(", 1 refused\n")
     assert ingest().stdout == "4 logs: 0 new lines (0 bytes), 1 refused\n"

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from afterglow_store import Store, ingest_file, items, open_store
+from afterglow_store import Store, ingest_event_log, ingest_file, items, open_store
+from afterglow_store.event_logs import find
 from afterglow_store.events import HANDLERS
 from tests.support.journals import in_spark_s_words
 from tests.support.spark import SparkJob, spark_submit
@@ -131,6 +132,17 @@ def test_the_slowest_tasks_are_those_of_spark_s_own_event_log(store: Store, spar
         "duration_ms": slowest["Finish Time"] - slowest["Launch Time"],
         "bytes": 0,
     }
+
+
+def test_spark_s_own_event_log_gives_the_same_stages(job: SparkJob, store: Store, tmp_path: Path) -> None:
+    [log] = find([job.home / "event log"])
+    other = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    ingest_event_log(other, log, now=0)
+    with store.read() as conn, other.read() as of_log:
+        mine, its = items.stages_of(conn, 1), items.stages_of(of_log, 1)
+    other.close()
+    assert len(mine) > 5
+    assert its == mine
 
 
 def test_what_is_said_of_how_unequal_tasks_were_is_small(events: list[Event]) -> None:

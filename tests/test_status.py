@@ -274,11 +274,13 @@ def as_event_log(journal: Journal) -> None:
     journal.path.write_text("".join(line for line in lines if '"Afterglow' not in line))
 
 
-def test_an_event_log_is_never_too_silent(server: Server, driver: Driver) -> None:
+def test_an_event_log_is_too_silent_after_a_day(server: Server, driver: Driver) -> None:
     as_event_log(driver)
     server.hear(driver, at=0)
-    assert server.judge(at=100_000) == 0
+    assert server.judge(at=80_000) == 0
     assert server.status() == ("RUNNING", "it sends no heartbeats: its end may go unnoticed")
+    assert server.judge(at=100_000) == 1
+    assert server.status() == ("LOST", "its event log just stops: it tells no end, and has not grown for long")
     driver.spark_ends()
     server.hear(driver, at=100_001)
     assert server.judge(at=200_000) == 0

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from afterglow_monitor.turns import Turn
-from afterglow_store import Ingested, Store, ingest_event_log, ingest_file, ingest_received
+from afterglow_store import Ingested, Store, ingest_event_logs, ingest_file, ingest_received
 from afterglow_store.errors import SourceRefused
-from afterglow_store.event_logs import find
+from afterglow_store.event_logs import find, place
 from afterglow_store.received import waiting_journals
 
 logger = logging.getLogger(__name__)
@@ -108,23 +108,23 @@ class EventLogTail:
 
     def __init__(self, store: Store, folders: Iterable[str | Path]) -> None:
         self._store = store
-        self._folders = [Path(folder).expanduser() for folder in folders]
+        self._folders = [place(str(folder)) for folder in folders]
         self._seen: dict[str, int] = {}  # size of a log when it was last taken in
 
     def poll(self, now: int) -> Ingested:
         """Take in what is new. `now`: ms."""
         total = Ingested()
-        for log in find(folder for folder in self._folders if folder.exists()):
-            size = log.size
-            if self._seen.get(log.name) == size:
-                continue
-            try:
-                total += ingest_event_log(self._store, log, now=now)
-            except FileNotFoundError:
-                continue  # Spark renames a log when it is done, and deletes what it has compacted
-            except SourceRefused as exc:
-                logger.warning("%s", exc)
-            self._seen[log.name] = size
+        sizes = {log: log.size for log in find(folder for folder in self._folders if folder.exists())}
+        changed = [log for log, size in sizes.items() if self._seen.get(log.name) != size]
+        for log, result in ingest_event_logs(self._store, changed, now=now):
+            match result:
+                case FileNotFoundError():
+                    continue  # Spark renames a log when it is done, and deletes what it has compacted
+                case SourceRefused():
+                    logger.warning("%s", result)
+                case Ingested():
+                    total += result
+            self._seen[log.name] = sizes[log]
         return total
 
 

@@ -15,6 +15,7 @@ from afterglow_store.search import (
     search_runs,
     search_runs_of_unknown_owner,
 )
+from afterglow_store.small_logs import ingest_event_logs
 from afterglow_store.windows import Window, parse_window
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Store",
     "Window",
     "ingest_event_log",
+    "ingest_event_logs",
     "ingest_file",
     "ingest_received",
     "open_store",

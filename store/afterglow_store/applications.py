@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,41 +35,42 @@ def find_or_add(conn: sa.Connection, key: ApplicationKey, **values: Any) -> int:
     return int(added.scalar_one())
 
 
-def refresh_counts(conn: sa.Connection, application_id: int) -> None:
-    """Count the jobs, runs and experiments of an application, and whether they failed, into its row."""
-    jobs = sa.select(sa.func.count(), _count_if(job.c.status == "FAILED")).where(job.c.application_id == application_id)
-    runs = (
-        sa.select(
-            sa.func.count(),
-            _count_if(run.c.effective_status == "FAILED"),
-            sa.func.count(sa.distinct(run.c.server + "/" + run.c.experiment_id)),
-        )
-        .select_from(link.join(run, run.c.run_id == link.c.run_id))
-        .where(link.c.application_id == application_id)
+def refresh_counts(conn: sa.Connection, application_ids: Collection[int]) -> None:
+    """Count the jobs, runs and experiments of applications, and whether they failed, into their rows."""
+    if not application_ids:
+        return
+    counts = {each: {"which": each, **dict.fromkeys(_COUNTS, 0)} for each in sorted(application_ids)}
+    jobs = sa.select(
+        job.c.application_id,
+        sa.func.count().label("jobs"),
+        _count_if(job.c.status == "FAILED").label("failed_jobs"),
     )
-    job_count, failed_jobs = conn.execute(jobs).one()
-    run_count, failed_runs, experiments = conn.execute(runs).one()
-    conn.execute(
-        sa.update(application)
-        .where(application.c.id == application_id)
-        .values(
-            jobs=job_count,
-            failed_jobs=failed_jobs,
-            runs=run_count,
-            failed_runs=failed_runs,
-            experiments=experiments,
-        )
-    )
+    runs = sa.select(
+        link.c.application_id,
+        sa.func.count().label("runs"),
+        _count_if(run.c.effective_status == "FAILED").label("failed_runs"),
+        sa.func.count(sa.distinct(run.c.server + "/" + run.c.experiment_id)).label("experiments"),
+    ).select_from(link.join(run, run.c.run_id == link.c.run_id))
+    for column, counted in ((job.c.application_id, jobs), (link.c.application_id, runs)):
+        for row in conn.execute(counted.where(column.in_(counts)).group_by(column)).mappings():
+            counts[row["application_id"]] |= {name: row[name] for name in row if name != "application_id"}
+    conn.execute(_REFRESH_COUNTS, list(counts.values()))
 
 
-def reweigh_stages(conn: sa.Connection, application_id: int, task_cpus: int) -> None:
-    """Work out the core time of all stages again, where spark.task.cpus came later than they did."""
-    conn.execute(
-        sa.update(stage)
-        .where(stage.c.application_id == application_id)
-        .values(core_ms=stage.c.executor_run_ms * task_cpus)
-    )
+def reweigh_stages(conn: sa.Connection, application_ids: Collection[int]) -> None:
+    """Work out the core time of all their stages again, where spark.task.cpus came later than they did."""
+    cpus = sa.select(application.c.task_cpus).where(application.c.id == stage.c.application_id).scalar_subquery()
+    of_them = stage.c.application_id.in_(application_ids)
+    conn.execute(sa.update(stage).where(of_them).values(core_ms=stage.c.executor_run_ms * cpus))
 
 
 def _count_if(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
     return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+
+
+_COUNTS = ("jobs", "failed_jobs", "runs", "failed_runs", "experiments")
+_REFRESH_COUNTS = (
+    sa.update(application)
+    .where(application.c.id == sa.bindparam("which"))
+    .values({name: sa.bindparam(name) for name in _COUNTS})
+)

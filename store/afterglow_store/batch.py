@@ -7,17 +7,19 @@ database sees each row once.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
-from afterglow_store.engine import upsert
+from afterglow_store.engine import among, upsert
+from afterglow_store.event_logs.tasks import TaskEnd
 from afterglow_store.redact import redact_values
 from afterglow_store.schema import application, application_conf, executor, job, source, sql_execution, stage
 
 Key = tuple[Any, ...]
+StageKey = tuple[int, int]  # stage id, attempt
 
 _TABLES = (application_conf, executor, job, sql_execution, stage)
 _KEYS = {table.name: [column.name for column in table.primary_key][1:] for table in _TABLES}
@@ -69,6 +71,13 @@ class Batch:
     job_tag_runs: dict[str, int] = field(default_factory=dict)  # run id: time of its first job here
     ended_time: int | None = None
     rows: dict[sa.Table, dict[Key, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
+    of_log: bool = False  # Spark's own event log: it has each task …
+    tasks: dict[StageKey, list[TaskEnd]] = field(default_factory=lambda: defaultdict(list))
+    begun_stages: set[StageKey] = field(default_factory=set)
+    ended_stages: dict[StageKey, int] = field(default_factory=dict)  # … of which so many ended before their stage
+    earlier_parts: list[int] = field(default_factory=list)  # the sources that hold the log's files before this one
+    is_new: bool = False  # nothing of this application is in the store yet
+    log_over: bool = False  # one of them, or this one, has told the application's end
 
     def put(self, table: sa.Table, *key: Any, **values: Any) -> None:
         """Raises TypeError for a value of another kind than the column has: found here, it costs one event. Texts are
@@ -82,8 +91,8 @@ class Batch:
             self.application["last_event_time"] = max(time, self.application.get("last_event_time") or 0)
 
 
-def open_batch(conn: sa.Connection, source_id: int) -> Batch:
-    """For what a source says. Any line of those that beat is a sign of life."""
+def open_batch(conn: sa.Connection, source_id: int, earlier: Collection[str] = ()) -> Batch:
+    """For what a source says that goes on after the `earlier` ones. Any line of those that beat is a sign of life."""
     origin = conn.execute(sa.select(source).where(source.c.id == source_id)).one()
     application_id, of_client = origin.application_id, origin.connect_session is not None
     task_cpus = conn.scalar(sa.select(application.c.task_cpus).where(application.c.id == application_id))
@@ -96,23 +105,44 @@ def open_batch(conn: sa.Connection, source_id: int) -> Batch:
         batch.client["gone"] = False
     elif origin.writer in BEATING:
         batch.application |= {"gone": False, "silent_ms": None}
+    else:
+        batch.of_log, batch.log_over = True, bool(origin.told_end)
+        _look_at_earlier_parts(conn, batch, earlier)
     return batch
 
 
-def write_rows(conn: sa.Connection, batch: Batch) -> None:
-    for table, rows in batch.rows.items():
-        keys = [column.name for column in table.primary_key][1:]
-        alike: dict[frozenset[str], list[dict[str, Any]]] = defaultdict(list)
-        for key, values in rows.items():
-            row = {"application_id": batch.application_id, **dict(zip(keys, key, strict=True)), **redact_values(values)}
-            alike[frozenset(row)].append(row)
-        for group in alike.values():
-            upsert(conn, table, group)
-    if batch.application:
-        changes = sa.update(application).where(application.c.id == batch.application_id)
-        conn.execute(changes.values(**redact_values(batch.application)))
-    if batch.client:
-        conn.execute(sa.update(source).where(source.c.id == batch.source_id).values(**redact_values(batch.client)))
+def _look_at_earlier_parts(conn: sa.Connection, batch: Batch, earlier: Collection[str]) -> None:
+    if earlier:
+        parts = conn.execute(sa.select(source.c.id, source.c.told_end).where(among(conn, source.c.path, earlier))).all()
+        batch.earlier_parts = [part.id for part in parts]
+        batch.log_over |= any(part.told_end for part in parts)
+
+
+def write_rows(conn: sa.Connection, batches: Sequence[Batch]) -> None:
+    alike: dict[tuple[sa.Table, frozenset[str]], list[dict[str, Any]]] = defaultdict(list)
+    for batch in batches:
+        for table, rows in batch.rows.items():
+            keys = _KEYS[table.name]
+            for key, values in rows.items():
+                named = zip(keys, key, strict=True)
+                row = {"application_id": batch.application_id, **dict(named), **redact_values(values)}
+                alike[table, frozenset(row)].append(row)
+    for (table, _), group in alike.items():
+        upsert(conn, table, group)
+    _change(conn, application, [(batch.application_id, batch.application) for batch in batches])
+    _change(conn, source, [(batch.source_id, batch.client) for batch in batches])
+
+
+def _change(conn: sa.Connection, table: sa.Table, changes: Iterable[tuple[int, dict[str, Any]]]) -> None:
+    alike: dict[frozenset[str], list[dict[str, Any]]] = defaultdict(list)
+    for which, values in changes:
+        if any(isinstance(value, sa.ClauseElement) for value in values.values()):
+            conn.execute(sa.update(table).where(table.c.id == which).values(**redact_values(values)))
+        elif values:
+            alike[frozenset(values)].append({"which": which, **redact_values(values)})
+    for names, rows in alike.items():
+        update = sa.update(table).where(table.c.id == sa.bindparam("which"))
+        conn.execute(update.values({name: sa.bindparam(name) for name in sorted(names)}), rows)
 
 
 def _refuse_other_kinds(table: sa.Table, values: Iterable[tuple[str, Any]]) -> None:

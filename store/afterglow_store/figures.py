@@ -9,7 +9,7 @@ event log, still counts once.
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -20,46 +20,63 @@ _CHUNK = 500  # SQLite takes at most 999 bound values in the oldest versions
 T = TypeVar("T")
 
 
-def refresh_jobs(conn: sa.Connection, application_id: int, job_ids: Collection[int]) -> None:
-    for some in _chunks(sorted(job_ids)):
+def refresh_jobs(conn: sa.Connection, jobs: Mapping[int, Collection[int]]) -> None:
+    """`jobs`: of each application the ids of those to sum again."""
+    for job_ids, applications in _alike(jobs):
+        for some in _chunks(job_ids):
+            sums = conn.execute(
+                sa.select(stage.c.application_id.label("of"), stage.c.job_id.label("which"), *used_by(stage))
+                .where(stage.c.application_id.in_(applications), stage.c.job_id.in_(some))
+                .group_by(stage.c.application_id, stage.c.job_id)
+            )
+            same = sa.and_(job.c.application_id == sa.bindparam("of"), job.c.job_id == sa.bindparam("which"))
+            _write(conn, sa.update(job).where(same), [dict(row._mapping) for row in sums])
+
+
+def _alike(jobs: Mapping[int, Collection[int]]) -> Iterator[tuple[list[int], list[int]]]:
+    """Job ids, and the applications in which these are the ones: small ones often have the same."""
+    together: dict[tuple[int, ...], list[int]] = {}
+    for application_id, job_ids in jobs.items():
+        together.setdefault(tuple(sorted(job_ids)), []).append(application_id)
+    return ((list(job_ids), some) for job_ids, of in together.items() for some in _chunks(of))
+
+
+def refresh_applications(conn: sa.Connection, application_ids: Collection[int]) -> None:
+    """Sum their stages and their executors' time into their rows; their jobs must be up to date."""
+    for some in _chunks(sorted(application_ids)):
         sums = conn.execute(
-            sa.select(stage.c.job_id.label("which"), *used_by(stage))
-            .where(stage.c.application_id == application_id, stage.c.job_id.in_(some))
-            .group_by(stage.c.job_id)
+            sa.select(stage.c.application_id.label("which"), *used_by(stage))
+            .where(stage.c.application_id.in_(some))
+            .group_by(stage.c.application_id)
         )
-        update = sa.update(job).where(job.c.application_id == application_id, job.c.job_id == sa.bindparam("which"))
-        _write(conn, update, [dict(row._mapping) for row in sums])
+        found = {row.which: dict(row._mapping) for row in sums}
+        _write(conn, _APPLICATIONS, [found.get(each) or {"which": each, **_NOTHING} for each in some])
 
 
-def refresh_application(conn: sa.Connection, application_id: int) -> None:
-    """Sum its stages and its executors' time into the application's row; its jobs must be up to date."""
-    used = conn.execute(sa.select(*used_by(stage)).where(stage.c.application_id == application_id)).one()
-    conn.execute(
-        sa.update(application)
-        .where(application.c.id == application_id)
-        .values(
-            **used._mapping,
-            allocated_core_ms=_allocated(application_id),
-            overhead_core_ms=used.core_ms - _core_ms_of_runs(application_id),
-        )
-    )
+def _refresh_application() -> sa.Update:
+    a = application.c
+    update = sa.update(application).where(a.id == sa.bindparam("which"))
+    overhead = sa.bindparam("core_ms", type_=sa.BigInteger) - _core_ms_of_runs()
+    return update.values(allocated_core_ms=_allocated(), overhead_core_ms=overhead)
 
 
-def _allocated(application_id: int) -> sa.ScalarSelect[Any]:
+def _allocated() -> sa.ScalarSelect[Any]:
     """Of executors that are still there, until the application's end, or the last that was heard of it."""
     until = sa.func.coalesce(executor.c.removed_time, application.c.spark_end_time, application.c.last_event_time)
     there = until - executor.c.added_time
     return (
         sa.select(sa.cast(sa.func.sum(executor.c.cores * sa.case((there > 0, there), else_=0)), sa.BigInteger))
-        .where(executor.c.application_id == application_id, application.c.id == application_id)
+        .where(executor.c.application_id == application.c.id)
+        .correlate(application)
         .scalar_subquery()
     )
 
 
-def _core_ms_of_runs(application_id: int) -> sa.ScalarSelect[Any]:
+def _core_ms_of_runs() -> sa.ScalarSelect[Any]:
     return (
         sa.select(sa.cast(sa.func.coalesce(sa.func.sum(job.c.core_ms), 0), sa.BigInteger))
-        .where(job.c.application_id == application_id, job.c.run_id.is_not(None))
+        .where(job.c.application_id == application.c.id, job.c.run_id.is_not(None))
+        .correlate(application)
         .scalar_subquery()
     )
 
@@ -90,11 +107,15 @@ def used_by(table: sa.Table) -> tuple[sa.ColumnElement[int], ...]:
     return (*sums, *(sa.func.max(table.c[name]).label(name) for name in PEAKS))
 
 
-def _write(conn: sa.Connection, update: sa.Update, rows: list[dict[str, object]]) -> None:
+def _write(conn: sa.Connection, update: sa.Update, rows: list[dict[str, Any]]) -> None:
     if rows:
-        values: dict[str, Any] = {name: sa.bindparam(name) for name in rows[0] if name != "which"}
+        values: dict[str, Any] = {name: sa.bindparam(name) for name in rows[0] if name not in ("which", "of")}
         conn.execute(update.values(values), rows)
 
 
 def _chunks(items: list[T]) -> Iterable[list[T]]:
     return (items[at : at + _CHUNK] for at in range(0, len(items), _CHUNK))
+
+
+_NOTHING = {**dict.fromkeys(SUMS, 0), **dict.fromkeys(PEAKS)}
+_APPLICATIONS = _refresh_application()

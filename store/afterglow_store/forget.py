@@ -125,8 +125,7 @@ def _forget_runs(conn: sa.Connection, run_ids: Sequence[str], done: Counts) -> N
     of_them = sa.select(source.c.id).where(source.c.application_id.in_(applications))
     conn.execute(sa.delete(bad_line).where(bad_line.c.source_id.in_(of_them)))
     delete_runs(conn, run_ids, done)
-    for application_id in applications:
-        figures.refresh_application(conn, application_id)
+    figures.refresh_applications(conn, applications)
 
 
 # Where Spark's side may name a run: in a job's tags and descriptions, in a plan, in an error.

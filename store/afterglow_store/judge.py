@@ -10,11 +10,22 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from afterglow_store.batch import BEATING
 from afterglow_store.schema import application, owner, source
-from afterglow_store.status import BEATS, ENDED, FAILED, RUNNING, decide_application, decide_runs, runs_of
+from afterglow_store.status import (
+    BEATS,
+    ENDED,
+    FAILED,
+    RUNNING,
+    decide_application,
+    decide_applications,
+    decide_runs,
+    runs_of,
+)
 
 BEAT_MS = 10_000  # where a journal does not say how often it beats
 CHUNK = 500  # bound values in one statement
+LOG_GRACE_MS = 86_400_000  # an event log says nothing while its driver idles, or, in an object store, until its end
 PATIENCE = 3  # beats: where they are so rare that this is longer than the grace, it takes the grace's place
 
 
@@ -25,7 +36,7 @@ def judge(conn: sa.Connection, *, now: int, server_started: int, grace_ms: int) 
     so a server that was down gives up nobody for it.
     """
     _close_the_unheard(conn)
-    changed, at_stake = 0, set[str]()
+    changed, at_stake = give_up_silent_logs(conn, now=now), set[str]()
     for row in list(_open_applications(conn)):
         silence = now - max(row.heard, server_started)
         beat_ms = row.beat_ms or BEAT_MS
@@ -36,9 +47,23 @@ def judge(conn: sa.Connection, *, now: int, server_started: int, grace_ms: int) 
         values = {"silent_ms": warned, "gone": gone}
         conn.execute(sa.update(application).where(application.c.id == row.id).values(**values))
         changed += decide_application(conn, row.id)
-        at_stake |= runs_of(conn, row.id)
+        at_stake |= runs_of(conn, [row.id])
     at_stake |= _runs_of_silent_clients(conn, now=now, server_started=server_started, grace_ms=grace_ms)
     return changed + decide_runs(conn, at_stake)
+
+
+def give_up_silent_logs(conn: sa.Connection, *, now: int) -> int:
+    """Applications of which there is only an event log are lost once that has not grown for a day (`now`: ms). How many
+    applications and runs it changed. Taken back when the log goes on."""
+    a, s = application.c, source.c
+    latest = sa.select(sa.func.max(s.updated_time)).where(s.application_id == a.id).scalar_subquery()
+    beats = sa.select(s.id).where(s.application_id == a.id, s.writer.in_(BEATING))
+    silent = sa.and_(a.status == RUNNING, a.gone.is_not(True), latest < now - LOG_GRACE_MS, ~beats.exists())
+    ids = list(conn.scalars(sa.select(a.id).where(silent)))
+    if not ids:
+        return 0
+    conn.execute(sa.update(application).where(a.id.in_(ids)).values(gone=True))
+    return decide_applications(conn, ids) + decide_runs(conn, runs_of(conn, ids))
 
 
 def _close_the_unheard(conn: sa.Connection) -> None:

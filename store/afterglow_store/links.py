@@ -12,6 +12,7 @@ from afterglow_store.schema import application, link, owner, run
 # The stronger the evidence, the later: a link keeps the strongest that it was given.
 INFERRED = "inferred"  # suggested, and accepted by a person
 SOURCES = (INFERRED, "job-tag", "tag", "executor", "client", "resumed")
+_Link = tuple[str, int, str, int]  # run id, application, source, and when (ms) it was first seen
 APP_ID_TAG = "spark.app.id"
 APP_START_TAG = "spark.app.startTime"
 TASK_TAG = "spark.task.attempt.id"
@@ -23,8 +24,7 @@ def add_links(conn: sa.Connection, application_id: int, runs: Mapping[str, tuple
     _add(conn, [(run_id, application_id, source, time) for run_id, (source, time) in runs.items()])
 
 
-def _add(conn: sa.Connection, links: Collection[tuple[str, int, str, int]]) -> None:
-    """Each with its run id, application, source and the time (ms) it was first seen."""
+def _add(conn: sa.Connection, links: Collection[_Link]) -> None:
     if not links:
         return
     of_these = sa.select(link).where(link.c.run_id.in_({run_id for run_id, *_ in links}))
@@ -78,23 +78,25 @@ def _named_by(tags: Mapping[str, str], time: int, started: list[tuple[int, int]]
     return next((id_ for began, id_ in reversed(started) if began <= time), None)
 
 
-def link_waiting_runs(conn: sa.Connection, application_id: int) -> list[str]:
-    """Tie the runs that came into the store before the application which their tags name."""
-    app = conn.execute(
-        sa.select(application.c.app_id, application.c.start_time).where(application.c.id == application_id)
-    ).one()
-    already = sa.select(link.c.run_id).where(link.c.application_id == application_id)
-    waiting = sa.select(run.c.run_id, run.c.start_time, run.c.tags).where(
-        run.c.app_id_tag == app.app_id,
-        sa.or_(
-            run.c.app_start_tag == app.start_time,
-            sa.and_(run.c.app_start_tag.is_(None), run.c.start_time >= app.start_time),
-        ),
-        run.c.run_id.not_in(already),
+def link_waiting_runs(conn: sa.Connection, application_ids: Collection[int]) -> list[str]:
+    """Tie the runs that came into the store before the applications which their tags name."""
+    a, r = application.c, run.c
+    already = sa.select(link.c.run_id).where(link.c.application_id == a.id, link.c.run_id == r.run_id)
+    waiting = (
+        sa.select(a.id, a.start_time, r.run_id, r.start_time.label("run_start"), r.tags)
+        .join_from(application, run, r.app_id_tag == a.app_id)
+        .where(
+            a.id.in_(application_ids),
+            sa.or_(r.app_start_tag == a.start_time, sa.and_(r.app_start_tag.is_(None), r.start_time >= a.start_time)),
+            ~already.exists(),
+        )
     )
-    found = {run_id: (source_of(tags or {}), start or app.start_time) for run_id, start, tags in conn.execute(waiting)}
-    add_links(conn, application_id, found)
-    return list(found)
+    found = [
+        (row.run_id, row.id, source_of(row.tags or {}), row.run_start or row.start_time)
+        for row in conn.execute(waiting)
+    ]
+    _add(conn, found)
+    return [run_id for run_id, *_ in found]
 
 
 def remove_inferred(conn: sa.Connection, application_id: int, run_id: str) -> None:
@@ -112,4 +114,6 @@ def source_of(tags: Mapping[str, str]) -> str:
 
 def applications_of(conn: sa.Connection, run_ids: Collection[str]) -> list[int]:
     """The row ids of the applications that any of these runs belongs to."""
+    if not run_ids:
+        return []
     return list(conn.scalars(sa.select(link.c.application_id).where(link.c.run_id.in_(run_ids)).distinct()))

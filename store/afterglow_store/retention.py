@@ -33,6 +33,7 @@ from afterglow_store.schema import (
     source,
     sql_execution,
     stage,
+    task_sums,
 )
 
 DAY_MS = 86_400_000
@@ -164,7 +165,8 @@ def _leave_stubs(conn: sa.Connection, application_id: int) -> None:
     kept = ("id", "path", "journal", "position", "lines", "bad_lines", "in_long_line", "updated_time")
     nothing = {column.name: None for column in source.columns if column.name not in kept}
     of_it = source.c.application_id == application_id
-    conn.execute(sa.delete(bad_line).where(bad_line.c.source_id.in_(sa.select(source.c.id).where(of_it))))
+    for table in (bad_line, task_sums):
+        conn.execute(sa.delete(table).where(table.c.source_id.in_(sa.select(source.c.id).where(of_it))))
     conn.execute(sa.update(source).where(of_it).values(nothing))
 
 
@@ -194,8 +196,7 @@ def delete_runs(conn: sa.Connection, run_ids: Sequence[str], done: Counts) -> No
         conn.execute(sa.delete(table).where(table.c.run_id.in_(run_ids)))
     done.snapshots += _delete_snapshots(conn, run_ids)
     done.runs += conn.execute(sa.delete(run).where(run.c.run_id.in_(run_ids))).rowcount
-    for application_id in applications:
-        refresh_counts(conn, application_id)
+    refresh_counts(conn, applications)
 
 
 def _delete_snapshots(conn: sa.Connection, run_ids: Collection[str]) -> int:

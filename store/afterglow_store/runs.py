@@ -210,8 +210,7 @@ def refresh_sums(conn: sa.Connection, run_ids: Collection[str]) -> None:
     """Bring what these runs add up, their effective status, and what their applications count, up to date."""
     figures.refresh_runs(conn, run_ids)
     decide_runs(conn, run_ids)
-    for application_id in applications_of(conn, run_ids):
-        refresh_counts(conn, application_id)
+    refresh_counts(conn, applications_of(conn, run_ids))
 
 
 def take_in_outputs(conn: sa.Connection, run_id: str, outputs: list[Row], *, complete: bool) -> None:

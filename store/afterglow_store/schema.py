@@ -382,6 +382,9 @@ source = Table(
     Column("last_seq", BigInteger),  # the number of the last event in the rows
     Column("file_bytes", BigInteger),  # of an event log's file: how large it was when all in it had been read
     Column("in_long_line", Boolean),  # `position` is within a line that is too long and is left out
+    Column("resume_packed", BigInteger),  # of a packed one: the byte in the file where unpacking may begin anew …
+    Column("resume_plain", BigInteger),  # … and that in the plain bytes, at or before `position`
+    Column("told_end", Boolean),  # of an event log's file: it has told the application's end
     Index(None, "application_id"),
     Index(None, "connect_session"),
     Index(None, "journal", unique=True),
@@ -415,6 +418,16 @@ bad_line = Table(
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("length", BigInteger, nullable=False),  # bytes; of a line that is too long, as far as it was read
     Column("text", Text, nullable=False),
+)
+
+# What the tasks of a stage in a file of an event log add up to, until the log tells the application's end.
+task_sums = Table(
+    "task_sums",
+    metadata,
+    Column("source_id", Id, ForeignKey("source.id", ondelete="CASCADE"), primary_key=True),
+    Column("stage_id", Integer, primary_key=True, autoincrement=False),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("sums", Json, nullable=False),  # event_logs/summing.py
 )
 
 audit_entry = Table(

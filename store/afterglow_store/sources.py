@@ -6,7 +6,7 @@ import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Literal, Protocol
 
 import sqlalchemy as sa
 
@@ -30,14 +30,34 @@ class LineSource(Protocol):
     def journal(self) -> str | None: ...
 
     @property
-    def continues(self) -> str | None:
-        """The name of the source that says of which application this one is as well."""
+    def earlier(self) -> tuple[str, ...]:
+        """The names of the sources that this one goes on after. The first says of which application it is."""
 
     @property
     def max_line_bytes(self) -> int: ...
 
+    @property
+    def written(self) -> int | None:
+        """When (ms) it was last written to, where that says more than when it was read: of event logs."""
+
     def read(self, position: int, size: int) -> bytes:
         """At most `size` bytes from `position` on; nothing at its end. Raises SourceShrunk."""
+
+
+class Readable(Protocol):
+    """A file, or an object in a store."""
+
+    def open(self, mode: Literal["rb"]) -> BinaryIO: ...
+
+
+def read_range(path: Readable, position: int, size: int) -> bytes:
+    """At most `size` bytes from `position` on. Raises SourceShrunk."""
+    with path.open("rb") as file:
+        there = file.seek(0, 2)
+        if there < position:
+            raise SourceShrunk(f"{path} has shrunk to {there} bytes, {position} of it were read before")
+        file.seek(position)
+        return file.read(size)
 
 
 @dataclass(frozen=True)
@@ -46,7 +66,8 @@ class FileSource:
 
     path: Path
     max_line_bytes: int = MAX_EVENT_LOG_LINE_BYTES
-    continues: str | None = None
+    earlier: tuple[str, ...] = ()
+    written: int | None = None
 
     @property
     def name(self) -> str:
@@ -57,12 +78,7 @@ class FileSource:
         return self.path.stem if self.path.suffix == ".jsonl" and JOURNAL.fullmatch(self.path.stem) else None
 
     def read(self, position: int, size: int) -> bytes:
-        with self.path.open("rb") as file:
-            there = file.seek(0, 2)
-            if there < position:
-                raise SourceShrunk(f"{self.path} has shrunk to {there} bytes, {position} of it were read before")
-            file.seek(position)
-            return file.read(size)
+        return read_range(self.path, position, size)
 
 
 @dataclass(frozen=True)
@@ -72,7 +88,8 @@ class ReceivedSource:
     store: Store
     journal: str
     max_line_bytes: int = MAX_JOURNAL_LINE_BYTES
-    continues: str | None = None
+    earlier: tuple[str, ...] = ()
+    written: int | None = None
 
     @property
     def name(self) -> str:

@@ -21,6 +21,7 @@ FINISHED, ORPHANED, SUSPECT = "FINISHED", "ORPHANED", "SUSPECT"
 
 BEATS = sa.and_(source.c.writer.in_(BEATING), source.c.connect_session.is_(None))
 OWNER_UNKNOWN = "owner unknown"
+LOG_STOPPED = "its event log just stops: it tells no end, and has not grown for long"
 _MAX_REASON = 300  # characters
 _TRACEBACK = "Traceback (most recent call last):"
 _CHUNK = 500  # bound values in one statement
@@ -28,31 +29,53 @@ _CHUNK = 500  # bound values in one statement
 Verdict = tuple[str | None, str | None]  # status, reason
 
 
-def last_heard(conn: sa.Connection, application_id: int) -> Any:
-    """When (ms, the server's clock; `updated_time`) a journal that beats for this application last said anything, and
-    the number of that event (`last_seq`); None without such a journal.
-
-    A Connect client beats for its session only, and a plain event log says nothing for hours.
-    """
-    heard = sa.select(source.c.updated_time, source.c.last_seq).order_by(source.c.updated_time.desc()).limit(1)
-    return conn.execute(heard.where(source.c.application_id == application_id, BEATS)).one_or_none()
-
-
 def decide_application(conn: sa.Connection, application_id: int) -> bool:
-    """Set the application's status, its reason and its end from the evidence in its row. Whether it changed anything.
+    """As `decide_applications`, of one."""
+    return bool(decide_applications(conn, [application_id]))
+
+
+def decide_applications(conn: sa.Connection, application_ids: Collection[int]) -> int:
+    """Set the applications' status, its reason and their end from the evidence in their rows. How many it changed.
 
     Spark's own ExitCode is no evidence: in client mode it is 0 whatever happened.
     """
-    of_it = application.c.id == application_id
-    row = conn.execute(sa.select(application).where(of_it)).one()
-    status, reason = _of_application(row, last_heard(conn, application_id))
-    over = status in (SUCCEEDED, FAILED, ENDED)
-    end_time = (row.spark_end_time or row.last_event_time) if over else None
-    if (status, reason, end_time) == (row.status, row.status_reason, row.end_time):
-        return False
-    values = {"status": status, "status_reason": reason, "end_time": end_time}
-    conn.execute(sa.update(application).where(of_it).values(**values))
-    return True
+    changed = []
+    heard = _heard(conn, application_ids)
+    for row in conn.execute(sa.select(application).where(application.c.id.in_(application_ids))):
+        status, reason = _of_application(row, heard.get(row.id))
+        over = status in (SUCCEEDED, FAILED, ENDED)
+        end_time = (row.spark_end_time or row.last_event_time) if over else None
+        if (status, reason, end_time) != (row.status, row.status_reason, row.end_time):
+            changed.append({"which": row.id, "status": status, "status_reason": reason, "end_time": end_time})
+    if changed:
+        conn.execute(_DECIDED, changed)
+    return len(changed)
+
+
+_DECIDED = (
+    sa.update(application)
+    .where(application.c.id == sa.bindparam("which"))
+    .values({name: sa.bindparam(name) for name in ("status", "status_reason", "end_time")})
+)
+
+
+def _heard(conn: sa.Connection, application_ids: Collection[int]) -> dict[int, Any]:
+    """When (ms, the server's clock; `updated_time`) a journal that beats for each application last said anything, and
+    the number of that event (`last_seq`); nothing of those without such a journal.
+
+    A Connect client beats for its session only, and a plain event log says nothing for hours.
+    """
+    columns = (source.c.application_id, source.c.updated_time, source.c.last_seq)
+    found = sa.select(*columns).where(source.c.application_id.in_(application_ids), BEATS)
+    return {row.application_id: row for row in conn.execute(found.order_by(source.c.updated_time))}
+
+
+def revive(conn: sa.Connection, application_ids: Collection[int]) -> None:
+    """Of these, whose event logs have gone on, nobody is gone."""
+    a = application.c
+    beats = sa.select(source.c.id).where(source.c.application_id == a.id, BEATS)
+    silent = sa.and_(a.id.in_(application_ids), a.status == LOST, ~beats.exists())
+    conn.execute(sa.update(application).where(silent).values(gone=False))
 
 
 def _of_application(row: Any, heard: Any) -> Verdict:
@@ -66,7 +89,7 @@ def _of_application(row: Any, heard: Any) -> Verdict:
     if row.spark_end_time is not None:
         return ENDED, "It is over, but nothing saw how: the Python hook, where it was loaded, saw no end of its driver"
     if heard is None:
-        return RUNNING, "it sends no heartbeats: its end may go unnoticed"
+        return (LOST, LOG_STOPPED) if row.gone else (RUNNING, "it sends no heartbeats: its end may go unnoticed")
     if row.gone:
         number = "" if heard.last_seq is None else f", event {heard.last_seq:,}"
         return (
@@ -78,12 +101,13 @@ def _of_application(row: Any, heard: Any) -> Verdict:
     return RUNNING, None
 
 
-def runs_of(conn: sa.Connection, application_id: int, *, all_of_them: bool = False) -> set[str]:
-    """The runs of an application whose status hangs on who is alive; `all_of_them` when its driver has just exited,
-    which tells of finished runs, too."""
+def runs_of(conn: sa.Connection, application_ids: Collection[int], exited: Collection[int] = ()) -> set[str]:
+    """The runs of these applications whose status hangs on who is alive; all of them of the `exited` ones, whose driver
+    has just told its end, and with that something of finished runs, too."""
     joined = link.join(run, run.c.run_id == link.c.run_id)
-    found = sa.select(link.c.run_id).select_from(joined).where(link.c.application_id == application_id)
-    return set(conn.scalars(found if all_of_them else found.where(run.c.status == RUNNING)))
+    found = sa.select(link.c.run_id).select_from(joined).where(link.c.application_id.in_(application_ids))
+    hang = sa.or_(run.c.status == RUNNING, link.c.application_id.in_(exited)) if exited else run.c.status == RUNNING
+    return set(conn.scalars(found.where(hang)))
 
 
 def decide_runs(conn: sa.Connection, run_ids: Collection[str]) -> int:

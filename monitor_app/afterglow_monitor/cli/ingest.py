@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import click
 
+from afterglow_monitor import backfill
 from afterglow_monitor import format as fmt
-from afterglow_monitor.cli.common import opened
+from afterglow_monitor.cli.common import opened, plain_errors
+from afterglow_monitor.cli.spark import find_spark_submit
 from afterglow_monitor.clock import now_ms
-from afterglow_store import Ingested, Store, ingest_event_log, ingest_file
-from afterglow_store.errors import SourceRefused
-from afterglow_store.event_logs import EventLog, find
-from afterglow_store.sources import FileSource
+from afterglow_store import Ingested, Store
+from afterglow_store.event_logs import Place, find, place
+from afterglow_store.judge import give_up_silent_logs
 
 
 @dataclass
@@ -30,46 +30,66 @@ class Done:
     bytes: int = 0  # on disk, of the logs that are done with
 
 
+def _existing(_context: click.Context, _argument: click.Parameter, names: tuple[str, ...]) -> list[Place]:
+    with plain_errors():
+        places = [place(name) for name in names]
+        for each in places:
+            if not each.exists():
+                raise click.BadParameter(f"{str(each)!r} does not exist")
+    return places
+
+
 @click.command()
-@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="[PATH]...")
-def ingest(paths: tuple[Path, ...]) -> None:
+@click.argument("paths", nargs=-1, metavar="[PATH]...", callback=_existing)
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="How many read at once.")
+@click.option("--spark", "master", metavar="MASTER", help="Read on the executors of this Spark, into PostgreSQL.")
+def ingest(paths: list[Place], processes: int, master: str | None) -> None:
     """Take journals and Spark event logs into the store: those in each PATH, a folder such as spark.eventLog.dir or a
-    single log, by default of the configured journal folders.
+    single log, by default of the configured journal folders. URLs such as s3://bucket/logs need
+    'afterglow[object-stores]'.
 
     Event logs may be of any Spark version, rolling or not, in any of its codecs, and may still be written. What is in
     the store already is not read again, so after Ctrl-C the same command goes on. Exits with 1 when a log was refused;
     the others are taken in.
     """
     with opened() as (settings, store):
-        folders = paths or tuple(Path(folder).expanduser() for folder in settings.journal.folders)
-        logs = list(find(path.absolute() for path in folders if path.exists()))
-        done = _ingest_all(store, logs)
+        folders = paths or [place(each) for each in settings.journal.folders]
+        if master is None:
+            done = _ingest(store, settings.store.url, folders, processes)
+        else:
+            if store.engine.dialect.name != "postgresql":
+                raise click.UsageError(f"--spark writes from many machines, into PostgreSQL; store.url is {store.url}")
+            results = backfill.on_spark(find_spark_submit(), master, settings.store.url, folders)
+            done = _tell_all(results, Done(), lambda done, passed: None)
+        with store.write() as conn:
+            give_up_silent_logs(conn, now=now_ms())
     click.echo(_summary(done))
     if done.refused:
         raise SystemExit(1)
 
 
-def _ingest_all(store: Store, logs: list[EventLog]) -> Done:
+def _ingest(store: Store, url: str, folders: list[Place], processes: int) -> Done:
+    logs = list(find(path for path in folders if path.exists()))
     done = Done()
     with _progress(sum(log.size for log in logs)) as tell:
-        for log in logs:
-            try:
-                done.took += _ingest(store, log, lambda passed: tell(done, passed))
-            except SourceRefused as exc:
-                done.refused += 1
-                click.echo(f"Refused: {exc}", err=True)
-            except FileNotFoundError:
-                continue  # Spark renames a log when it is done; its next call finds it
-            done.logs += 1
-            done.bytes += log.size
-            tell(done, 0)
+        if processes == 1:
+            return _tell_all(backfill.here(store, logs, lambda passed: tell(done, passed)), done, tell)
+        return _tell_all(backfill.in_processes(url, logs, processes), done, tell)
+
+
+def _tell_all(results: Iterable[backfill.Told], done: Done, tell: Callable[[Done, int], None]) -> Done:
+    for name, size, result in results:
+        if isinstance(result, Ingested):
+            done.took += result
+        else:
+            done.refused += 1
+            click.echo(f"Refused: {result}", err=True)
+        if isinstance(result, Ingested) and result.unnamed:
+            click.echo(f"Left alone: {name}: it names no application, or not yet", err=True)
+        done.logs += 1
+        done.bytes += size
+        tell(done, 0)
     return done
-
-
-def _ingest(store: Store, log: EventLog, progress: Callable[[int], None]) -> Ingested:
-    if FileSource(log.parts[0]).journal is not None:
-        return ingest_file(store, log.parts[0], now=now_ms())
-    return ingest_event_log(store, log, now=now_ms(), progress=progress)
 
 
 @contextmanager

@@ -77,7 +77,7 @@ class Linker(Writer):
             self.take_in(conn, row, details, now)
             remove_inferred(conn, done["application_id"], run_id)
             refresh_sums(conn, [run_id])
-            refresh_counts(conn, done["application_id"])
+            refresh_counts(conn, [done["application_id"]])
             self.record(conn, audit.UNLINK, run_id, done, {"app_id": None}, now)
             return run_by_id(conn, run_id)
 

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from afterglow_store.errors import SourceRefused
 
 PIECE_BYTES = 1 << 20
+ZSTD_BYTES = 64 << 10  # packed ones, that may hold a hundred times as many
 MAX_BLOCK_BYTES = 64 << 20  # far above what Spark writes (32 KiB to 1 MiB): a longer one is a damaged length
 
 
@@ -26,7 +27,7 @@ class _Input:
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
-        self.position = 0
+        self.position = file.tell()
 
     def take(self, size: int) -> bytes | None:
         """`size` bytes, or None where the file ends before."""
@@ -40,7 +41,9 @@ class _Input:
         return self.take(size)
 
 
-Codec = Callable[[BinaryIO], Iterator[bytes]]  # pieces of the plain bytes, in order, up to the last complete one
+# Plain bytes, and where in the file reading may begin anew after them, if it may.
+Piece = tuple[bytes, int | None]
+Codec = Callable[[BinaryIO], Iterator[Piece]]  # in their order, up to the last complete one
 
 
 def codec_of(name: str) -> Codec:
@@ -52,23 +55,30 @@ def codec_of(name: str) -> Codec:
     return plain
 
 
-def plain(file: BinaryIO) -> Iterator[bytes]:
+def plain(file: BinaryIO) -> Iterator[Piece]:
     while piece := file.read(PIECE_BYTES):
-        yield piece
+        yield piece, file.tell()
 
 
-def zstd(file: BinaryIO) -> Iterator[bytes]:
+def zstd(file: BinaryIO) -> Iterator[Piece]:
     """One frame after the other. Of a frame without its end, what its complete blocks hold."""
     import zstandard  # noqa: PLC0415 - with pyarrow 50 MB, which most processes need never
 
-    with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False) as stream:
-        try:
-            yield from plain(stream)
-        except zstandard.ZstdError as exc:
-            raise BrokenLog(f"{exc}, before byte {file.tell():,}") from exc
+    decompressor = zstandard.ZstdDecompressor()
+    frame = decompressor.decompressobj()
+    while packed := file.read(ZSTD_BYTES):
+        while packed:
+            try:
+                piece = frame.decompress(packed)
+            except zstandard.ZstdError as exc:
+                raise BrokenLog(f"{exc}, before byte {file.tell():,}") from exc
+            packed = frame.unused_data if frame.eof else b""
+            yield piece, file.tell() - len(packed) if frame.eof else None
+            if frame.eof:
+                frame = decompressor.decompressobj()
 
 
-def lz4(file: BinaryIO) -> Iterator[bytes]:
+def lz4(file: BinaryIO) -> Iterator[Piece]:
     data, codec = _Input(file), _codec("lz4_raw")
     while (head := data.take(21)) is not None:
         magic, token, packed, size, _checksum = struct.unpack("<8sBiiI", head)
@@ -77,10 +87,10 @@ def lz4(file: BinaryIO) -> Iterator[bytes]:
         if (block := data.block(packed)) is None:
             return
         if size:  # an empty block ends a stream; another one may follow
-            yield block if token & 0xF0 == 0x10 else _unpacked(codec, block, size, data)
+            yield block if token & 0xF0 == 0x10 else _unpacked(codec, block, size, data), data.position
 
 
-def snappy(file: BinaryIO) -> Iterator[bytes]:
+def snappy(file: BinaryIO) -> Iterator[Piece]:
     data, codec = _Input(file), _codec("snappy")
     while (head := data.take(4)) is not None:
         if head == b"\x82SNA":  # the header of a stream: magic, version, compatible version
@@ -89,10 +99,10 @@ def snappy(file: BinaryIO) -> Iterator[bytes]:
             continue
         if (block := data.block(int.from_bytes(head, "big"))) is None:
             return
-        yield _unpacked(codec, block, _snappy_size(block), data)
+        yield _unpacked(codec, block, _snappy_size(block), data), data.position
 
 
-def lzf(file: BinaryIO) -> Iterator[bytes]:
+def lzf(file: BinaryIO) -> Iterator[Piece]:
     data = _Input(file)
     while (head := data.take(5)) is not None:
         magic, kind, size = struct.unpack(">2sBH", head)
@@ -102,7 +112,7 @@ def lzf(file: BinaryIO) -> Iterator[bytes]:
             return
         if (block := data.block(size)) is None:
             return
-        yield _lzf_unpacked(block, data) if kind else block
+        yield _lzf_unpacked(block, data) if kind else block, data.position
 
 
 def _codec(name: str) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
+from afterglow_store.event_logs.places import Place
 from afterglow_store.sources import JOURNAL
 
 IN_PROGRESS = ".inprogress"  # what the name of a single file ends with while its driver writes it
@@ -19,7 +19,7 @@ class EventLog:
     """The log of one attempt of an application: one file, or the files of a rolling log in their order."""
 
     name: str  # the same while it is written and after
-    parts: tuple[Path, ...]
+    parts: tuple[Place, ...]
 
     @property
     def size(self) -> int:
@@ -27,24 +27,25 @@ class EventLog:
         return sum(_size(part) for part in self.parts)
 
 
-def find(paths: Iterable[Path]) -> Iterator[EventLog]:
+def find(paths: Iterable[Place]) -> Iterator[EventLog]:
     """The logs of these folders, as a History Server would find them, in the order of their names. A path that is a
     file, or a rolling log's folder, stands for itself."""
     for path in paths:
         if path.is_file() or path.name.startswith(_ROLLING):
             yield from _log(path)
         else:
-            for entry in sorted(path.iterdir()):
+            entries: Iterable[Place] = path.iterdir()
+            for entry in sorted(entries, key=str):
                 if entry.is_file() or entry.name.startswith(_ROLLING):
                     yield from _log(entry)
 
 
-def plain_name(path: Path) -> str:
+def plain_name(path: Place) -> str:
     """A log's name whether its driver still writes it or not: what was read of it stays read."""
     return str(path).removesuffix(IN_PROGRESS)
 
 
-def _log(path: Path) -> Iterator[EventLog]:
+def _log(path: Place) -> Iterator[EventLog]:
     if path.name.startswith((".", "_")):  # checksums of Hadoop's local file system, _SUCCESS, a copy under way
         return
     if JOURNAL.match(path.name) and path.suffix != ".jsonl":  # what the listener keeps beside a journal
@@ -54,7 +55,7 @@ def _log(path: Path) -> Iterator[EventLog]:
         yield EventLog(plain_name(path), parts)
 
 
-def _parts(folder: Path) -> tuple[Path, ...]:
+def _parts(folder: Place) -> tuple[Place, ...]:
     """A compacted file stands for all parts up to its number: Spark deletes those when it finds the time."""
     numbered = sorted(
         (int(found[1]), found[2] is not None, path)
@@ -65,7 +66,7 @@ def _parts(folder: Path) -> tuple[Path, ...]:
     return tuple(path for number, compact, path in numbered if number > compacted or (number == compacted and compact))
 
 
-def _size(path: Path) -> int:
+def _size(path: Place) -> int:
     try:
         return path.stat().st_size
     except FileNotFoundError:

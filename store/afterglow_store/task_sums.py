@@ -1,0 +1,69 @@
+"""The tasks of an event log's stages, added up over its stretches and files into the stages' rows.
+
+The listener adds them up in the driver and says only the sums; an event log has each task. Here too the sums replace
+those of Spark's accumulators, which close when their stage ends, before its last tasks do.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+
+import sqlalchemy as sa
+
+from afterglow_store.batch import Batch, StageKey
+from afterglow_store.engine import upsert
+from afterglow_store.event_logs.summing import TaskSums, from_json, together
+from afterglow_store.events import stage_tasks
+from afterglow_store.schema import source, task_sums
+
+
+def add_tasks(conn: sa.Connection, batch: Batch) -> None:
+    """Put what the tasks add up to, of each stage that the batch has tasks, the beginning or the end of. Once the log
+    has told the application's end its account is closed. Raises as `stage_tasks`."""
+    keys = batch.tasks.keys() | batch.begun_stages | batch.ended_stages.keys()
+    if keys and not batch.log_over:
+        before = _stored(conn, batch.earlier_parts, keys)
+        mine = {} if batch.is_new else _stored(conn, [batch.source_id], keys)
+        for key in sorted(keys):
+            _add(batch, key, mine.setdefault(key, TaskSums()), before.get(key, TaskSums()))
+        if batch.ended_time is None:
+            upsert(conn, task_sums, [_row(batch.source_id, key, sums) for key, sums in sorted(mine.items())])
+    if batch.of_log and batch.ended_time is not None and not batch.is_new:
+        _close(conn, batch)
+
+
+def _add(batch: Batch, key: StageKey, mine: TaskSums, before: TaskSums) -> None:
+    tasks, at = batch.tasks.get(key, []), batch.ended_stages.get(key)
+    over, skew = mine.ended or before.ended, {}
+    mine.begun = mine.begun or key in batch.begun_stages
+    mine.add(tasks[:at], late=over)
+    if at is not None:
+        skew = {} if over else together(before, mine).skew()
+        mine.add(tasks[at:], late=True)
+        mine.ended = True
+    total = together(before, mine)
+    if total.begun:
+        stage_tasks(batch, total.event(*key) | ({"Skew": skew} if skew else {}))
+
+
+def _stored(conn: sa.Connection, sources: Sequence[int], keys: Collection[StageKey]) -> dict[StageKey, TaskSums]:
+    t, found = task_sums.c, defaultdict[StageKey, list[TaskSums]](list)
+    if sources:
+        stages = t.stage_id.between(min(keys)[0], max(keys)[0])
+        of_these = sa.select(t.stage_id, t.attempt, t.sums).where(t.source_id.in_(sources), stages)
+        for stage_id, attempt, sums in conn.execute(of_these.order_by(t.source_id)):
+            if (stage_id, attempt) in keys:
+                found[stage_id, attempt].append(from_json(sums))
+    return {key: together(*parts) for key, parts in found.items()}
+
+
+def _row(source_id: int, key: StageKey, sums: TaskSums) -> dict[str, object]:
+    return {"source_id": source_id, "stage_id": key[0], "attempt": key[1], "sums": sums.as_json()}
+
+
+def _close(conn: sa.Connection, batch: Batch) -> None:
+    """Of all its files, those among them that Spark has compacted meanwhile."""
+    of_it = sa.select(source.c.id).where(source.c.application_id == batch.application_id)
+    conn.execute(sa.delete(task_sums).where(task_sums.c.source_id.in_(of_it)))
+    conn.execute(sa.update(source).where(source.c.id == batch.source_id).values(told_end=True))

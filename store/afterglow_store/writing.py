@@ -1,0 +1,128 @@
+"""From what stretches of journals and logs change to rows, and to all that hangs on these rows.
+
+Of several applications at once: what is asked and said of a hundred takes hardly longer than of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+
+from afterglow_store import figures, snapshots, tombstones, tracking
+from afterglow_store.applications import refresh_counts, reweigh_stages
+from afterglow_store.batch import Batch, RunEvent, write_rows
+from afterglow_store.items import run_details
+from afterglow_store.leave_out import leave_out_forgotten
+from afterglow_store.links import add_links, add_owner, link_waiting_runs, note_ends
+from afterglow_store.runs import refresh_sums, take_in_run
+from afterglow_store.schema import application, application_conf, job, link, stage
+from afterglow_store.status import decide_applications, decide_runs, revive, runs_of
+from afterglow_store.task_sums import add_tasks
+
+
+def write(conn: sa.Connection, batches: Sequence[Batch]) -> None:
+    """Batches of different applications, or one after the other of the same."""
+    applications = {batch.application_id for batch in batches}
+    forgotten = tombstones.any_(conn)
+    for batch in batches:
+        add_tasks(conn, batch)
+        if forgotten:
+            leave_out_forgotten(conn, batch)
+    write_rows(conn, batches)
+    if grown := {batch.application_id for batch in batches if batch.of_log and not batch.is_new}:
+        revive(conn, grown)
+    if configured := {batch.application_id for batch in batches if application_conf in batch.rows and not batch.is_new}:
+        reweigh_stages(conn, configured)
+    touched = {run_id for batch in batches for run_id in _take_in_runs(conn, batch)}
+    touched |= set(link_waiting_runs(conn, applications))
+    jobs = _touched_jobs(conn, batches)
+    figures.refresh_jobs(conn, jobs)
+    figures.refresh_applications(conn, applications)
+    decide_applications(conn, applications)
+    refresh_sums(conn, touched | _runs_of_jobs(conn, jobs))
+    exited = {batch.application_id for batch in batches if "driver_outcome" in (batch.application | batch.client)}
+    decide_runs(conn, runs_of(conn, applications, exited))
+    refresh_counts(conn, applications)
+    for batch in batches:
+        _snapshot_items(conn, batch)
+
+
+def _take_in_runs(conn: sa.Connection, batch: Batch) -> set[str]:
+    """The run events of a batch: rows, links, snapshots. Returns the runs that are touched."""
+    links = {run_id: ("job-tag", time) for run_id, time in batch.job_tag_runs.items()}
+    for event in batch.runs:
+        _take_in_event(conn, batch, event)
+        if event.run_id not in links or links[event.run_id][0] == "job-tag":
+            links[event.run_id] = (event.source, event.as_of)
+    add_links(conn, batch.application_id, links)
+    add_owner(conn, batch.source_id, {event.run_id for event in batch.runs if event.owns})
+    note_ends(
+        conn, batch.source_id, {event.run_id: (event.as_of, event.at_exit) for event in batch.runs if event.ended}
+    )
+    return set(links)
+
+
+def _take_in_event(conn: sa.Connection, batch: Batch, event: RunEvent) -> None:
+    if event.details is None:
+        return
+    take_in_run(
+        conn,
+        event.details,
+        server=tracking.server_of(conn, event.run_id, event.tracking_uri),
+        tracking_uri=event.tracking_uri,
+        as_of=event.as_of,
+        cause=snapshots.RUN_END if event.ended else None,
+        application_id=batch.application_id,
+    )
+
+
+def _touched_jobs(conn: sa.Connection, batches: Sequence[Batch]) -> dict[int, set[int]]:
+    """Of each application the jobs with news of their own, or of a stage that an earlier stretch gave them."""
+    found: dict[int, set[int]] = {}
+    for batch in batches:
+        mine = found.setdefault(batch.application_id, set())
+        mine |= {key[0] for key in batch.rows.get(job, {})}
+        stages = set() if batch.is_new else {key[0] for key in batch.rows.get(stage, {})}
+        if stages:
+            of_stages = sa.select(stage.c.job_id).where(
+                stage.c.application_id == batch.application_id,
+                stage.c.stage_id.in_(stages),
+                stage.c.job_id.is_not(None),
+            )
+            mine |= set(conn.scalars(of_stages))
+    return found
+
+
+def _runs_of_jobs(conn: sa.Connection, jobs: Mapping[int, set[int]]) -> set[str]:
+    job_ids = set().union(*jobs.values())
+    of_jobs = sa.select(job.c.application_id, job.c.job_id, job.c.run_id).where(
+        job.c.application_id.in_(jobs), job.c.job_id.in_(job_ids), job.c.run_id.is_not(None)
+    )
+    return {row.run_id for row in conn.execute(of_jobs) if row.job_id in jobs[row.application_id]} if job_ids else set()
+
+
+def _snapshot_items(conn: sa.Connection, batch: Batch) -> None:
+    """Keep every run of the application as the application left it. The hook reads a run's details after its end, off
+    the job's thread: where that comes after the application's end, the run's snapshot is made again."""
+    application_id = batch.application_id
+    if batch.ended_time is None and not any(event.ended for event in batch.runs):
+        return
+    ended = conn.scalar(sa.select(application.c.spark_end_time).where(application.c.id == application_id))
+    if ended is None:
+        return
+    runs = {event.run_id for event in batch.runs if event.ended}
+    if batch.ended_time is not None:
+        runs |= set(conn.scalars(sa.select(link.c.run_id).where(link.c.application_id == application_id)))
+    for run_id in sorted(runs):
+        details = run_details(conn, run_id)
+        if details is not None:
+            snapshots.take(
+                conn,
+                "run",
+                run_id,
+                details,
+                time=ended,
+                cause=snapshots.APPLICATION_END,
+                application_id=application_id,
+            )

@@ -35,11 +35,6 @@ CONTEXT, FLUSHED = "context", "flushed"
 
 # Says how many jobs were over when all that was offered before was on the disk.
 PROGRAM = """
-def listener():
-    for each in context._jsc.sc().listenerBus().listeners():
-        if each.getClass().getName() == "io.afterglow.AfterglowListener":
-            return each
-
 mlflow.set_registry_uri(os.environ["MLFLOW_TRACKING_URI"])  # else MLflow asks Spark for it, also at the end
 tell("app", context.applicationId)
 tell("context")
@@ -126,7 +121,9 @@ def quick_start(spark: Spark, folder: Path, mlflow_server: str) -> dict[str, str
 
 
 def kill(spark: Spark, home: Path, kill: Kill, conf: dict[str, str], mlflow_server: str) -> Killed:
-    process = start(home, PROGRAM, PYTHON, tracking_uri=mlflow_server, conf=conf, spark=spark)
+    # Those of the same millisecond would share an id. Spark 3.5 knows no such setting, but there are only five of it.
+    with_id = {**conf, "spark.test.appId": f"local-{spark.name}-{home.name}"}
+    process = start(home, PROGRAM, PYTHON, tracking_uri=mlflow_server, conf=with_id, spark=spark)
     try:
         process.told(kill.since)
         time.sleep(kill.after_s)
@@ -137,8 +134,7 @@ def kill(spark: Spark, home: Path, kill: Kill, conf: dict[str, str], mlflow_serv
         code = process.ended()
     finally:
         process.kill_all()
-    run = home / "run"
-    flushed = home / "flushed"
+    run, flushed = home / "run", home / "flushed"
     return Killed(kill, home, code, process.told("app"), run.read_text() if run.exists() else None,
                   int(flushed.read_text()) if flushed.exists() else 0, process.log)  # fmt: skip
 

@@ -28,6 +28,12 @@ Row = dict[str, Any]
 Poll = Callable[[], int]
 
 
+@pytest.fixture(autouse=True)
+def _whole_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, and however many runs other tests have left on the server."""
+    monkeypatch.setattr(sync, "LOAD_SECONDS", 60)
+
+
 @pytest.fixture
 def store(sqlite_url: str) -> Iterator[Store]:
     opened = open_store(sqlite_url)

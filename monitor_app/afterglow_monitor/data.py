@@ -22,6 +22,7 @@ from afterglow_store import (
     search_applications,
     search_experiments,
     search_runs,
+    search_runs_of_unknown_owner,
     snapshots,
     tracking,
 )
@@ -103,13 +104,15 @@ def usage(by: str, view: View) -> list[Row]:
 
 @reading
 def health(most: int) -> dict[str, Any]:
-    """Of the default window, the newest `most` of each: `orphaned` and `suspect` runs, `lost` and `lossy` applications;
-    how many `unlinked` runs there are, as text; all `servers`, and the last `changes`."""
+    """Of the default window, the newest `most` of each: runs that are `orphaned`, `suspect`, or of `unknown` owners;
+    applications that are `lost` or `lossy`; how many `unlinked` runs there are, as text; all `servers`, and the last
+    `changes`."""
     now = now_ms()
     asked = Query(window=parse_window(DEFAULT, now=now), now=now, limit=most)
     with store().read() as conn:
         return {
             "orphaned": search_runs(conn, replace(asked, statuses=("ORPHANED",))).rows,
+            "unknown": search_runs_of_unknown_owner(conn, asked).rows,
             "suspect": search_runs(conn, replace(asked, statuses=("SUSPECT",))).rows,
             "lost": search_applications(conn, replace(asked, statuses=("LOST",))).rows,
             "lossy": search_applications(conn, replace(asked, filter="lost_events > 0")).rows,

@@ -293,6 +293,7 @@ def test_what_was_used_is_added_up_by_whatever_is_asked_and_downloaded(a_month: 
 def test_health_names_what_is_wrong_and_leads_to_it(a_month: str, page: Page) -> None:
     page.goto(f"{a_month}/?tab=health")
     expect(page.get_by_text("Journals that lack events · 1")).to_be_visible()
+    expect(page.get_by_text("Owner unknown: MLflow says RUNNING")).to_be_visible()
     Grid(page, "list-lossy").open("recommender-nightly")
     expect(heading(page, "recommender-nightly")).to_be_visible()
 

@@ -21,7 +21,7 @@ HIDDEN = ("User", "Metrics", "Source", "Registered version")
 
 
 def show(zone: tzinfo) -> None:
-    for key in (ORPHANED, "suspect runs", "lost applications", "lossy applications"):
+    for key in (ORPHANED, "suspect runs", "runs of unknown owners", "lost applications", "lossy applications"):
         grid.leave_if_clicked(key)
     now = now_ms()
     st.caption(f"Runs and applications of the last {DEFAULT.removesuffix('d')} days, and the tracking servers.")
@@ -30,6 +30,8 @@ def show(zone: tzinfo) -> None:
     _runs(
         "suspect runs", "Suspect: MLflow says FINISHED, but the job died of an exception", found["suspect"], zone, now
     )
+    unknown = "Owner unknown: MLflow says RUNNING, and nobody knows whose process it is"
+    _runs("runs of unknown owners", unknown, found["unknown"], zone, now)
     _applications("lost applications", "Lost: the driver stopped sending heartbeats", found["lost"], zone, now)
     _applications("lossy applications", "Journals that lack events", found["lossy"], zone, now)
     _unlinked(found["unlinked"])

@@ -203,7 +203,7 @@ def test_a_copy_in_a_folder_that_is_behind_what_was_sent_has_not_shrunk(store: S
 def test_bad_lines_are_kept_aside_and_a_line_without_end_is_left_out(
     store: Store, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("afterglow_store.sources.ReceivedSource.__init__.__defaults__", (20_000, None))
+    monkeypatch.setattr("afterglow_store.sources.ReceivedSource.__init__.__defaults__", (20_000, (), None))
     sender, data = Sender(store), journal.read_bytes()
     at = sender.send(journal.stem, data + b"garbage, password=hunter2\n")
     for _ in range(5):

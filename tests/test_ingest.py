@@ -58,6 +58,7 @@ def positions(store: Store) -> int:
         return int(conn.scalar(sa.select(sa.func.coalesce(sa.func.sum(source.c.position), 0))) or 0)
 
 
+@pytest.mark.matrix  # it takes long
 @pytest.mark.timeout(600)
 def test_a_worker_that_is_killed_ten_times_leaves_what_one_clean_ingest_does(
     store: Store, store_url: str, demo: Demo, tmp_path: Path

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -340,17 +341,31 @@ def test_runs_of_a_connect_client(sandbox: Sandbox, connect_server: str, tmp_pat
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    client, server = (journal_events(tmp_path / side / "journal") for side in ("client", "server"))
+    client = journal_events(tmp_path / "client" / "journal")
+    server = of_the_server(tmp_path / "server" / "journal")
     application = next(event for event in server if event["Event"] == "SparkListenerApplicationStart")
     jobs = [event for event in server if event["Event"] == "SparkListenerJobStart"]
     starts = [event for event in client if event["Event"] == "AfterglowRunStart"]
     assert client[0]["Connect Session"] == done.stdout.split()[-1]
     assert [start["Application"]["App ID"] for start in starts] == [application["App ID"]] * 2
     assert [tagged_app(start["Run ID"]) for start in starts] == [application["App ID"]] * 2
+    assert list(dict.fromkeys(served(server))) == [start["Run ID"] for start in starts]
+    assert len(served(server)) == len(jobs)
+
+
+def served(events: list[dict[str, Any]]) -> list[str]:
+    """The run that each job of a Connect server's journal served."""
+    jobs = [event for event in events if event["Event"] == "SparkListenerJobStart"]
     tags = [tag for job in jobs for tag in job["Properties"]["spark.job.tags"].split(",")]
-    served = [tag.split("_Tag_mlflow.run_id=")[1] for tag in tags if "_Tag_mlflow.run_id=" in tag]
-    assert list(dict.fromkeys(served)) == [start["Run ID"] for start in starts]
-    assert len(served) == len(jobs)
+    return [tag.split("_Tag_mlflow.run_id=")[1] for tag in tags if "_Tag_mlflow.run_id=" in tag]
+
+
+def of_the_server(folder: Path) -> list[dict[str, Any]]:
+    """Its journal's events once two runs were served: its listener writes a moment after the jobs."""
+    deadline = time.monotonic() + 15
+    while len(set(served(found := journal_events(folder)))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
 
 
 def journal_events(folder: Path) -> list[dict[str, Any]]:

@@ -123,6 +123,7 @@ def test_a_run_that_mlflow_no_longer_has_is_an_error_and_nothing_is_written(
         assert run_by_id(conn, run_id)["effective_status"] == "ORPHANED"
 
 
+@pytest.mark.matrix  # it takes long
 def test_the_command_shows_first_asks_then_settles_and_undoes(
     client: MlflowClient, mlflow_server: str, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def sweep(synced: ServerSync) -> None:
     synced.poll(now_ms())
 
 
+@pytest.mark.matrix  # it takes long
 def test_a_run_that_mlflow_gc_has_removed_is_purged_and_its_snapshots_stay(
     store: Store, mlflow_server: str, mlflow_folder: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

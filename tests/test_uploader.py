@@ -69,6 +69,7 @@ def test_all_of_a_job_arrives_without_its_secret_and_its_journal_is_gone_once_th
     assert list((tmp_path / "home" / "journal").iterdir()) == []
 
 
+@pytest.mark.matrix  # it takes long
 def test_a_collector_that_hangs_costs_the_job_nothing_and_the_next_application_sends_what_was_left(
     store: Store, tmp_path: Path
 ) -> None:

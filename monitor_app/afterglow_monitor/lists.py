@@ -7,10 +7,10 @@ from datetime import tzinfo
 from typing import Any
 
 from afterglow_monitor import format as fmt
-from afterglow_monitor import places, status
+from afterglow_monitor import grid, places, status
 from afterglow_monitor.address import View
 from afterglow_monitor.data import Row
-from afterglow_monitor.grid import Column, grid
+from afterglow_monitor.grid import Column
 from afterglow_store.suggest import Suggestion
 
 STATUS_OF_APPLICATIONS = Column("Status", 108, "status", config=status.column(status.APPLICATION_STATUSES))
@@ -54,6 +54,7 @@ RUNS = (
 )
 # Of runs without an application the columns say instead which it may be.
 SUGGESTED = (Column("Suggested application", 170), Column("Because", 420))
+_UNLINKED_KEY = "{} unlinked"
 _UNLINKED = tuple(each for column in RUNS for each in (SUGGESTED if column.name == "Application" else (column,)))
 
 
@@ -98,7 +99,13 @@ def experiments(key: str, rows: list[Row], zone: tzinfo, *, now: int) -> None:
 
 def key_of(key: str, view: View) -> str:
     """Of a list of runs: Streamlit keeps what it knows of a list by its key, and with other columns it is another."""
-    return f"{key} unlinked" if view.unlinked else key
+    return _UNLINKED_KEY.format(key) if view.unlinked else key
+
+
+def leave_if_clicked(key: str) -> None:
+    """As the grid's, of a list of runs of either key: the click has changed the address already."""
+    for each in (key, _UNLINKED_KEY.format(key)):
+        grid.leave_if_clicked(each)
 
 
 def runs(
@@ -116,7 +123,7 @@ def runs(
     columns = tuple(column for column in of_list if column.name not in without)
     ids = [row["run_id"] for row in rows] if choose else []
     cells = [run_cells(row, zone, now=now) for row in rows]
-    grid(key, columns, cells, [places.run(row["run_id"]) for row in rows], view=view, ids=ids)
+    grid.grid(key, columns, cells, [places.run(row["run_id"]) for row in rows], view=view, ids=ids)
 
 
 def run_cells(row: Row, zone: tzinfo, *, now: int) -> dict[str, Any]:
@@ -149,4 +156,4 @@ def _draw(
     target: Callable[[Row], places.Place],
     view: View | None,
 ) -> None:
-    grid(key, columns, [cells(row) for row in rows], [target(row) for row in rows], view=view)
+    grid.grid(key, columns, [cells(row) for row in rows], [target(row) for row in rows], view=view)

@@ -21,7 +21,7 @@ from tests.support.journals import TRACKING_URI, Journal, run_id_of
 from tests.support.monitor import Grid, heading, running_monitor, settled, streamlit_run, title_of
 from tests.support.slow_line import slow_line
 from tests.support.tracking import free_port
-from tests.test_redaction import hidden, plant
+from tests.test_redaction import START, hidden, plant
 
 expect.set_options(timeout=15_000)  # for a machine that does other things as well; what must be quick says so itself
 
@@ -436,6 +436,7 @@ class TestAChange:
         expect(page.locator("canvas table tr", has_text="tags.team")).to_have_text(re.compile("≠ Changed.*a.*b"))
 
 
+@pytest.mark.matrix  # it takes long
 def test_no_planted_secret_reaches_the_browser_on_any_page(
     nothing_yet: tuple[str, Store, Path], page: Page, tmp_path: Path
 ) -> None:
@@ -448,7 +449,7 @@ def test_no_planted_secret_reaches_the_browser_on_any_page(
 
     page.on("websocket", lambda socket: socket.on("framereceived", received))
     for tab in ("jobs", "stages", "sql", "executors", "conf"):
-        page.goto(f"{address}/?page=application&id=local-1&tab={tab}")
+        page.goto(f"{address}/?page=application&id=local-1&start={START}&tab={tab}")
         expect(page.locator("canvas table td", has_text=re.compile(r"\w")).first).to_be_attached()
         assert not hidden(page.content()), tab
     page.goto(f"{address}/?window=all")

@@ -13,7 +13,6 @@ from afterglow_monitor import (
     bulk_tags,
     data,
     details,
-    grid,
     lists,
     places,
     run_list,
@@ -76,7 +75,7 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
 def _runs(server: str, experiment_id: str) -> None:
     view, zone, now = address.view(address.ALL), fmt.zone(st.context.timezone), now_ms()
     key = f"runs of {server} {experiment_id}"
-    grid.leave_if_clicked(lists.key_of(key, view))
+    lists.leave_if_clicked(key)
     page = answers.page(lambda: data.runs(view, server, experiment_id), experiment_id, view)
     if page is None:
         return

@@ -7,7 +7,7 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import address, answers, bulk_tags, data, grid, lists, run_list, status, toolbar
+from afterglow_monitor import address, answers, bulk_tags, data, lists, run_list, status, toolbar
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.pages import cost, health
@@ -50,7 +50,7 @@ def show() -> None:
 @st.fragment(run_every=REFRESH_SECONDS)
 def _rows(tab: str) -> None:
     view, zone, now = address.view(), fmt.zone(st.context.timezone), now_ms()
-    grid.leave_if_clicked(lists.key_of(tab, view))
+    lists.leave_if_clicked(tab)
     page = answers.page(lambda: _READ[tab](view), tab, view)
     if page is None:
         return

@@ -6,6 +6,7 @@ address at once, which is one entry in the browser's history. So links can be sh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
@@ -58,13 +59,21 @@ class View:
 
 
 def view(default_window: str = DEFAULT) -> View:
-    given = browser_address.value
+    return view_from(browser_address.address(), default_window)
+
+
+def view_from(asked: Mapping[str, list[str]], default_window: str = DEFAULT) -> View:
+    """What these values of an address say; what they say wrongly is as it is by default."""
+
+    def given(name: str, default: str = "") -> str:
+        return (asked.get(name) or [default])[-1]
+
     sort, window, page = given("sort", "-start_time"), given("window", default_window), given("p", "1")
     return View(
         window=window if window in WINDOWS else default_window,
         since=given("from") or None,
         until=given("to") or None,
-        statuses=tuple(sorted(browser_address.address().get("status", []))),
+        statuses=tuple(sorted(asked.get("status", []))),
         unlinked=given("unlinked") == "yes",
         text=given("q"),
         filter=given("filter"),

@@ -7,10 +7,10 @@ from pathlib import Path
 import streamlit as st
 from streamlit import net_util
 
-from afterglow_monitor import artifacts, collector
+from afterglow_monitor import artifacts, collector, export
 
 # A page that is opened by a name that Streamlit does not know makes it ask the internet for its own address, to
 # compare. Nothing of ours leaves the machine; such names go into server.corsAllowedOrigins.
 net_util.get_external_ip = lambda: None
 
-app = st.App(Path(__file__).with_name("main.py"), routes=[*collector.routes(), *artifacts.routes()])
+app = st.App(Path(__file__).with_name("main.py"), routes=[*collector.routes(), *artifacts.routes(), *export.routes()])

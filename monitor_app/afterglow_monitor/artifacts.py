@@ -99,11 +99,11 @@ async def _get(request: Request) -> Response:
 
 def _answer(request: Request) -> Response:
     path: str = request.path_params["path"]
-    store = _store()
-    with store.read() as conn:
+    opened = store()
+    with opened.read() as conn:
         row = run_by_id(conn, request.path_params["run_id"])
     serving = ExitStack()
-    file = serving.enter_context(fetched(store, row, path))
+    file = serving.enter_context(fetched(opened, row, path))
     end = BackgroundTask(serving.close)
     if request.query_params.get("download"):
         return FileResponse(file, filename=PurePosixPath(path).name, headers=HEADERS, background=end)
@@ -122,6 +122,7 @@ def _opened() -> Store:
     return open_store(load_settings().store.url)
 
 
-def _store() -> Store:
+def store() -> Store:
+    """The routes' own, opened once."""
     with _opening:
         return _opened()

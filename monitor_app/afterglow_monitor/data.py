@@ -27,6 +27,7 @@ from afterglow_store import (
     tracking,
 )
 from afterglow_store.diff import Change, of_snapshots
+from afterglow_store.search.deadline import deadline
 from afterglow_store.suggest import Suggestion, add_suggestions, suggest
 from afterglow_store.usage import usage as usage_of
 from afterglow_store.windows import DEFAULT
@@ -35,6 +36,7 @@ Row = dict[str, Any]
 
 # Long enough that twenty open pages read once a second together, short enough that nobody sees it.
 FRESH_SECONDS = 0.5
+USAGE_SECONDS = 10.0
 reading = st.cache_data(ttl=FRESH_SECONDS, max_entries=200, show_spinner=False)
 
 # What a list can be sorted by: the column's name in an address, and the field that search knows it by.
@@ -54,20 +56,20 @@ def store() -> Store:
 @reading
 def applications(view: View) -> Page:
     with store().read() as conn:
-        return search_applications(conn, _query(view, "applications"))
+        return search_applications(conn, query_of(view, "applications"))
 
 
 @reading
 def experiments(view: View) -> Page:
     with store().read() as conn:
-        return search_experiments(conn, _query(view, "experiments"))
+        return search_experiments(conn, query_of(view, "experiments"))
 
 
 @reading
 def runs(view: View, server: str | None = None, experiment_id: str | None = None) -> Page:
     with store().read() as conn:
         linked = False if view.unlinked else None
-        page = search_runs(conn, _query(view, "runs", server=server, experiment=experiment_id, linked=linked))
+        page = search_runs(conn, query_of(view, "runs", server=server, experiment=experiment_id, linked=linked))
         if view.unlinked:
             add_suggestions(conn, page.rows)
         return page
@@ -84,7 +86,7 @@ def run_ids(view: View, of_experiment: tuple[str, str] | None, most: int) -> lis
     found: list[str] = []
     server, experiment_id = of_experiment or (None, None)
     which = {"server": server, "experiment": experiment_id, "linked": False if view.unlinked else None}
-    query = replace(_query(view, "runs", **which), offset=0, limit=1_000, count=False)
+    query = replace(query_of(view, "runs", **which), offset=0, limit=1_000, count=False)
     with store().read() as conn:
         while len(found) < most:
             page = search_runs(conn, query)
@@ -95,10 +97,10 @@ def run_ids(view: View, of_experiment: tuple[str, str] | None, most: int) -> lis
     return found[:most]
 
 
-@reading
+@st.cache_data(ttl=30, max_entries=50, show_spinner=False)  # it goes through every job of the time
 def usage(by: str, view: View) -> list[Row]:
-    """As the store's `usage` has it."""
-    with store().read() as conn:
+    """As the store's `usage` has it. Raises TooSlow."""
+    with store().read() as conn, deadline(conn, USAGE_SECONDS):
         return usage_of(conn, by, view.span(now=now_ms()))
 
 
@@ -271,7 +273,8 @@ def differences(before: int, after: int | None) -> list[Change]:
         return of_snapshots(conn, before, after)
 
 
-def _query(view: View, what: str, **which: Any) -> Query:
+def query_of(view: View, what: str, **which: Any) -> Query:
+    """For a list of `what`: one of SORTS, or experiments."""
     now = now_ms()
     field = SORTS.get(what, {}).get(view.order_by, "start_time")
     return Query(

@@ -6,7 +6,6 @@ import io
 import json
 from datetime import tzinfo
 from pathlib import PurePosixPath
-from urllib.parse import urlsplit
 
 import pandas as pd
 import pyarrow as pa
@@ -57,13 +56,15 @@ def _one(row: Row, path: str) -> None:
         st.caption(fmt.verbatim(str(exc)))
         return
     details.section(fmt.verbatim(fmt.short(path, 120)))
-    st.link_button("Download", _here(artifacts.address(row["run_id"], path, download=True)), icon=":material/download:")
+    st.link_button(
+        "Download", places.here(artifacts.address(row["run_id"], path, download=True)), icon=":material/download:"
+    )
     if size > MOST_BYTES:
         st.caption(f"{fmt.size(size)} is too much to look into; download it.")
         return
     suffix = PurePosixPath(path).suffix.lower()
     if suffix in FRAMED:
-        st.iframe(_here(artifacts.address(row["run_id"], path)), height=600)
+        st.iframe(places.here(artifacts.address(row["run_id"], path)), height=600)
         return
     try:
         with st.spinner("Fetching the file from MLflow …"):
@@ -72,11 +73,6 @@ def _one(row: Row, path: str) -> None:
         st.error(fmt.verbatim(str(exc)), icon=":material/cloud_off:")
         return
     _look(content, suffix)
-
-
-def _here(path: str) -> str:
-    asked = urlsplit(st.context.url or "")
-    return f"{asked.scheme}://{asked.netloc}{path}"
 
 
 @st.cache_data(ttl=60, max_entries=20, show_spinner=False)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlsplit
 
 import streamlit as st
 
@@ -88,6 +89,12 @@ def go(place: Place) -> None:
 
 def link(label: str | None, place: Place, *, icon: str | None = None, most: int = 60) -> None:
     st.page_link(only_page(), label=verbatim(short(named(label), most)), icon=icon, query_params=place.query)
+
+
+def here(path: str) -> str:
+    """The whole address of one of our routes, on the host that the browser asked."""
+    asked = urlsplit(st.context.url or "")
+    return f"{asked.scheme}://{asked.netloc}{path}"
 
 
 def trail(*steps: tuple[str | None, Place], here: str | None) -> None:

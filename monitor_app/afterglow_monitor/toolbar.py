@@ -8,7 +8,7 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import experiment_form, status
+from afterglow_monitor import browser_address, experiment_form, export, status
 from afterglow_monitor import format as fmt
 from afterglow_monitor.address import (
     CUSTOM,
@@ -20,6 +20,7 @@ from afterglow_monitor.address import (
     follow,
     local_time,
 )
+from afterglow_monitor.places import here
 from afterglow_store import Page
 
 # What may be typed into the filter line of each list.
@@ -30,8 +31,17 @@ EXAMPLES = {
 }
 
 
-def filters(view: View, statuses: Sequence[str], zone: tzinfo, *, hint: str, default_window: str, what: str) -> None:
-    """For a list of `what`: one of EXAMPLES."""
+def filters(
+    view: View,
+    statuses: Sequence[str],
+    zone: tzinfo,
+    *,
+    hint: str,
+    default_window: str,
+    what: str,
+    of_experiment: tuple[str, str] | None = None,
+) -> None:
+    """For a list of `what`: one of EXAMPLES; `of_experiment`: its server and id, where the list is of one."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="toolbar"):
         _search(view, hint)
         window_control(view, default_window)
@@ -40,6 +50,7 @@ def filters(view: View, statuses: Sequence[str], zone: tzinfo, *, hint: str, def
             _unlinked(view)
         elif what == "experiments":
             experiment_form.button()
+        _download(what, of_experiment)
     _filter(view, what)
     if view.window == CUSTOM:
         _span(view, zone)
@@ -133,6 +144,14 @@ def _statuses(view: View, statuses: Sequence[str]) -> None:
         wrap=True,
         on_change=lambda: change(status=sorted(st.session_state["status"])),
     )
+
+
+def _download(what: str, of_experiment: tuple[str, str] | None) -> None:
+    which = dict(zip(("server", "experiment"), of_experiment or (), strict=False))
+    with st.popover("Download", icon=":material/download:"):
+        st.caption(f"All {what} of this list, in its order")
+        for kind, label in (("csv", "CSV"), ("parquet", "Parquet"), ("json", "JSON")):
+            st.link_button(label, here(export.address(what, kind, browser_address.address(), **which)))
 
 
 def _unlinked(view: View) -> None:

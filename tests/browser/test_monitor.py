@@ -273,6 +273,21 @@ class TestARun:
         expect(page.locator(".st-key-reason-bad")).to_contain_text("learning_rate")
 
 
+def test_a_list_is_downloaded_as_it_is_filtered(a_month: str, page: Page) -> None:
+    page.goto(f"{a_month}/?tab=runs&status=FAILED")
+    counted(page, "8 runs")
+    page.get_by_role("button", name="Download").click()
+    link = page.get_by_role("link", name="JSON").get_attribute("href")
+    assert link is not None
+    answer = page.request.get(link)
+    assert answer.headers["content-disposition"] == 'attachment; filename="runs.json"'
+    assert {row["effective_status"] for row in answer.json()} == {"FAILED"}
+    assert len(answer.json()) == 8
+    assert page.request.get(link.replace("json", "docx")).status == 404
+    assert page.request.get(f"{link}&filter=metrics.a >> 1").status == 400
+    assert page.request.get(link, headers={"X-Forwarded-For": "192.0.2.7"}).status == 403
+
+
 def test_what_was_used_is_added_up_by_whatever_is_asked_and_downloaded(a_month: str, page: Page) -> None:
     page.goto(f"{a_month}/?tab=cost")
     table = page.locator("canvas table tbody tr")

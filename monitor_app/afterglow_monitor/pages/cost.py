@@ -15,6 +15,7 @@ from afterglow_monitor import format as fmt
 from afterglow_monitor.data import Row
 from afterglow_monitor.settings import load_settings
 from afterglow_monitor.toolbar import window_control
+from afterglow_store.errors import TooSlow
 from afterglow_store.windows import DEFAULT
 
 BY = {"experiment": "Experiment", "user": "User", "application": "Application", "run": "Run", "day": "Day"}
@@ -36,7 +37,11 @@ def show(zone: tzinfo) -> None:
             label_visibility="collapsed",
             on_change=lambda: address.change(by=st.session_state["by"]),
         )
-    rows = data.usage(by, view)
+    try:
+        rows = data.usage(by, view)
+    except TooSlow:
+        details.nothing("It takes too long", "So many jobs started in this time. Choose a shorter one.")
+        return
     if not rows:
         details.nothing("Nothing was used", "No Spark job started in this time.")
         return

@@ -42,6 +42,7 @@ def show() -> None:
         hint="Run name or id",
         default_window=address.ALL,
         what="runs",
+        of_experiment=(row["server"], row["experiment_id"]),
     )
     _runs(row["server"], row["experiment_id"])
     bulk_tags.show()

@@ -30,6 +30,7 @@ SHORT_WINDOWS = {
     CUSTOM: "Custom",
 }
 PAGE_ROWS = 100
+MOST_COLUMNS = 40
 # Changing one of these makes another list of it: what page of the old one was shown means nothing then.
 _FILTERS = {"window", "from", "to", "status", "unlinked", "q", "filter", "sort", "tab"}
 
@@ -46,6 +47,7 @@ class View:
     text: str = ""
     filter: str = ""  # in the language of docs/filters.md
     page: int = 1
+    columns: tuple[str, ...] = ()  # of runs: their names, in order; without any the usual ones
     order_by: str = "start_time"
     descending: bool = True
 
@@ -78,7 +80,8 @@ def view_from(asked: Mapping[str, list[str]], default_window: str = DEFAULT) -> 
         text=given("q"),
         filter=given("filter"),
         page=max(1, int(page)) if page.isdecimal() and len(page) < 6 else 1,
-        order_by=sort.lstrip("-"),
+        columns=tuple(asked.get("col", ())[:MOST_COLUMNS]),
+        order_by=sort.removeprefix("-"),
         descending=sort.startswith("-"),
     )
 

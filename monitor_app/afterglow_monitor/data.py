@@ -27,6 +27,7 @@ from afterglow_store import (
     tracking,
 )
 from afterglow_store.diff import Change, of_snapshots
+from afterglow_store.filters.tokens import in_backticks
 from afterglow_store.search.deadline import deadline
 from afterglow_store.suggest import Suggestion, add_suggestions, suggest
 from afterglow_store.usage import usage as usage_of
@@ -44,7 +45,7 @@ SORTS = {
     "applications": {name: name for name in ("start_time", "name", "status", "runs", "jobs")}
     | {"user_name": "user", "core_ms": "core_seconds"},
     "runs": {"start_time": "start_time", "name": "run_name", "status": "effective_status", "user_name": "user",
-             "source_name": "source", "core_ms": "spark.core_seconds"},
+             "source_name": "source", "core_ms": "spark.core_seconds", "duration": "duration"},
 }  # fmt: skip
 
 
@@ -273,10 +274,16 @@ def differences(before: int, after: int | None) -> list[Change]:
         return of_snapshots(conn, before, after)
 
 
+def _keyed(name: str) -> str:
+    """A metric, param or tag, as an order names it; '' for anything else."""
+    group, _, key = name.partition(".")
+    return f"{group}.{in_backticks(key)}" if group in ("metrics", "params", "tags") and key else ""
+
+
 def query_of(view: View, what: str, **which: Any) -> Query:
     """For a list of `what`: one of SORTS, or experiments."""
     now = now_ms()
-    field = SORTS.get(what, {}).get(view.order_by, "start_time")
+    field = SORTS.get(what, {}).get(view.order_by) or (_keyed(view.order_by) if what == "runs" else "") or "start_time"
     return Query(
         window=view.span(now=now),
         statuses=view.statuses,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
+from afterglow_monitor import details, grid, places, run_columns, status
 from afterglow_monitor import format as fmt
-from afterglow_monitor import grid, places, status
 from afterglow_monitor.address import View
 from afterglow_monitor.data import Row
 from afterglow_monitor.grid import Column
 from afterglow_store.suggest import Suggestion
 
 STATUS_OF_APPLICATIONS = Column("Status", 108, "status", config=status.column(status.APPLICATION_STATUSES))
-STATUS_OF_RUNS = Column("Status", 108, "status", config=status.column(status.RUN_STATUSES))
+STATUS_OF_RUNS = run_columns.STATUS
 
 APPLICATIONS = (
     Column("Name", 222, "name"),
@@ -40,22 +41,6 @@ EXPERIMENTS = (
     Column("Core time", 108, right=True),
     Column("Server", 220),
 )
-RUNS = (
-    Column("Name", 230, "name"),
-    STATUS_OF_RUNS,
-    Column("Start", 196, "start_time"),
-    Column("Duration", 96, right=True),
-    Column("Experiment", 160),
-    Column("Application", 160),
-    Column("User", 90, "user_name"),
-    Column("Metrics", 280),
-    Column("Source", 120, "source_name"),
-    Column("Registered version", 150),
-)
-# Of runs without an application the columns say instead which it may be.
-SUGGESTED = (Column("Suggested application", 170), Column("Because", 420))
-_UNLINKED_KEY = "{} unlinked"
-_UNLINKED = tuple(each for column in RUNS for each in (SUGGESTED if column.name == "Application" else (column,)))
 
 
 def applications(key: str, rows: list[Row], view: View, zone: tzinfo, *, now: int) -> None:
@@ -98,14 +83,14 @@ def experiments(key: str, rows: list[Row], zone: tzinfo, *, now: int) -> None:
 
 
 def key_of(key: str, view: View) -> str:
-    """Of a list of runs: Streamlit keeps what it knows of a list by its key, and with other columns it is another."""
-    return _UNLINKED_KEY.format(key) if view.unlinked else key
+    """Of a list of runs with the columns of this address."""
+    return key + run_columns.key_of(view)
 
 
-def leave_if_clicked(key: str) -> None:
-    """As the grid's, of a list of runs of either key: the click has changed the address already."""
-    for each in (key, _UNLINKED_KEY.format(key)):
-        grid.leave_if_clicked(each)
+def leave_if_clicked(key: str, view: View) -> None:
+    """As the grid's, of a list of runs: by a click, linked or not, the address has changed already."""
+    for unlinked in (False, True):
+        grid.leave_if_clicked(key_of(key, replace(view, unlinked=unlinked)))
 
 
 def runs(
@@ -119,10 +104,10 @@ def runs(
     choose: bool = False,
 ) -> None:
     """`without`: columns that say the same in each row here. `choose`: whether runs can be selected."""
-    of_list = _UNLINKED if view is not None and view.unlinked else RUNS
-    columns = tuple(column for column in of_list if column.name not in without)
+    columns = run_columns.of(view, without)
     ids = [row["run_id"] for row in rows] if choose else []
-    cells = [run_cells(row, zone, now=now) for row in rows]
+    keyed = [column.name for column in columns if column.name.partition(".")[0] in run_columns.GROUPS]
+    cells = [run_cells(row, zone, now=now) | {name: run_columns.cell(row, name) for name in keyed} for row in rows]
     grid.grid(key, columns, cells, [places.run(row["run_id"]) for row in rows], view=view, ids=ids)
 
 
@@ -139,12 +124,19 @@ def run_cells(row: Row, zone: tzinfo, *, now: int) -> dict[str, Any]:
         "Metrics": fmt.metrics(row["metrics"]),
         "Source": fmt.source(row["source_name"]),
         "Registered version": fmt.versions(row["registered_versions"]),
+        "Core time": fmt.core_time(row["core_seconds"]),
+        "Jobs": fmt.with_failed(row["jobs"], row["failed_jobs"]),
+        "Tasks": details.run_tasks(row),
+        **details.data_cells(row),
+        "Parameters": fmt.pairs(row["params"]),
+        "Tags": fmt.pairs(fmt.own_tags(row["tags"])),
+        "Run ID": row["run_id"],
     }
 
 
 def _suggested_cells(found: Suggestion | None) -> dict[str, str]:
     if found is None:
-        return {column.name: fmt.NOTHING for column in SUGGESTED}
+        return {column.name: fmt.NOTHING for column in run_columns.SUGGESTED}
     return {"Suggested application": fmt.named(found.name), "Because": fmt.short(found.why, 300)}
 
 

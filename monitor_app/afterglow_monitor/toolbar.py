@@ -8,7 +8,7 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import browser_address, experiment_form, export, status
+from afterglow_monitor import browser_address, experiment_form, export, run_columns, status
 from afterglow_monitor import format as fmt
 from afterglow_monitor.address import (
     CUSTOM,
@@ -48,6 +48,7 @@ def filters(
         _statuses(view, statuses)
         if what == "runs":
             _unlinked(view)
+            run_columns.picker(view, of_experiment)
         elif what == "experiments":
             experiment_form.button()
         _download(what, of_experiment)

@@ -192,6 +192,26 @@ class TestAList:
         Grid(page).click_header(100)
         expect(Grid(page).cells.first).to_contain_text("trial-299")
 
+    def test_columns_are_chosen_sorted_by_and_part_of_the_address(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?tab=runs&q=trial")
+        counted(page, "1–100 of 300 runs")
+        page.get_by_role("button", name="Columns").click()
+        page.get_by_role("combobox", name="Columns").fill("metrics.auc")
+        page.get_by_role("option", name="metrics.auc").click()
+        page.keyboard.press("Escape")
+        asks(page, q=["trial"])
+        expect(page).to_have_url(re.compile("col=metrics.auc"))
+        page.goto(f"{a_month}/?tab=runs&q=trial&col=metrics.auc&col=Name&col=params.maxDepth&sort=-metrics.auc")
+        best = [row.split(" | ") for row in Grid(page).texts()]
+        values = [float(row[0]) for row in best if row[0] != "–"]
+        assert len(values) > 10
+        assert values == sorted(values, reverse=True)
+        assert best[0][1].startswith("trial-")
+        assert best[0][2].isdecimal()
+        Grid(page).click_header(60)  # the metric's: the least first
+        asks(page, sort=["metrics.auc"], col=["metrics.auc", "Name", "params.maxDepth"])
+        expect(Grid(page).cells.first).not_to_contain_text(best[0][1])
+
     def test_loses_and_doubles_no_click_on_a_slow_line(self, a_month: str, page: Page) -> None:
         # Each second the list is read again: several times before the browser hears what a click changed.
         with slow_line(a_month, seconds=0.5) as far_away:

@@ -102,10 +102,10 @@ def test_a_driver_that_is_held_up_is_lost_and_taken_back_when_it_goes_on(
     held.told("ready")
     held.kill_all(signal.SIGSTOP)
     monitor = Monitor(store, mlflow_server, held.home)
-    monitor.look(later_s=119)
+    monitor.look(later_s=108)
     assert monitor.application()["status"] == "RUNNING"
     assert of_run(monitor, held.told("run")) == ("RUNNING", None)
-    monitor.look(later_s=2)
+    monitor.look(later_s=13)
     assert monitor.application()["status"] == "LOST"
     assert of_run(monitor, held.told("run"))[0] == "ORPHANED"
     held.kill_all(signal.SIGCONT)
@@ -204,8 +204,8 @@ def test_a_server_that_was_down_meanwhile_gives_each_the_grace_and_then_says_the
     assert monitor.application(app_id)["status"] == "RUNNING"
     assert of_run(monitor, run_id) == ("RUNNING", None)
     assert of_run(monitor, ended.told("run"))[0] == "SUSPECT"
-    monitor.look(later_s=119)
+    monitor.look(later_s=108)
     assert monitor.application(app_id)["status"] == "RUNNING"
-    monitor.look(later_s=2)
+    monitor.look(later_s=13)
     assert monitor.application(app_id)["status"] == "LOST"
     assert of_run(monitor, run_id) == ("ORPHANED", f"its driver is gone: application {app_id} is LOST")

@@ -76,7 +76,7 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
 def _runs(server: str, experiment_id: str) -> None:
     view, zone, now = address.view(address.ALL), fmt.zone(st.context.timezone), now_ms()
     key = f"runs of {server} {experiment_id}"
-    lists.leave_if_clicked(key)
+    lists.leave_if_clicked(key, view)
     page = answers.page(lambda: data.runs(view, server, experiment_id), experiment_id, view)
     if page is None:
         return

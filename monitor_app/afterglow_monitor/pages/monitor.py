@@ -50,7 +50,7 @@ def show() -> None:
 @st.fragment(run_every=REFRESH_SECONDS)
 def _rows(tab: str) -> None:
     view, zone, now = address.view(), fmt.zone(st.context.timezone), now_ms()
-    lists.leave_if_clicked(tab)
+    lists.leave_if_clicked(tab, view)
     page = answers.page(lambda: _READ[tab](view), tab, view)
     if page is None:
         return

@@ -91,6 +91,7 @@ def test_tags_are_set_changed_deleted_and_taken_back_on_a_runs_page(team: Team, 
 
     expect(page.get_by_text("team: a → –")).to_be_visible()
     page.get_by_role("button", name="Undo the last change").click()
+    expect(page.get_by_text("team: – → a")).to_be_visible()
     Grid(page, "list-tags").row("team")
     assert tags_of(team, run_id) == {"team": "a", "stage": "final"}
     leave(page)

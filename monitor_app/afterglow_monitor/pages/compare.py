@@ -68,24 +68,7 @@ def _table(rows: list[Row]) -> None:
     read = data.data_of_runs(tuple(row["run_id"] for row in rows))
     table = side_by_side.table(rows, read, data.spark_properties_of(tuple(applications)), zone, now=now)
     details.section("Side by side")
-    only = browser_address.value("all") != "yes"
-    groups = [each for each in browser_address.values("group") if each in side_by_side.GROUPS]
-    with st.container(horizontal=True, vertical_alignment="center", key="side by side"):
-        address.follow("only differences", only)
-        st.toggle(
-            "Only differences",
-            key="only differences",
-            on_change=lambda: address.change(all=None if st.session_state["only differences"] else "yes"),
-        )
-        address.follow("groups", groups)
-        st.pills(
-            "Groups",
-            side_by_side.GROUPS,
-            key="groups",
-            selection_mode="multi",
-            label_visibility="collapsed",
-            on_change=lambda: address.change(group=list(st.session_state["groups"])),
-        )
+    only, groups = _asked()
     if only:
         table = table[table["Differs"] != ""].drop(columns="Differs")
     if groups:
@@ -109,3 +92,26 @@ def _table(rows: list[Row]) -> None:
         icon=":material/download:",
         on_click="ignore",
     )
+
+
+def _asked() -> tuple[bool, list[str]]:
+    """Whether only differences are shown, and of which groups; of none: of all."""
+    only = browser_address.value("all") != "yes"
+    groups = [each for each in browser_address.values("group") if each in side_by_side.GROUPS]
+    with st.container(horizontal=True, vertical_alignment="center", key="side by side"):
+        address.follow("only differences", only)
+        st.toggle(
+            "Only differences",
+            key="only differences",
+            on_change=lambda: address.change(all=None if st.session_state["only differences"] else "yes"),
+        )
+        address.follow("groups", groups)
+        st.pills(
+            "Groups",
+            side_by_side.GROUPS,
+            key="groups",
+            selection_mode="multi",
+            label_visibility="collapsed",
+            on_change=lambda: address.change(group=list(st.session_state["groups"])),
+        )
+    return only, groups

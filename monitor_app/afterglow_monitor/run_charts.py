@@ -13,6 +13,7 @@ from afterglow_monitor import format as fmt
 from afterglow_monitor.charts import STEP, TIME, Drawn
 from afterglow_monitor.data import Row
 from afterglow_monitor.errors import CannotWrite
+from afterglow_monitor.toolbar import choice
 
 AT_FIRST, MOST = 4, 24  # metrics
 HEIGHT_PX = 220
@@ -52,16 +53,7 @@ def _controls(names: list[str], shown: list[str], axis: str, *, log: bool, smoot
             width=520,
             on_change=lambda: address.change(metric=st.session_state["metrics"]),
         )
-        address.follow("axis", axis)
-        st.segmented_control(
-            "Over",
-            list(AXES),
-            key="axis",
-            required=True,
-            format_func=AXES.__getitem__,
-            label_visibility="collapsed",
-            on_change=lambda: address.change(axis=st.session_state["axis"]),
-        )
+        choice("axis", AXES, axis)
         address.follow("log scale", log)
         st.toggle(
             "Log scale",

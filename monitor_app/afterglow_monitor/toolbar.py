@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 
 import streamlit as st
@@ -109,6 +109,20 @@ def _filter(view: View, what: str) -> None:
         label_visibility="collapsed",
         help="MLflow's filters, with OR, brackets, IN, durations and what Spark did. Enter applies it.",
         on_change=lambda: change(filter=st.session_state["filter"].strip()),
+    )
+
+
+def choice(name: str, labels: Mapping[str, str], chosen: str) -> None:
+    """One of several, kept in the address under this name."""
+    follow(name, chosen)
+    st.segmented_control(
+        name.capitalize(),
+        list(labels),
+        key=name,
+        required=True,
+        format_func=labels.__getitem__,
+        label_visibility="collapsed",
+        on_change=lambda: change(**{name: st.session_state[name]}),
     )
 
 

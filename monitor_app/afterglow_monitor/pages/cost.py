@@ -14,7 +14,7 @@ from afterglow_monitor import address, data, details
 from afterglow_monitor import format as fmt
 from afterglow_monitor.data import Row
 from afterglow_monitor.settings import load_settings
-from afterglow_monitor.toolbar import window_control
+from afterglow_monitor.toolbar import choice, window_control
 from afterglow_store.errors import TooSlow
 from afterglow_store.windows import DEFAULT
 
@@ -27,16 +27,7 @@ def show(zone: tzinfo) -> None:
     view, by = address.view(), address.open_tab(BY, "by")
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="toolbar"):
         window_control(view, DEFAULT)
-        address.follow("by", by)
-        st.segmented_control(
-            "Added up by",
-            list(BY),
-            key="by",
-            required=True,
-            format_func=BY.__getitem__,
-            label_visibility="collapsed",
-            on_change=lambda: address.change(by=st.session_state["by"]),
-        )
+        choice("by", BY, by)
     try:
         rows = data.usage(by, view)
     except TooSlow:

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyspark
 import pytest
 import sqlalchemy as sa
 
@@ -23,12 +22,12 @@ from afterglow_store import Store, ingest_event_logs, open_store
 from afterglow_store.event_logs import find
 from afterglow_store.schema import application, executor, job, sql_execution, stage
 from tests.support.spark import SMALL
+from tests.support.sparks import LOCKED, spark_of
 from tests.support.tracking import free_port
 
 pytestmark = [pytest.mark.matrix, pytest.mark.filterwarnings("default"), pytest.mark.timeout(1_200)]
 
 Row = dict[str, Any]
-SPARK_HOMES = [str(Path(pyspark.__file__).parent)]
 CONF = {
     **SMALL,
     "spark.master": "local[2,4]",
@@ -119,10 +118,16 @@ class History:
             return [dict(row._mapping) for row in conn.execute(sa.select(table).order_by(*table.primary_key))]
 
 
-@pytest.fixture(scope="module", params=SPARK_HOMES, ids=lambda home: Path(home).name)
+@pytest.fixture(scope="module", params=[LOCKED.name, "3.5", "4.3"])
 def history(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     home, logs = tmp_path_factory.mktemp("history"), tmp_path_factory.mktemp("logs")
-    environment = {**os.environ, "SPARK_HOME": request.param, "PYSPARK_PYTHON": sys.executable}
+    spark = spark_of(request.param)
+    environment = {
+        **os.environ,
+        **spark.environment,
+        "SPARK_HOME": str(spark.jars.parent),
+        "PYSPARK_PYTHON": sys.executable,
+    }
     run_job(environment, home, logs)
     store = open_store(f"sqlite:///{home / 'store.db'}")
     [(_, taken)] = ingest_event_logs(store, list(find([logs])), now=0)

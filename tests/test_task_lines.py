@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from afterglow_store import Store, ingest_file, lines, open_store
 from afterglow_store.event_logs.summing import Spread, bin_of, middle
-from afterglow_store.event_logs.tasks import KILLED, METRICS, TASK_END, task_end, whole_task_end
+from afterglow_store.event_logs.tasks import KILLED, METRICS, TASK_END, TaskEnd, task_end, whole_task_end
 from afterglow_store.schema import stage, task_sums
 from tests.support.demo import Demo
 
@@ -40,23 +40,28 @@ def stages(store: Store) -> list[Event]:
         return [dict(row._mapping) for row in conn.execute(sa.select(stage).order_by(*stage.primary_key))]
 
 
+def read(line: bytes) -> TaskEnd:
+    """Between two others."""
+    return task_end(line + b"\n" + line + b"\n" + line, len(line) + 1, 2 * len(line) + 1)
+
+
 def test_a_line_that_is_read_by_its_ends_says_what_all_of_it_does(task_lines: list[bytes]) -> None:
     assert any(b'"Reason":"Success"' not in line for line in task_lines)
     for line in task_lines:
-        assert task_end(line) == whole_task_end(orjson.loads(line))
+        assert read(line) == whole_task_end(orjson.loads(line))
 
 
 def test_a_text_that_looks_like_metrics_is_not_read_as_such(task_lines: list[bytes]) -> None:
     event = orjson.loads(task_lines[0])
     event["Task Info"]["Host"] = 'a"},"Task Metrics":{"Executor Run Time":7}}'
-    assert task_end(orjson.dumps(event)) == whole_task_end(event)
+    assert read(orjson.dumps(event)) == whole_task_end(event)
 
 
 def test_a_task_that_was_lost_with_its_executor_has_no_metrics(task_lines: list[bytes]) -> None:
     event = orjson.loads(task_lines[0])
     del event["Task Metrics"], event["Task Executor Metrics"]
     event["Task End Reason"] = {"Reason": "TaskKilled", "Kill Reason": "another attempt succeeded"}
-    found = task_end(orjson.dumps(event))
+    found = read(orjson.dumps(event))
     assert (found.outcome, found.metrics, found.peak_heap) == (KILLED, (0,) * len(METRICS), 0)
 
 

@@ -14,7 +14,8 @@ MAX_HEAD_BYTES = 16 << 20  # by here an application has told its name, or the fi
 
 @dataclass(frozen=True)
 class Stretch:
-    """What lies between two positions of a source: complete lines, or a part of one that is too long and left out."""
+    """What lies between two positions of a source: complete lines, or a part of one that is too long and left out.
+    `lines` may go on with the beginning of the next one: to cut it off would be to copy all the others."""
 
     start: int
     end: int
@@ -41,8 +42,8 @@ def read_lines(source: LineSource, position: int, *, head: bool, in_long_line: b
             )
         if len(data) > source.max_line_bytes and b"\n" not in data:
             return Stretch(position, position + len(data), in_long_line=True, too_long=data[:1_000])
-    whole = data[: data.rfind(b"\n") + 1]
-    return Stretch(position, position + len(whole), whole) if whole else None
+    whole = data.rfind(b"\n") + 1
+    return Stretch(position, position + whole, data) if whole else None
 
 
 def _rest_of_long_line(source: LineSource, position: int) -> Stretch | None:

@@ -11,7 +11,7 @@ import orjson
 from afterglow_store.applications import ApplicationKey
 from afterglow_store.bad_lines import KEPT_BYTES, BadLine
 from afterglow_store.batch import Batch
-from afterglow_store.event_logs.tasks import TASK_END, TASK_START, task_end
+from afterglow_store.event_logs.tasks import TASK_END, TASK_START, loads, task_end
 from afterglow_store.events import HANDLERS, Event, as_pairs
 from afterglow_store.lines import Stretch
 from afterglow_store.redact import redact_text
@@ -25,29 +25,29 @@ def parse(stretch: Stretch) -> tuple[list[Line], list[BadLine]]:
     """Its events, and the lines that are none."""
     lines: list[Line] = []
     bad = [BadLine(stretch.start, stretch.end - stretch.start, stretch.too_long)] if stretch.too_long else []
-    data, position = stretch.lines, stretch.start
-    has_nul = b"\\u0000" in data  # PostgreSQL stores no NUL in a text
-    for line in data.split(b"\n"):
-        event = _event(line.replace(b"\\u0000", b"") if has_nul else line)
+    data, start = stretch.lines, 0
+    while (end := data.find(b"\n", start)) >= 0:
+        event = _event(data, start, end)
         if event is not None:
-            lines.append((position, event))
-        elif line.strip():
-            bad.append(BadLine(position, len(line), line[:KEPT_BYTES]))
-        position += len(line) + 1
+            lines.append((stretch.start + start, event))
+        elif (line := data[start:end]).strip():
+            bad.append(BadLine(stretch.start + start, len(line), line[:KEPT_BYTES]))
+        start = end + 1
     return lines, bad
 
 
 _TASK_STARTED: Event = {"Event": "SparkListenerTaskStart"}  # of which nothing is kept
 
 
-def _event(line: bytes) -> Event | None:
-    """Most of an event log is about single tasks: such a line is known by how it begins."""
-    if line.startswith(TASK_START):
+def _event(data: bytes, start: int, end: int) -> Event | None:
+    """Of a line that lies there. Most of an event log is about single tasks: such a line is known by how it begins, and
+    not copied, which would take as long as to read it."""
+    if data.startswith(TASK_START, start):
         return _TASK_STARTED
     try:
-        if line.startswith(TASK_END):
-            return {"Event": "SparkListenerTaskEnd", "Task": task_end(line)}
-        found = orjson.loads(line)
+        if data.startswith(TASK_END, start):
+            return {"Event": "SparkListenerTaskEnd", "Task": task_end(data, start, end)}
+        found = loads(data[start:end])
     except (KeyError, TypeError, AttributeError):
         return None
     except orjson.JSONDecodeError:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from heapq import nlargest
+from operator import attrgetter
 from typing import Any
 
 from afterglow_store.event_logs.tasks import METRICS, TaskEnd
@@ -100,7 +102,8 @@ class TaskSums:
         shuffle_write.add(columns[8])
         spill.add(map(sum, zip(columns[3], columns[4], strict=True)))
         least = self.slowest[-1][4] if len(self.slowest) == _SLOWEST else -1
-        self._keep_slowest([_told(task) for task in tasks if task.duration > least])
+        longer = (task for task in tasks if task.duration > least)
+        self._keep_slowest([_told(task) for task in nlargest(_SLOWEST, longer, key=attrgetter("duration"))])
 
     def _keep_slowest(self, others: list[list[Any]]) -> None:
         self.slowest = sorted([*self.slowest, *others], key=_millis, reverse=True)[:_SLOWEST]

@@ -63,24 +63,29 @@ class TaskEnd(NamedTuple):
         return self.metrics[5] + self.metrics[6]
 
 
-def task_end(line: bytes) -> TaskEnd:
-    """What a line of a SparkListenerTaskEnd says. Raises KeyError, TypeError, ValueError or AttributeError where it
-    does not say what it has to."""
-    head = _SUCCEEDED.match(line)
-    at = line.rfind(_METRICS)
-    if head is None or at < 0 or line[-2:] != b"}}":
-        return whole_task_end(orjson.loads(line))
+def loads(line: bytes) -> Any:
+    """Without NULs: PostgreSQL stores none in a text. Raises orjson.JSONDecodeError."""
+    return orjson.loads(line.replace(b"\\u0000", b""))
+
+
+def task_end(data: bytes, start: int, end: int) -> TaskEnd:
+    """What the line of a SparkListenerTaskEnd says that lies there. Raises KeyError, TypeError, ValueError or
+    AttributeError where it does not say what it has to."""
+    head = _SUCCEEDED.match(data, start, end)
+    at = data.rfind(_METRICS, start, end)
+    if head is None or at < 0 or not data.endswith(b"}}", start, end):
+        return whole_task_end(loads(data[start:end]))
     stage_id, stage_attempt, index, attempt, launched, executor, host, finished = head.groups()
-    memory, metrics = _metrics(orjson.loads(line[at + len(_METRICS) : -1]))
+    memory, metrics = _metrics(orjson.loads(data[at + len(_METRICS) : end - 1]))
     return TaskEnd(
         int(stage_id), int(stage_attempt), SUCCEEDED, int(index), int(attempt), executor.decode(), host.decode(),
-        _duration(int(launched), int(finished)), memory, _peak_heap(line, at), metrics,
+        _duration(int(launched), int(finished)), memory, _peak_heap(data, start, at), metrics,
     )  # fmt: skip
 
 
-def _peak_heap(line: bytes, before: int) -> int:
-    at = line.rfind(_HEAP, max(0, before - 1_000), before)
-    return int(line[at + len(_HEAP) : line.index(b",", at)]) if at >= 0 else 0
+def _peak_heap(data: bytes, start: int, before: int) -> int:
+    at = data.rfind(_HEAP, max(start, before - 1_000), before)
+    return int(data[at + len(_HEAP) : data.index(b",", at)]) if at >= 0 else 0
 
 
 def whole_task_end(event: dict[str, Any]) -> TaskEnd:

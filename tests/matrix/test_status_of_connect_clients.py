@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from afterglow_store import open_store
 from tests.support.connect import running_connect_server
 from tests.support.drivers import Monitor, Process, start
+from tests.support.sparks import OTHERS, spark_of
 
 pytestmark = [pytest.mark.matrix, pytest.mark.filterwarnings("default")]
 
@@ -86,4 +87,22 @@ def test_the_run_of_each_client_shows_how_that_ended_and_the_application_runs_on
     assert monitor.run(runs["SIGKILL"])["status_reason"].startswith("its Spark Connect client of application ")
     assert monitor.run(runs["exception without with"])["status_reason"].endswith("ValueError: no more")
     assert monitor.application()["status"] == "RUNNING"
+    store.close()
+
+
+@pytest.mark.parametrize("name", [each for each in OTHERS if not each.startswith("3.")])  # that has Connect's jar apart
+def test_a_client_of_another_spark_has_its_run_with_its_job(
+    name: str, tmp_path: Path, sqlite_url: str, mlflow_server: str
+) -> None:
+    spark = spark_of(name)
+    store = open_store(sqlite_url)
+    with running_connect_server(tmp_path, QUICK, spark) as server:
+        client = start(tmp_path / "client", CLIENTS["normal end"][0], server, tracking_uri=mlflow_server, spark=spark)
+        assert client.ended() == 0, client.log
+    monitor = Monitor(store, mlflow_server, tmp_path / "server", client.home)
+    run, application = monitor.run(client.told("run")), monitor.application()
+    assert (run["effective_status"], run["failed_jobs"]) == ("FINISHED", 0)
+    assert run["jobs"] == application["jobs"] > 0
+    assert [each["app_id"] for each in run["applications"]] == [application["app_id"]]
+    assert application["spark_version"].startswith(name)
     store.close()

@@ -1,22 +1,28 @@
 """`%load_ext afterglow` in IPython shells of this process: what is shown under a cell, and that no cell notices."""
 
+import re
 import socket
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import mlflow
+import nbformat
 import pytest
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from mlflow.entities import Metric, Param
+from nbclient import NotebookClient
 
 import afterglow
 from afterglow import hook, notebook
 from afterglow.notebook.background import Background
+from tests.support.jupyter import write_notebook
+from tests.support.parts import ROOT
 
 # MLflow's use of what others deprecated is not ours to settle.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -340,6 +346,35 @@ def test_outside_of_ipython_runs_are_printed(
     printed = capsys.readouterr().out
     assert printed.splitlines()[0] == "3 runs"
     assert [line.split()[:2] for line in printed.splitlines()[2:]] == [["run", str(n)] for n in range(3)]
+
+
+# -- a real kernel -----------------------------------------------------------------------------------------------
+
+
+def test_what_the_readme_and_the_docs_show_runs_in_a_notebook_without_anybody_there(
+    tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "Default")
+    pages = [(ROOT / name).read_text() for name in ("README.md", "docs/notebook.md")]
+    cells = [cell for page in pages for cell in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)]
+    assert len(cells) == 4
+    file = write_notebook(tmp_path / "docs.ipynb", cells)
+    book = nbformat.read(file, as_version=4)  # type: ignore[no-untyped-call]
+    NotebookClient(book, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
+
+    shown = [[each for each in cell.outputs if each.output_type == "display_data"] for cell in book.cells]
+    assert [len(outputs) for outputs in shown] == [1, 1, 1, 4]
+    states = book.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    for outputs in shown:
+        for output in outputs:
+            assert {WIDGET, "text/html", "text/plain"} == set(output.data)
+            state = states[output.data[WIDGET]["model_id"]]["state"]
+            assert state["own_id"] == output.data[WIDGET]["model_id"]
+            assert all(run["name"] in output.data["text/html"] for run in state["state"]["runs"])
+    assert ["0.25" in shown[0][0].data["text/html"], "Running" in shown[0][0].data["text/html"]] == [True, False]
+    assert "depth 8" in shown[1][0].data["text/plain"]
+    assert "depth 2" not in shown[1][0].data["text/plain"]
 
 
 # -- what the tests look with ----------------------------------------------------------------------------------

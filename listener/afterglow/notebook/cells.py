@@ -2,9 +2,11 @@
 
 import functools
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any, TypeVar
 
 from afterglow.driver import LogCall
@@ -13,6 +15,7 @@ from afterglow.notebook.picture import RunPicture, lock
 from afterglow.notebook.reading import Reading
 from afterglow.notebook.static import as_text
 from afterglow.notebook.view import RunsView
+from afterglow.notebook_cell import CELL_TAG, COUNT_TAG, cell_tags
 
 logger = logging.getLogger("afterglow")
 
@@ -36,6 +39,14 @@ def quietly(method: _Method) -> _Method:
     return guarded  # type: ignore[return-value]
 
 
+def cell_that_runs(shell: Any) -> dict[str, str] | None:
+    """The tags of the cell that is being executed by this thread; None where none is, as while a kernel starts."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code is not type(shell).run_cell_async.__code__:
+        frame = frame.f_back
+    return None if frame is None else cell_tags()
+
+
 class Cells:
     """The cells of one kernel, the outputs under them, and all other outputs. Told of runs on the job's thread."""
 
@@ -49,7 +60,9 @@ class Cells:
         self._lock = threading.RLock()
 
     def watch(self) -> None:
-        """Be told of cells from now on."""
+        """Be told of cells from now on, of the one that says so, too."""
+        if (tags := cell_that_runs(self.shell)) is not None:
+            self._running.append(RunsView(self.reading, cell=tags.get(COUNT_TAG, ""), cell_id=tags.get(CELL_TAG)))
         self.shell.events.register("pre_run_cell", self.cell_begins)
         self.shell.events.register("post_run_cell", self.cell_ends)
 
@@ -71,7 +84,7 @@ class Cells:
     def cell_ends(self, result: Any) -> None:
         """IPython has executed a cell."""
         if not self._running:
-            return  # the cell that loaded the extension
+            return
         self._last = view = self._running.pop()
         if not view.run_ids:
             return

@@ -140,7 +140,17 @@ function details(run, columns) {
   );
 }
 
-function runRows(run, metrics, view) {
+/** The columns that there is something for, and room. */
+function columnsOf(view) {
+  const spark = view.runs.some((run) => run.spark?.jobs);
+  const params = view.runs.some((run) => Object.keys(run.params).length);
+  const links = view.runs.some((run) => run.monitor || run.mlflow);
+  const room = view.width - 300 - (spark ? 175 : 0) - (params ? 90 : 0) - (links ? 125 : 0);
+  const most = Math.max(1, Math.min(MAX_METRICS, Math.round(room / 78)));
+  return { spark, params, links, metrics: keys(view.runs, "metrics").slice(0, most) };
+}
+
+function runRows(run, columns, view) {
   const { model, ids, late } = view;
   const open = model.get("open_runs").includes(run.id);
   const toggle = () => {
@@ -161,17 +171,17 @@ function runRows(run, metrics, view) {
     ),
     make("td", {}, statusCell(run)),
     make("td", { class: "afterglow-number", "data-run": run.id }, lasting(seconds(run, late))),
-    ...metrics.map((key) => make("td", { class: "afterglow-number" }, key in run.metrics ? number(run.metrics[key]) : "")),
-    make("td", {}, pairs(run.params)),
-    make("td", {}, sparkCell(run)),
-    make("td", { class: "afterglow-links" }, link("Monitor", run.monitor), " ", link("MLflow", run.mlflow)),
-  ];
+    ...columns.metrics.map((key) => make("td", { class: "afterglow-number" }, key in run.metrics ? number(run.metrics[key]) : "")),
+    columns.params && make("td", { class: "afterglow-rest" }, pairs(run.params)),
+    columns.spark && make("td", {}, sparkCell(run)),
+    columns.links && make("td", { class: "afterglow-links" }, link("Monitor", run.monitor), " ", link("MLflow", run.mlflow)),
+  ].filter(Boolean);
   const row = make("tr", {}, ...cells);
   return open ? [row, details(run, cells.length)] : [row];
 }
 
 function table(view) {
-  const metrics = keys(view.runs, "metrics").slice(0, MAX_METRICS);
+  const columns = columnsOf(view);
   const head = (text, kind) => make("th", { class: kind, title: text, scope: "col" }, text);
   return make(
     "div",
@@ -188,13 +198,13 @@ function table(view) {
           head("Run"),
           head("Status"),
           head("Duration", "afterglow-number"),
-          ...metrics.map((key) => head(key, "afterglow-number")),
-          head("Parameters"),
-          head("Spark"),
-          head(""),
+          ...columns.metrics.map((key) => head(key, "afterglow-number")),
+          columns.params ? head("Parameters") : "",
+          columns.spark ? head("Spark") : "",
+          columns.links ? head("") : "",
         ),
       ),
-      make("tbody", {}, ...view.runs.flatMap((run) => runRows(run, metrics, view))),
+      make("tbody", {}, ...view.runs.flatMap((run) => runRows(run, columns, view))),
     ),
   );
 }
@@ -319,7 +329,7 @@ function marks(series, choice, xs, ys, say) {
       const shape =
         choice.type === "bar"
           ? make("svg:rect", { ...common, class: "afterglow-mark", x: left - wide / 2, width: wide, y: Math.min(top, ys.place(0)), height: Math.max(1, Math.abs(ys.place(0) - top)), rx: 2 })
-          : make("svg:circle", { ...common, class: "afterglow-mark", cx: left, cy: top, r: choice.x === STEP && sorted.length > 40 ? 2 : 4.5 });
+          : make("svg:circle", { ...common, class: "afterglow-mark", cx: left, cy: top, r: choice.type === "scatter" ? 5 : sorted.length > 15 ? 2.5 : 4 });
       shape.append(make("svg:title", {}, told(point)));
       return shape;
     });
@@ -391,6 +401,41 @@ function wanted(view, metric) {
   view.model.send({ history: metric });
 }
 
+// -- the saved notebook -----------------------------------------------------------------------------------------
+
+const VIEW = "application/vnd.jupyter.widget-view+json";
+const STATES = "application/vnd.jupyter.widget-state+json";
+const KEPT = ["state", "history", "tab", "chart", "open_runs", "own_id", "_esm", "_css", "_anywidget_id", "_model_name", "_model_module", "_model_module_version", "_view_name", "_view_module", "_view_module_version"];
+
+/** Ids of the widgets that the outputs of a notebook in JupyterLab show. */
+function shownIn(book) {
+  const found = new Set();
+  for (const cell of book.cells) {
+    for (let at = 0; at < (cell.outputs?.length ?? 0); at += 1) found.add(cell.outputs.get(at).data[VIEW]?.model_id);
+  }
+  return found;
+}
+
+/** JupyterLab by itself saves no widget, and shows an error instead when the notebook is opened again without its kernel.
+    So this one, once its runs are over, is put among the notebook's metadata, where front ends look for widgets. */
+function keep(model) {
+  const book = model.widget_manager?.context?.model;
+  const id = model.get("own_id");
+  if (!id || !book?.setMetadata || model.get("state").runs.some(isLive)) return;
+  const saved = book.getMetadata("widgets") ?? {};
+  const others = Object.entries(saved[STATES]?.state ?? {});
+  const shown = shownIn(book);
+  const state = Object.fromEntries(others.filter(([key, each]) => shown.has(key) || !each.state?._anywidget_id?.startsWith("afterglow.")));
+  state[id] = {
+    model_name: model.get("_model_name"),
+    model_module: model.get("_model_module"),
+    model_module_version: model.get("_model_module_version"),
+    state: Object.fromEntries(KEPT.map((name) => [name, model.get(name)])),
+  };
+  if (JSON.stringify(state) === JSON.stringify(saved[STATES]?.state)) return;
+  book.setMetadata("widgets", { ...saved, [STATES]: { version_major: 2, version_minor: 0, state } });
+}
+
 // -- all of it --------------------------------------------------------------------------------------------------
 
 function header(view) {
@@ -433,6 +478,11 @@ function render({ model, el }) {
     root.replaceChildren(header(view), body, ...view.state.notes.map((note) => make("p", { class: "afterglow-note" }, note)));
     const focused = focus && [...root.querySelectorAll("[data-key]")].find((each) => each.dataset.key === focus);
     if (focused) focused.focus();
+    try {
+      keep(model);
+    } catch (error) {
+      console.info("Afterglow: this front end saves widgets in another way", error);
+    }
   }
 
   function keepTime() {
@@ -456,7 +506,7 @@ function render({ model, el }) {
   const sized = new ResizeObserver(() => {
     if (Math.abs(root.clientWidth - width) < 8) return;
     width = root.clientWidth;
-    if (model.get("tab") === "comparison") draw();
+    draw();
   });
   sized.observe(root);
   // A notebook that is opened again later shows the kernel's last words: its clock stands then.

@@ -24,6 +24,12 @@ class RunsWidget(anywidget.AnyWidget):
     chart = traitlets.Dict().tag(sync=True)  # type, x, y; whatever is not there is chosen by the front end
     open_runs: traitlets.List[str] = traitlets.List().tag(sync=True)  # ids of the runs whose details are unfolded
 
+    own_id = traitlets.Unicode().tag(sync=True)  # by which the output names it
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self.own_id = self.model_id
+
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = super()._repr_mimebundle_() or ({}, {})
         return {**data, "text/html": as_html(self.state), "text/plain": as_text(self.state)}, metadata

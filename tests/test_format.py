@@ -54,6 +54,20 @@ def test_a_metric_is_short_whatever_its_size(value: object, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "count", "text"),
+    [
+        ("/home/ada/train.ipynb", "7", "cell 7 of train.ipynb"), (None, "7", "cell 7 of fit.py"),
+        ("C:\\work\\train.ipynb", None, "train.ipynb"), (None, None, "fit.py"), (None, "<b>7</b>", "fit.py"),
+        (None, "9" * 300, "fit.py"),
+    ],
+)  # fmt: skip
+def test_a_run_of_a_notebook_says_which_cell_made_it(path: str | None, count: str | None, text: str) -> None:
+    tags = {"jupyter.notebook.path": path, "jupyter.cell.execution_count": count}
+    row = {"source_name": "/jobs/fit.py", "tags": {key: value for key, value in tags.items() if value}}
+    assert fmt.run_source(row) == text
+
+
+@pytest.mark.parametrize(
     ("number", "text"), [(None, "–"), (0, "–"), (999, "999 B"), (1_536, "1.5 KiB"), (3 * 1024**4, "3.0 TiB")]
 )
 def test_a_size_is_in_binary_units(number: int | None, text: str) -> None:

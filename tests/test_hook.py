@@ -26,6 +26,7 @@ from afterglow.events import public_tracking_uri
 from afterglow.hook import driver
 from afterglow.journal import FileJournal
 from afterglow.jvm_commands import NextCommand
+from afterglow.notebook.spark_status import SparkStatus, SparkUse
 from afterglow.recorder import Recorder
 from afterglow.run_details import json_number, list_outputs, run_details
 from afterglow.settings import Settings, read_settings
@@ -69,6 +70,25 @@ def run_tags(run_id: str) -> dict[str, str]:
 
 def spark_tags(run_id: str) -> dict[str, str]:
     return {key: value for key, value in run_tags(run_id).items() if key.startswith("spark.")}
+
+
+# -- what Spark says of runs while they run --------------------------------------------------------------------
+
+
+def test_sparks_live_status_of_a_run_adds_up_to_what_its_event_log_says(sandbox: Sandbox, spark: SparkSession) -> None:
+    with mlflow.start_run() as first:
+        spark.range(1000).repartition(3).groupBy("id").count().count()
+        spark.sparkContext.parallelize(range(4), 2).map(lambda number: time.sleep(0.05)).count()
+    with mlflow.start_run() as second, pytest.raises(Exception, match="ZeroDivisionError"):
+        spark.sparkContext.parallelize(range(2), 2).map(lambda number: 1 // 0).count()
+    ids = [run.info.run_id for run in (first, second)]
+    jobs = [runs for runs in sandbox.job_runs(spark) if runs & set(ids)]
+    found = SparkStatus(spark.sparkContext).of_runs([*ids, "0" * 32])
+    assert [found[each].jobs for each in ids] == [sum(each in runs for runs in jobs) for each in ids]
+    assert found[ids[0]].core_seconds == pytest.approx(sandbox.core_seconds(spark, ids[0]), abs=1e-9)
+    assert found[ids[0]].core_seconds > 0.2
+    assert (found[ids[0]].failed_jobs, found[ids[1]].failed_jobs, found[ids[1]].running_jobs) == (0, 1, 0)
+    assert found["0" * 32] == SparkUse()
 
 
 # -- tags of runs ----------------------------------------------------------------------------------------------

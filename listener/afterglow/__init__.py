@@ -5,8 +5,11 @@ Installed, it works by itself: MLflow loads it through the entry point `mlflow.r
 installed. `AFTERGLOW_DISABLED=1` in the environment, or `spark.afterglow.enabled=false`, switches it off.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 __version__ = "0.1.0"
-__all__ = ["__version__", "autolog"]
+__all__ = ["__version__", "autolog", "display_runs", "load_ipython_extension", "unload_ipython_extension"]
 
 
 def autolog() -> None:
@@ -18,3 +21,44 @@ def autolog() -> None:
     from afterglow.hook import install  # noqa: PLC0415 - `import afterglow` stays free of side effects
 
     install()
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """`%load_ext afterglow`: the runs of each cell under that cell, from now on. Needs `afterglow[notebook]`."""
+    from afterglow.notebook import load  # noqa: PLC0415 - most drivers are no notebooks
+
+    load(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """`%unload_ext afterglow`: what is shown stays, and nothing is added."""
+    from afterglow.notebook import unload  # noqa: PLC0415 - most drivers are no notebooks
+
+    unload(ipython)
+
+
+def display_runs(
+    runs: Any = None,
+    *,
+    experiment_names: Sequence[str] | None = None,
+    filter_string: str = "",
+    order_by: Sequence[str] | None = None,
+    max_results: int = 20,
+) -> None:
+    """Show MLflow runs in a notebook, side by side and as a chart; elsewhere print them. Needs `afterglow[notebook]`.
+
+    `runs` is a run id, an `mlflow.entities.Run`, a list of either, or a DataFrame with a column `run_id`. Without it
+    they are searched for, as by `mlflow.search_runs`: the newest runs of `experiment_names`, or of the active
+    experiment. At most `max_results` are shown, 100 of them at the most.
+
+    Raises ValueError where that names no runs, and whatever MLflow raises when it is asked for them.
+    """
+    from afterglow.notebook import display_runs as display  # noqa: PLC0415 - most drivers are no notebooks
+
+    display(
+        runs,
+        experiment_names=experiment_names,
+        filter_string=filter_string,
+        order_by=order_by,
+        max_results=max_results,
+    )

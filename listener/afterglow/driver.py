@@ -8,12 +8,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from afterglow import spark
 from afterglow.boundary import never_raises
 from afterglow.events import RunEvent, application_end, driver_end
 from afterglow.heartbeats import Heartbeats, record_death, record_stop
+from afterglow.notebook_cell import cell_tags
 from afterglow.recorder import Recorder
 from afterglow.run_records import RunRecords
 from afterglow.sessions import Session, Sessions
@@ -35,8 +36,33 @@ class OpenRun:
     linked: set[Session] = field(default_factory=set)
 
 
+@dataclass(frozen=True)
+class LogCall:
+    """A call of MLflow's log_metric, log_param or log_batch, without the run's id."""
+
+    method: str
+    positional: tuple[Any, ...]
+    named: Mapping[str, Any]
+
+
+class RunWatch(Protocol):
+    """Whoever wants to know of each run that this process makes or touches, with Spark or without: a notebook's cells.
+    It is told on the job's thread, and has to return at once."""
+
+    def touched(self, run_id: str, tracking_uri: str, run: Any = None) -> None:
+        """It was made or became active, and is given then, or something was logged to it."""
+
+    def logged(self, run_id: str, tracking_uri: str, call: "LogCall") -> None:
+        """Metrics, params or tags were logged to it."""
+
+    def ended(self, run_id: str, tracking_uri: str, status: str) -> None:
+        """It was given a final status."""
+
+
 class Driver:
     """The state behind the patches; one a process."""
+
+    watch: RunWatch | None = None
 
     def __init__(self) -> None:
         self.recorder = Recorder()
@@ -89,15 +115,17 @@ class Driver:
 
     @never_raises
     def tags_for_new_run(self) -> dict[str, str] | None:
-        """The tags that tie a run made now to the running application, or None."""
+        """The tags that tie a run made now to the running application and the notebook's cell, or None."""
         session = self._sessions.running()
-        return spark.worker_tags() if session is None else session.application.run_tags()
+        application = spark.worker_tags() if session is None else session.application.run_tags()
+        return {**(application or {}), **cell_tags()} or None
 
     @never_raises
     def run_created(self, run: Any, tracking_uri: str, source: str) -> None:
         """MLflow made a run, by whatever API. `source` is `tag` or `client`."""
         if self._on_recorder_thread():
             return
+        self._tell("touched", run.info.run_id, tracking_uri, run)
         known = self._remember(run.info.run_id, tracking_uri, source, tags=run.data.tags)
         session = self._sessions.running()
         if session is not None:
@@ -108,6 +136,7 @@ class Driver:
     @never_raises
     def run_activated(self, run: Any, tracking_uri: str) -> None:
         """A run became this thread's innermost active one: new, resumed, implicit or by autologging."""
+        self._tell("touched", run.info.run_id, tracking_uri, run)
         known = self._runs.get(run.info.run_id)
         if known is None:
             known = self._remember(run.info.run_id, tracking_uri, "resumed", tags=run.data.tags)
@@ -144,6 +173,7 @@ class Driver:
         """Somebody in this process gave the run a final status; `at_exit`: MLflow did, since the interpreter exits."""
         if self._on_recorder_thread():
             return
+        self._tell("ended", run_id, tracking_uri, status)
         known = self._runs.get(run_id)
         if known is None:
             session = self._sessions.running()
@@ -158,15 +188,23 @@ class Driver:
             self._records.end(event, sessions)
 
     @never_raises
-    def run_logged_to(self, run_id: str, tracking_uri: str) -> None:
+    def run_logged_to(self, run_id: str, tracking_uri: str, call: LogCall) -> None:
         """Somebody in this process logged to a run by its id; it may have been made elsewhere."""
-        if run_id in self._runs or self._on_recorder_thread():
+        if self._on_recorder_thread():
+            return
+        self._tell("logged", run_id, tracking_uri, call)
+        if run_id in self._runs:
             return
         session = self._sessions.running()
         if session is not None:
             known = self._remember(run_id, tracking_uri, "client", tags={})
             known.only_logged = True
             self._link(known, session)
+
+    @never_raises
+    def _tell(self, what: str, *arguments: Any) -> None:
+        if self.watch is not None:
+            getattr(self.watch, what)(*arguments)
 
     def _remember(self, run_id: str, tracking_uri: str, source: str, *, tags: Mapping[str, str]) -> OpenRun:
         known = OpenRun(run_id, tracking_uri, source, has_application="spark.app.id" in tags)

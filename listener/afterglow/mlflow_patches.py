@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from afterglow.boundary import never_raises
-from afterglow.driver import Driver
+from afterglow.driver import Driver, LogCall
 
 logger = logging.getLogger("afterglow")
 
@@ -194,7 +194,7 @@ def _update_run(original: Any, driver: Driver) -> Any:
 def _log(original: Any, driver: Driver) -> Any:
     def log(self: Any, run_id: str, *args: Any, **kwargs: Any) -> Any:
         result = original(self, run_id, *args, **kwargs)
-        driver.run_logged_to(run_id, self.tracking_uri)
+        driver.run_logged_to(run_id, self.tracking_uri, LogCall(original.__name__, args, kwargs))
         return result
 
     return log

@@ -114,6 +114,15 @@ def source(name: str | None) -> str:
     return short(re.split(r"[/\\]", (name or "").rstrip("/\\"))[-1], 80)
 
 
+def run_source(row: Mapping[str, Any]) -> str:
+    """Where a run was made: `cell 7 of train.ipynb` in a notebook, else its file."""
+    tags = row["tags"] or {}
+    file = source(tags.get("jupyter.notebook.path") or row["source_name"])
+    number = tags.get("jupyter.cell.execution_count", "")
+    in_cell = number.isdecimal() and len(number) < 7
+    return f"cell {number} of {file or 'a notebook'}" if in_cell else file
+
+
 def size(bytes_: float | None) -> str:
     if not bytes_:
         return NOTHING
@@ -163,7 +172,7 @@ def metrics(values: Mapping[str, Any] | None, *, most: int = 3) -> str:
 
 def own_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
     """The tags that a person set: without MLflow's own and ours."""
-    return {key: value for key, value in (tags or {}).items() if not key.startswith(("mlflow.", "spark."))}
+    return {key: value for key, value in (tags or {}).items() if not key.startswith(("mlflow.", "spark.", "jupyter."))}
 
 
 def in_workspace(name: str | None, workspace: str | None) -> str:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
+from afterglow.notebook.reading import Reading
 from afterglow_store import Store, ingest_file, open_store, snapshots
 from afterglow_store.redact import REDACTED
 from afterglow_store.runs import take_in_run
@@ -48,6 +49,17 @@ def nothing_yet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str,
         running_monitor(store.url, folder) as address,
     ):
         yield address, store, folder / "journal"
+
+
+def test_a_notebook_is_told_what_monitor_knows_of_its_runs(a_month: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERGLOW_MONITOR_URL", a_month)
+    reading = Reading(lambda: None)
+    picture = reading.picture(world.CV_PARENT, TRACKING_URI)
+    unknown = reading.picture("0" * 32, TRACKING_URI)
+    assert reading._monitor.wait(reading._monitor.wake(), 20)
+    told = picture.to_json()
+    assert (told["spark"]["jobs"], told["spark"]["core_seconds"] > 0) == (6, True)
+    assert unknown.to_json()["spark"] is None
 
 
 def asks(page: Page, **params: list[str] | None) -> None:

@@ -48,9 +48,20 @@ class Sandbox:
 
     def job_runs(self, spark: SparkSession) -> list[set[str]]:
         """The runs that each Spark job was tagged with, by Spark's own event log."""
+        starts = self._event_log(spark, "SparkListenerJobStart")
+        tags = [start["Properties"].get("spark.job.tags", "").split(",") for start in starts]
+        return [{tag.removeprefix("mlflow.run_id=") for tag in each if "mlflow.run_id=" in tag} for each in tags]
+
+    def core_seconds(self, spark: SparkSession, run_id: str) -> float:
+        """What the tasks of a run's jobs took, by Spark's own event log, with one core to a task."""
+        tag, starts = f"mlflow.run_id={run_id}", self._event_log(spark, "SparkListenerJobStart")
+        mine = [start for start in starts if tag in start["Properties"].get("spark.job.tags", "").split(",")]
+        stages = {stage for start in mine for stage in start["Stage IDs"]}
+        ends = [end for end in self._event_log(spark, "SparkListenerTaskEnd") if end["Stage ID"] in stages]
+        return sum(int(end["Task Metrics"]["Executor Run Time"]) for end in ends) / 1000
+
+    def _event_log(self, spark: SparkSession, name: str) -> list[dict[str, Any]]:
         context = spark.sparkContext
         context._jsc.sc().listenerBus().waitUntilEmpty()
         [log] = self.event_logs.glob(f"{context.applicationId}*")
-        starts = [json.loads(line) for line in log.read_text().splitlines() if "SparkListenerJobStart" in line]
-        tags = [start["Properties"].get("spark.job.tags", "").split(",") for start in starts]
-        return [{tag.removeprefix("mlflow.run_id=") for tag in each if "mlflow.run_id=" in tag} for each in tags]
+        return [json.loads(line) for line in log.read_text().splitlines() if f'"{name}"' in line]

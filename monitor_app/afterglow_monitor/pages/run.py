@@ -95,7 +95,7 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
             "Ended": fmt.moment(row["end_time"], zone, now=now),
             "Duration": fmt.lasting(row, now=now),
             "User": row["user_name"],
-            "Source": fmt.source(row["source_name"]) or "not known",
+            "Source": fmt.run_source(row) or "not known",
             "Registered version": fmt.versions(row["registered_versions"]) if row["registered_versions"] else "none",
         },
     )

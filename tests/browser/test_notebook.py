@@ -1,0 +1,161 @@
+"""The widget in a real JupyterLab and a real Notebook 7, under the cells of a kernel with real Spark jobs."""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.support.jupyter import TOKEN, running_jupyter, write_notebook
+from tests.support.parts import require
+
+pytestmark = pytest.mark.matrix
+
+SECONDS = 120  # for a kernel with MLflow and Spark to start on a busy machine
+HOSTILE = "<img src=x onerror=alert(1)>"
+SPARK = """\
+%load_ext afterglow
+import time, mlflow
+from pathlib import Path
+from pyspark.sql import SparkSession
+def wait_for(name):
+    while not Path(name).exists(): time.sleep(0.05)
+mlflow.set_experiment("wine quality")
+builder = SparkSession.builder.master("local[2]").config("spark.driver.host", "127.0.0.1")
+spark = builder.config("spark.ui.showConsoleProgress", "false").getOrCreate()
+tasks = spark.sparkContext.parallelize(range(4), 4)"""
+RUNS = """\
+with mlflow.start_run(run_name="seen while it runs"):
+    mlflow.log_params({"depth": 5, "trees": 50})
+    mlflow.set_tag("team", "<img src=x onerror=alert(1)>")
+    for step in range(10): mlflow.log_metric("loss", 1 / (step + 1), step=step)
+    tasks.map(lambda number: number < 2 or wait_for(r"{here}/go")).count()
+    mlflow.log_metric("rmse", 0.7412)
+with mlflow.start_run(run_name="<img src=x onerror=alert(1)>"):
+    mlflow.log_params({"depth": 9, "trees": 100})
+    for step in range(10): mlflow.log_metric("loss", 2 / (step + 1), step=step)
+    mlflow.log_metric("rmse", 0.6)
+print("the cell", "is over")"""
+NO_SPARK = """\
+%load_ext afterglow
+import mlflow
+with mlflow.start_run(run_name="in Notebook 7"): mlflow.log_metric("rmse", 0.5)"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("notebooks")
+
+
+@pytest.fixture(scope="module")
+def jupyter(folder: Path) -> Iterator[str]:
+    require("java")
+    settings = {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "AFTERGLOW_HOME": str(folder / ".afterglow"),
+        "AFTERGLOW_MONITOR_URL": "http://127.0.0.1:1",  # nobody is there: the links are, and nothing waits
+        "PYSPARK_PYTHON": sys.executable,
+    }
+    with running_jupyter(folder, settings) as address:
+        yield address
+
+
+@pytest.fixture(autouse=True)
+def patience(page: Page) -> Iterator[None]:
+    page.set_default_timeout(SECONDS * 1000)
+    expect.set_options(timeout=SECONDS * 1000)
+    yield
+    expect.set_options(timeout=None)
+
+
+def open_notebook(page: Page, address: str, *, cells: int) -> Locator:
+    """The notebook at this address, once its cells are there."""
+    page.goto(f"{address}?token={TOKEN}")
+    notebook = page.locator(".jp-Notebook")
+    notebook.locator(".jp-CodeCell").nth(cells - 1).wait_for()
+    return notebook
+
+
+def execute(page: Page, notebook: Locator, *, cells: int) -> None:
+    """Execute the cells, one after the other, once there is a kernel to take them."""
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+    notebook.locator(".jp-CodeCell .cm-content").first.click()
+    for _ in range(cells):
+        page.keyboard.press("Shift+Enter")
+
+
+def row(widget: Locator, name: str) -> Locator:
+    return widget.locator("tbody tr").filter(has=widget.page.get_by_role("button", name=name, exact=False))
+
+
+def test_a_cells_runs_are_shown_live_under_it_and_compared_in_jupyterlab(
+    jupyter: str, folder: Path, page: Page
+) -> None:
+    file = write_notebook(folder / "train.ipynb", [SPARK, RUNS.replace("{here}", str(folder))])
+    notebook = open_notebook(page, f"{jupyter}/lab/tree/train.ipynb", cells=2)
+    execute(page, notebook, cells=2)
+
+    # While the cell runs.
+    widget = notebook.locator(".jp-CodeCell").nth(1).locator(".afterglow")
+    first = row(widget, "seen while it runs")
+    expect(first).to_contain_text("Running")
+    expect(first.get_by_role("progressbar")).to_have_attribute("aria-label", "2 of 4 tasks done, 2 running")
+    expect(first).to_contain_text("depth=5")
+    expect(notebook).not_to_contain_text("the cell is over")
+    (folder / "go").touch()
+
+    # Once it is over.
+    expect(notebook.get_by_text("the cell is over")).to_be_visible()
+    expect(first).to_contain_text("Finished")
+    expect(first).to_contain_text("0.7412")
+    expect(first).to_contain_text("core-s · 1 job")
+    expect(first.get_by_role("progressbar")).to_have_count(0)
+    expect(first.get_by_role("link", name="Monitor")).to_have_attribute(
+        "href", re.compile(r"^http://127\.0\.0\.1:1/\?page=run&id=")
+    )
+    expect(widget.get_by_role("link", name="Spark UI")).to_have_attribute("href", re.compile("^http://"))
+    expect(row(widget, HOSTILE)).to_contain_text("Finished")
+    first.get_by_role("button").click()
+    expect(widget.locator(".afterglow-details")).to_contain_text(HOSTILE)
+
+    # Compared.
+    widget.get_by_role("tab", name="Run comparison").click()
+    expect(widget.get_by_label("Chart", exact=True)).to_have_value("line")
+    expect(widget.locator("polyline")).to_have_count(2)
+    widget.get_by_label("Chart", exact=True).select_option("bar")
+    widget.get_by_label("X", exact=True).select_option("params.trees")
+    widget.get_by_label("Y", exact=True).select_option("metrics.rmse")
+    expect(widget.get_by_role("img", name="Bar chart of rmse by trees")).to_be_visible()
+    expect(widget.locator("rect.afterglow-mark")).to_have_count(2)
+    expect(widget.locator("rect title").first).to_have_text("seen while it runs: trees 50, rmse 0.7412")
+
+    # Saved, and opened again when there is no kernel.
+    page.keyboard.press("Control+s")
+    expect(page.locator(".lm-TabBar-tab.jp-mod-current.jp-mod-dirty")).to_have_count(0)
+    page.request.delete(f"{jupyter}/api/sessions/{session(page, jupyter)}?token={TOKEN}")
+    saved = nbformat.read(file, as_version=4).cells[1].outputs  # type: ignore[no-untyped-call]
+    [html] = [output.data["text/html"] for output in saved if "text/html" in output.get("data", {})]
+    assert "0.7412" in html
+    assert "<img" not in html
+    page.goto("about:blank")
+    again = open_notebook(page, f"{jupyter}/lab/tree/train.ipynb", cells=2)
+    expect(again.get_by_role("img", name="Bar chart of rmse by trees")).to_be_visible()
+
+
+def session(page: Page, jupyter: str) -> str:
+    """The id of the only session of a notebook with its kernel."""
+    [only] = page.request.get(f"{jupyter}/api/sessions?token={TOKEN}").json()
+    return str(only["id"])
+
+
+def test_the_widget_is_shown_in_notebook_7_as_well(jupyter: str, folder: Path, page: Page) -> None:
+    write_notebook(folder / "seven.ipynb", [NO_SPARK])
+    notebook = open_notebook(page, f"{jupyter}/notebooks/seven.ipynb", cells=1)
+    execute(page, notebook, cells=1)
+    widget = notebook.locator(".afterglow")
+    expect(row(widget, "in Notebook 7")).to_contain_text("Finished")
+    widget.get_by_role("tab", name="Run comparison").click()
+    expect(widget.locator("rect.afterglow-mark")).to_have_count(1)

@@ -49,6 +49,12 @@ def served(filled_sqlite: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield Served(address, filled_sqlite)
 
 
+@pytest.fixture(scope="session")
+def served_by_postgres(filled_postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with running_monitor(filled_postgres, tmp_path_factory.mktemp("server")) as address:
+        yield Served(address, filled_postgres)
+
+
 def fields_that_differ(schema: dict[str, Any], value: Any, where: str = "") -> list[str]:
     """Where a value has other fields than its schema says, though a schema would let more of them pass."""
     if "$ref" in schema:

@@ -15,7 +15,7 @@ from afterglow_store import Page
 
 Values = Mapping[str, Any]
 Row = dict[str, Any]
-MOST_TEXT = 20_000  # characters of a value; an address has room for 64 KiB in all
+MOST_TEXT = 300  # characters; an address has room for 64 KiB in all
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Param:
     def read(self, texts: Sequence[str]) -> Any:
         """What these texts say. Raises Problem."""
         if self.many:
+            if len(texts) > self.schema["maxItems"]:
+                raise bad(self.name, f"{self.name} may be there {self.schema['maxItems']} times")
             return [self._one(text, self.schema["items"]) for text in texts]
         if len(texts) != 1:
             raise bad(self.name, f"{self.name} may be there once only")

@@ -15,6 +15,7 @@ _REFUSED = {
     "400": "A name, an offset or a body that cannot be read.",
     "401": "A secret of the collector is missing or wrong.",
     "403": "Without collector.secrets journals are taken from the server's own machine only.",
+    "405": "Only GET, HEAD and PUT.",
     "408": "The body took too long.",
     "413": "The body is too long.",
     "415": "Content-Encoding is neither gzip nor identity.",
@@ -35,7 +36,7 @@ def _answers(*, put: bool) -> Row:
 
 
 _BODY = {
-    "required": True,
+    "required": False,
     "description": "Bytes of the journal from `offset` on, at most 8 MiB; perhaps packed: Content-Encoding: gzip.",
     "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
 }

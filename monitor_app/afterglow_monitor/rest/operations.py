@@ -25,13 +25,13 @@ _TIME = "7d, 24h, 90m, 2026-11-01, 2026-11-01T14:30, or all"
 # Parameters -------------------------------------------------------------------------------------------------------
 
 
-def _text(name: str, description: str, most: int = 500, **more: Any) -> Param:
+def _text(name: str, description: str, most: int = 300, **more: Any) -> Param:
     return Param(name, {"type": "string", "maxLength": most, **more}, description)
 
 
 def _several(name: str, description: str) -> Param:
     one = {"type": "string", "maxLength": 200}
-    return Param(name, {"type": "array", "items": one}, f"{description}; may be repeated")
+    return Param(name, {"type": "array", "items": one, "maxItems": 50}, f"{description}; may be repeated")
 
 
 def _in_path(name: str, description: str, **more: Any) -> Param:
@@ -48,15 +48,18 @@ SINCE = _text("since", f"started since: {_TIME}", default="30d")
 UNTIL = _text("until", "started before: the same forms")
 ACTIVE = Param("active", {"type": "boolean", "default": False}, "also what began before `since` and had not ended then")
 STATUS = _several("status", "only with this status")
-FILTER = _text("filter", "only what it says: docs/filters.md", 20_000)
-ORDER_BY = _text("order_by", "such as `metrics.rmse DESC, start_time`; without it the newest come first", 5_000)
+FILTER = _text("filter", "only what it says: docs/filters.md", 5_000)
+ORDER_BY = _text("order_by", "such as `metrics.rmse DESC, start_time`; without it the newest come first", 500)
 TEXT = _text("text", "only with this in a name or id, whatever its case")
 APP = _text("app", "only of this application: its Spark id or its name")
 EXPERIMENT = _text("experiment", "only of this experiment: its id or its name")
 SERVER = _text("server", "only of this MLflow server, by its name in the settings")
 USER = _several("user", "only of this user")
 LINKED = Param("linked", {"type": "boolean"}, "only with, or without, a link to an application")
-PAGE = (_most(100, MOST_RESULTS), _text("page_token", "`next_page_token` of the page before", 5_000))
+PAGE = (
+    _most(100, MOST_RESULTS),
+    _text("page_token", "`next_page_token` of the page before", 20_000, pattern="^[A-Za-z0-9_-]*$"),
+)
 APP_ID = _in_path("app_id", "Spark's application id: of several with it the latest, unless start_time says which")
 START_TIME = _text("start_time", "of several applications with one id the one that started then, as its row says")
 RUN_ID = _in_path("run_id", "MLflow's id of the run")
@@ -205,7 +208,9 @@ _AFTER = _text(
 )  # fmt: skip
 _BY = Param("by", {"type": "string", "enum": list(BY), "default": "experiment"}, "what to add up by")
 _FACET = Param(
-    "facet", {"type": "array", "items": {"type": "string", "enum": list(search.FACETS)}}, "only these; may be repeated"
+    "facet",
+    {"type": "array", "items": {"type": "string", "enum": list(search.FACETS)}, "maxItems": len(search.FACETS)},
+    "only these; may be repeated",
 )
 _OF_APP = (APP_ID, START_TIME)
 _OF_PART = (*_OF_APP, *PAGE)

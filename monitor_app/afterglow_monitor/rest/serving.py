@@ -101,4 +101,5 @@ def _json(body: Row, problem: Problem) -> Response:
 
 
 def _no_such_route(request: Request) -> Response:
-    raise Problem(404, NO_SUCH_ROUTE, f"there is no {request.url.path[:200]}: {BASE}/openapi.json has all routes")
+    path = request.url.path[:200]
+    raise Problem(404, NO_SUCH_ROUTE, f"there is no {path}: {BASE}/openapi.json has all routes")

@@ -5,8 +5,22 @@ Installed, it works by itself: MLflow loads it through the entry point `mlflow.r
 installed. `AFTERGLOW_DISABLED=1` in the environment, or `spark.afterglow.enabled=false`, switches it off.
 """
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from afterglow.search import diff, search_applications, search_experiments, search_runs, snapshots, usage
+
 __version__ = "0.1.0"
-__all__ = ["__version__", "autolog"]
+__all__ = [
+    "__version__",
+    "autolog",
+    "diff",
+    "search_applications",
+    "search_experiments",
+    "search_runs",
+    "snapshots",
+    "usage",
+]
 
 
 def autolog() -> None:
@@ -18,3 +32,12 @@ def autolog() -> None:
     from afterglow.hook import install  # noqa: PLC0415 - `import afterglow` stays free of side effects
 
     install()
+
+
+def __getattr__(name: str) -> Any:
+    """The search functions, of which a driver that never searches need not know."""
+    if name not in __all__:
+        raise AttributeError(f"module 'afterglow' has no attribute {name!r}")
+    from afterglow import search  # noqa: PLC0415
+
+    return getattr(search, name)

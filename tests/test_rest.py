@@ -255,6 +255,7 @@ def test_what_is_not_there_is_said_to_be_missing(api: Api, path: str) -> None:
 def test_no_other_address_answers_with_a_page(api: Api) -> None:
     assert api.wrong("/run")[:2] == (404, "ENDPOINT_NOT_FOUND")
     assert api.wrong("/runs/")[:2] == (404, "ENDPOINT_NOT_FOUND")
+    assert api.wrong("/a%0Ab/c")[:2] == (404, "ENDPOINT_NOT_FOUND")
 
 
 def test_who_has_the_answer_already_is_told_so(api: Api) -> None:

@@ -32,6 +32,7 @@ def _answers(*, put: bool) -> Row:
     if put:
         found["409"] = {"description": "The next chunk begins elsewhere.", "headers": header, "content": schema}
     wrong = {"application/json": {"schema": ref("JournalError")}}
+    found["404"] = {"description": "That is no name.", "content": {"application/json": {"schema": ref("Error")}}}
     return found | {code: {"description": said, "content": wrong} for code, said in _REFUSED.items()}
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import orjson
 from anyio import CapacityLimiter, to_thread
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -42,7 +43,22 @@ def routes(store: Callable[[], Store] = artifacts.store) -> list[Route]:
 
 def no_other_routes() -> list[Route]:
     """To come after all others: Streamlit would answer with its page, whatever is asked."""
-    return [Route(BASE + "/{path:path}", _Endpoint(_no_such_route, CapacityLimiter(1)))]
+    return [Route(BASE + "/{path:anything}", _Endpoint(_no_such_route, CapacityLimiter(1)))]
+
+
+class _Anything(Convertor[str]):
+    """Starlette's own `path` ends where a line does, and what is behind would be Streamlit's to answer."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("anything", _Anything())
 
 
 def _reply_of(operation: Operation, store: Callable[[], Store]) -> _Reply:

@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.support.environment",
     "tests.support.generated",
     "tests.support.tracking",
+    "tests.support.api",  # the last: it imports others of these
 ]
 
 # Files whose fixtures are dear go to the same process, which then makes them once.
@@ -30,6 +31,8 @@ TOGETHER = {
     "tests/test_idle.py": "tests/test_sync.py",
     "tests/test_sync_of_old_runs.py": "tests/test_sync.py",
     "tests/test_sync_of_purged_runs.py": "tests/test_sync.py",
+    "tests/test_rest_schema.py": "tests/test_rest.py",
+    "tests/test_python_api.py": "tests/test_rest.py",
 }
 
 

@@ -6,10 +6,26 @@ installed. `AFTERGLOW_DISABLED=1` in the environment, or `spark.afterglow.enable
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from afterglow.search import diff, search_applications, search_experiments, search_runs, snapshots, usage
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "autolog", "display_runs", "load_ipython_extension", "unload_ipython_extension"]
+__all__ = [
+    "__version__",
+    "autolog",
+    "diff",
+    "display_runs",
+    "load_ipython_extension",
+    "search_applications",
+    "search_experiments",
+    "search_runs",
+    "snapshots",
+    "unload_ipython_extension",
+    "usage",
+]
+_OF_SEARCH = {"diff", "search_applications", "search_experiments", "search_runs", "snapshots", "usage"}
 
 
 def autolog() -> None:
@@ -62,3 +78,12 @@ def display_runs(
         order_by=order_by,
         max_results=max_results,
     )
+
+
+def __getattr__(name: str) -> Any:
+    """The search functions, of which a driver that never searches need not know."""
+    if name not in _OF_SEARCH:
+        raise AttributeError(f"module 'afterglow' has no attribute {name!r}")
+    from afterglow import search  # noqa: PLC0415
+
+    return getattr(search, name)

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from afterglow_monitor.admission import Rates, admit
 from afterglow_monitor.bodies import Refused, encoding_of, plain_size, read_body
@@ -95,14 +96,24 @@ def routes(collector: Callable[[], Collector] | None = None) -> list[Route]:
     """For a web application; `collector` gives the one to use, by default one by this environment's settings."""
     found = collector or _configured
 
-    async def put(request: Request) -> Response:
-        return await (await to_thread.run_sync(found)).put(request)
+    async def answer(request: Request) -> Response:
+        if request.method not in ("PUT", "GET", "HEAD"):
+            raise Refused(405, "a journal is sent by PUT; GET tells how much of it is here", Allow="GET, HEAD, PUT")
+        collector = await to_thread.run_sync(found)
+        return await (collector.put if request.method == "PUT" else collector.get)(request)
 
-    async def get(request: Request) -> Response:
-        return await (await to_thread.run_sync(found)).get(request)
+    return [Route(PATH, _Endpoint(_answering(answer)))]
 
-    # GET brings HEAD with it.
-    return [Route(PATH, _answering(put), methods=["PUT"]), Route(PATH, _answering(get), methods=["GET"])]
+
+class _Endpoint:
+    """Of every method: those that are left over Streamlit would answer, as for a file of its own."""
+
+    def __init__(self, handle: Handler) -> None:
+        self._handle = handle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._handle(Request(scope, receive))
+        await response(scope, receive, send)
 
 
 _opening = threading.Lock()

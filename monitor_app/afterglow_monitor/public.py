@@ -112,6 +112,61 @@ def public_usage(row: Row) -> Row:
     return {name: row[name] for name in (*keys, *used)} | _figures(row)
 
 
+def public_job(row: Row) -> Row:
+    return {
+        **{name: row[name] for name in ("job_id", "app_id", "status")},
+        "start_time": iso(row["start_time"]),
+        "end_time": iso(row["end_time"]),
+        "duration_s": seconds(row["duration_ms"]),
+        **{name: row[name] for name in ("description", "job_group", "run_id", "run_name")},
+        "sql_execution_id": row["execution_id"],
+        "stage_ids": row["stage_ids"] or [],
+        "tags": row["tags"] or [],
+        **{name: row[name] for name in ("tasks", "error", "core_seconds")},
+        **_figures(row),
+    }
+
+
+def public_stage(row: Row) -> Row:
+    """`skew`: of the figures of its tasks the median, 95th percentile and largest; null where it had few."""
+    return {
+        **{name: row[name] for name in ("stage_id", "attempt", "job_id", "name", "status")},
+        "start_time": iso(row["start_time"]),
+        "end_time": iso(row["end_time"]),
+        **{name: row[name] for name in ("tasks", "error", "skew")},
+        "core_seconds": (row["core_ms"] or 0) / 1000,
+        **_figures(row),
+    }
+
+
+def public_executor(row: Row) -> Row:
+    return {
+        **{name: row[name] for name in ("executor_id", "host", "cores")},
+        "added_time": iso(row["added_time"]),
+        "removed_time": iso(row["removed_time"]),
+        "removed_reason": row["removed_reason"],
+    }
+
+
+def public_sql_execution(row: Row) -> Row:
+    """`inputs` and `outputs`: what it read and wrote, each with its `format`, `path` and `table` as far as they are
+    known."""
+    return {
+        "sql_execution_id": row["execution_id"],
+        **{name: row[name] for name in ("status", "description", "run_id")},
+        "start_time": iso(row["start_time"]),
+        "end_time": iso(row["end_time"]),
+        **{name: row[name] for name in ("error", "plan", "plan_hash")},
+        "inputs": row["inputs"] or [],
+        "outputs": row["outputs"] or [],
+    }
+
+
+def public_facet(row: Row) -> Row:
+    """A value of the store's `facets`, with how many runs have it."""
+    return {name: row.get(name) for name in ("value", "experiment_id", "server", "runs")}
+
+
 def public_suggestion(found: Suggestion | None) -> Row | None:
     """`id` is the store's number of the application."""
     return None if found is None else {"app_id": found.app_id, "id": found.application_id, "why": found.why}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -71,7 +72,7 @@ def connect(url: str) -> Store:
         engine = _engine(sa.make_url(url))
     except (ArgumentError, NoSuchModuleError, ImportError, OSError) as exc:
         raise StoreUnreachable(
-            f"store.url = {url!r} cannot be opened: {exc}. "
+            f"store.url = {re.sub('//[^/]*@', '//***@', url)!r} cannot be opened: {exc}. "
             "Use sqlite:///FILE, or postgresql+psycopg://USER@HOST/DB with 'afterglow[postgres]' installed"
         ) from exc
     store = Store(engine)

@@ -21,6 +21,7 @@ from afterglow_store.schema import (
     stage,
 )
 from afterglow_store.search import Query, Row, search_applications, search_experiments
+from afterglow_store.search.parts import jobs_where
 from afterglow_store.search.runs import rows_of
 
 ITEMS_LIMIT = 5_000  # runs of one application on one page
@@ -55,6 +56,15 @@ def application_by_app_id(conn: sa.Connection, app_id: str) -> Row:
     found = conn.scalar(newest)
     if found is None:
         raise NotFound(f"application {app_id} is not in the store")
+    return application_by_id(conn, found)
+
+
+def application_by_start(conn: sa.Connection, app_id: str, start_time: int) -> Row:
+    """The application of that Spark id that started then (ms). Raises NotFound."""
+    same = sa.and_(application.c.app_id == app_id, application.c.start_time == start_time)
+    found = conn.scalar(sa.select(application.c.id).where(same).limit(1))
+    if found is None:
+        raise NotFound(f"application {app_id} that started at {start_time} ms is not in the store")
     return application_by_id(conn, found)
 
 
@@ -93,20 +103,7 @@ def jobs_of_run(conn: sa.Connection, run_id: str) -> list[Row]:
 
 
 def _jobs(conn: sa.Connection, which: sa.ColumnElement[bool]) -> list[Row]:
-    rows = conn.execute(
-        sa.select(
-            *job.c,
-            run.c.name.label("run_name"),
-            application.c.app_id,
-            (sa.func.coalesce(job.c.core_ms, 0) / sa.literal(1000.0, sa.Float)).label("core_seconds"),
-            (job.c.end_time - job.c.start_time).label("duration_ms"),
-        )
-        .select_from(
-            job.join(application, application.c.id == job.c.application_id).outerjoin(run, run.c.run_id == job.c.run_id)
-        )
-        .where(which)
-        .order_by(job.c.start_time.desc(), job.c.job_id.desc())
-    )
+    rows = conn.execute(jobs_where(which).order_by(job.c.start_time.desc(), job.c.job_id.desc()))
     return [dict(row._mapping) for row in rows]
 
 

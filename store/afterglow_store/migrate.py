@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from afterglow_store.engine import Store, connect
-from afterglow_store.errors import StoreTooNew
+from afterglow_store.errors import StoreTooNew, StoreUnreachable
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -30,6 +30,26 @@ def open_store(url: str) -> Store:
     except BaseException:
         store.close()
         raise
+    return store
+
+
+def open_as_it_is(url: str) -> Store:
+    """Open the store at `url` only to read it: it is neither made nor changed.
+
+    Raises StoreUnreachable, also where it is not of this version.
+    """
+    name = sa.make_url(url).database if url.startswith("sqlite") else None
+    if name and not Path(name).expanduser().exists():
+        raise StoreUnreachable(f"there is no store at {url}: `afterglow up` makes one")
+    store = connect(url)
+    with store.read() as conn:
+        found = revision(conn)
+    if found != HEAD:
+        store.close()
+        raise StoreUnreachable(
+            f"the store {store.url} is at schema {found}, this Afterglow reads {HEAD}: use the server's version of "
+            "Afterglow here, or ask the server by its address"
+        )
     return store
 
 

@@ -13,6 +13,10 @@ import sqlalchemy as sa
 from afterglow_store.engine import upsert
 from afterglow_store.errors import NotFound
 from afterglow_store.schema import application, experiment, run, snapshot, snapshot_content
+from afterglow_store.search.deadline import deadline
+from afterglow_store.search.listing import Key, page
+from afterglow_store.search.query import Page, Query
+from afterglow_store.windows import within
 
 RUN_END, APPLICATION_END, SYNC = "run end", "application end", "sync"
 
@@ -113,13 +117,19 @@ class Of:
 
 
 def listed(conn: sa.Connection, of: Of, *, limit: int = 100, offset: int = 0) -> list[dict[str, Any]]:
+    """The rows of `search_snapshots`."""
+    return search_snapshots(conn, of, Query(limit=limit, offset=offset, count=False)).rows
+
+
+def search_snapshots(conn: sa.Connection, of: Of, query: Query) -> Page:
     """Snapshots without their content, newest first: id, run_id, run_name, experiment, taken_time (ms), cause, app_id,
-    application_id, content_hash and content_bytes, as they are stored."""
+    application_id, content_hash and content_bytes, as they are stored. Of the query the window of `taken_time`,
+    `limit`, `offset` and `after` count. Raises BadPage and TooSlow."""
     s, named = (
         snapshot.c,
         sa.and_(experiment.c.server == run.c.server, experiment.c.experiment_id == run.c.experiment_id),
     )
-    rows = conn.execute(
+    select = (
         sa.select(
             s.id, s.item_id.label("run_id"), run.c.name.label("run_name"), experiment.c.name.label("experiment"),
             s.taken_time, s.cause, application.c.app_id, s.application_id, s.content_hash,
@@ -131,12 +141,10 @@ def listed(conn: sa.Connection, of: Of, *, limit: int = 100, offset: int = 0) ->
             .outerjoin(experiment, named)
             .outerjoin(application, application.c.id == s.application_id)
         )
-        .where(s.item_type == "run", *_which(of))
-        .order_by(s.taken_time.desc(), s.id.desc())
-        .limit(limit)
-        .offset(offset)
+        .where(s.item_type == "run", *_which(of), *within(s.taken_time, query.window))
     )  # fmt: skip
-    return [dict(row._mapping) for row in rows]
+    with deadline(conn):
+        return page(conn, select, query, [Key(s.taken_time, True), Key(s.id, True)])
 
 
 def _which(of: Of) -> list[sa.ColumnElement[bool]]:

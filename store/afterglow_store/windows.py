@@ -20,7 +20,7 @@ PRESETS = {
 }
 DEFAULT = "30d"
 _UNITS_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_SPAN = re.compile(r"(\d+)\s*([mhdw])")
+_SPAN = re.compile(r"(\d{1,12})\s*([mhdw])")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def parse_time(text: str, *, now: int) -> int:
     zone). Raises BadWindow."""
     span = _SPAN.fullmatch(text.strip())
     if span:
-        return now - int(span[1]) * _UNITS_MS[span[2]]
+        return max(now - int(span[1]) * _UNITS_MS[span[2]], 0)
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError as exc:

@@ -9,6 +9,7 @@ to them, `finding` chooses among these, `conditions` says in SQL what else must 
 from afterglow_store.search.applications import search_applications
 from afterglow_store.search.experiments import search_experiments
 from afterglow_store.search.facets import FACETS, facets
+from afterglow_store.search.parts import search_executors, search_jobs, search_sql_executions, search_stages
 from afterglow_store.search.query import COUNT_LIMIT, Page, Query, Row
 from afterglow_store.search.runs import add_applications, count_runs, search_runs, search_runs_of_unknown_owner
 
@@ -22,7 +23,11 @@ __all__ = [
     "count_runs",
     "facets",
     "search_applications",
+    "search_executors",
     "search_experiments",
+    "search_jobs",
     "search_runs",
     "search_runs_of_unknown_owner",
+    "search_sql_executions",
+    "search_stages",
 ]

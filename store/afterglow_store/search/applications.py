@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from afterglow_store.filters import parse, parse_order
 from afterglow_store.schema import PEAKS, SUMS, application, experiment, link, run
 from afterglow_store.search.deadline import deadline
-from afterglow_store.search.listing import chosen, contains, holds, ordered, page, seconds
+from afterglow_store.search.listing import Key, chosen, contains, holds, ordered, page, seconds
 from afterglow_store.search.query import Page, Query
 from afterglow_store.status import RUNNING
 from afterglow_store.windows import Window, within
@@ -40,7 +40,7 @@ def search_applications(conn: sa.Connection, query: Query) -> Page:
     """Rows of the application table, with `core_seconds`, `duration_ms` (None while it runs), `overhead_core_seconds`
     (those that served no run) and, where its executors are known, `allocated_core_seconds` and `idle_share` (0 to 1).
 
-    Raises BadFilter and TooSlow.
+    Raises BadFilter, BadPage and TooSlow.
     """
     where = [*_in_time(query), *chosen(a.status, query.statuses), *chosen(a.user_name, query.users)]
     filter_ = parse(query.filter, "applications", now=query.now)
@@ -48,11 +48,13 @@ def search_applications(conn: sa.Connection, query: Query) -> Page:
         where.append(holds(filter_, FIELDS))
     if query.app is not None:
         where.append(sa.or_(a.app_id == query.app, a.name == query.app))
+    if query.application_id is not None:
+        where.append(a.id == query.application_id)
     if query.text:
         where.append(contains(query.text, a.name, a.app_id))
     if query.experiment is not None:
         where.append(a.id.in_(_of_experiment(query)))
-    orders = ordered(parse_order(query.order_by, "applications"), FIELDS, a.start_time.desc(), a.id.desc())
+    orders = ordered(parse_order(query.order_by, "applications"), FIELDS, Key(a.start_time, True), Key(a.id, True))
     with deadline(conn):
         return page(conn, sa.select(*application.c, *_computed()).where(*where), query, orders)
 

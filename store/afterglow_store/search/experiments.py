@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from afterglow_store.filters import parse, parse_order
 from afterglow_store.schema import application, experiment, link, run
 from afterglow_store.search.deadline import deadline
-from afterglow_store.search.listing import chosen, contains, holds, ordered, page, seconds
+from afterglow_store.search.listing import Key, chosen, contains, holds, ordered, page, seconds
 from afterglow_store.search.query import Page, Query
 from afterglow_store.windows import ALL, within
 
@@ -23,7 +23,7 @@ def search_experiments(conn: sa.Connection, query: Query) -> Page:
     `order_by` says more than the start of what has none.
 
     An experiment without runs in the window is listed where it was made in it; all are, in an open window.
-    Raises BadFilter and TooSlow.
+    Raises BadFilter, BadPage and TooSlow.
     """
     e = experiment.c
     sums = _sums([*within(run.c.start_time, query.window), *chosen(run.c.effective_status, query.statuses)]).subquery()
@@ -34,7 +34,9 @@ def search_experiments(conn: sa.Connection, query: Query) -> Page:
     newest = sa.func.coalesce(sums.c.last_run_time, e.created_time, 0)
     orders = () if query.order_by == Query.order_by else parse_order(query.order_by, "experiments")
     with deadline(conn):
-        return page(conn, select, query, ordered(orders, fields, newest.desc(), e.server, e.experiment_id))
+        return page(
+            conn, select, query, ordered(orders, fields, Key(newest, True), Key(e.server), Key(e.experiment_id))
+        )
 
 
 def _fields(sums: sa.Subquery) -> dict[str, sa.ColumnElement[Any]]:

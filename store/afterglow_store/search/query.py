@@ -30,7 +30,7 @@ class Query:
     order_by: str = "start_time DESC"  # as parse_order reads it
     limit: int = 100
     offset: int = 0
-    after: str | None = None  # the `next` of the page before, of the same query; runs only
+    after: str | None = None  # the `next` of the page before, of the same query
     count: bool = True  # whether the page's total is wanted: it may take longer than the page itself
     active: bool = False  # of applications and runs: those that ran for a while of the window, whenever they started
     now: int = 0  # ms: what `start_time > 7d` in the filter counts back from

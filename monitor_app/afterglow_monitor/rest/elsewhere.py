@@ -1,0 +1,54 @@
+"""Routes under /api/v1 that have files of their own, described beside the others: the collector, and whole lists."""
+
+from __future__ import annotations
+
+from afterglow_monitor.rest.declared import Operation, Param, Row
+from afterglow_monitor.rest.schemas import ref, text
+
+_UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_JOURNAL = Param("journal", {"type": "string", "pattern": _UUID}, "the journal's name", where="path", required=True)
+_OFFSET = Param(
+    "offset", {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}, "where the chunk begins, in bytes",
+    required=True,
+)  # fmt: skip
+_REFUSED = {
+    "400": "A name, an offset or a body that cannot be read.",
+    "401": "A secret of the collector is missing or wrong.",
+    "403": "Without collector.secrets journals are taken from the server's own machine only.",
+    "405": "Only GET, HEAD and PUT.",
+    "408": "The body took too long.",
+    "413": "The body is too long.",
+    "415": "Content-Encoding is neither gzip nor identity.",
+    "422": "What was sent turns out to be no journal.",
+    "429": "Too much at once: wait as long as Retry-After says.",
+    "503": "The store cannot be reached.",
+}
+
+
+def _answers(*, put: bool) -> Row:
+    schema = {"application/json": {"schema": ref("Position")}}
+    header = {"Afterglow-Offset": {"schema": text(), "required": True, "description": "the same as `offset`"}}
+    found = {"200": {"description": "How much of the journal is here.", "headers": header, "content": schema}}
+    if put:
+        found["409"] = {"description": "The next chunk begins elsewhere.", "headers": header, "content": schema}
+    wrong = {"application/json": {"schema": ref("JournalError")}}
+    found["404"] = {"description": "That is no name.", "content": {"application/json": {"schema": ref("Error")}}}
+    return found | {code: {"description": said, "content": wrong} for code, said in _REFUSED.items()}
+
+
+_BODY = {
+    "required": False,
+    "description": "Bytes of the journal from `offset` on, at most 8 MiB; perhaps packed: Content-Encoding: gzip.",
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
+
+ELSEWHERE = (
+    Operation(
+        "/journals/{journal}", "get_journal", "How much of a journal the collector has", "Position",
+        params=(_JOURNAL,), about={"responses": _answers(put=False)},
+    ),
+    Operation(
+        "/journals/{journal}", "put_journal", "Send a chunk of a journal: docs/collector.md", "Position",
+        params=(_JOURNAL, _OFFSET), method="put", about={"responses": _answers(put=True), "requestBody": _BODY},
+    ),
+)  # fmt: skip

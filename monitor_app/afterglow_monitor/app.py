@@ -1,16 +1,25 @@
-"""The web application for `afterglow up`, uvicorn and `streamlit run` alike: pages, collector, and files of runs."""
+"""The web application for `afterglow up`, uvicorn and `streamlit run` alike: pages, collector, and files of runs,
+all of it behind the gate."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 from streamlit import net_util
 
 from afterglow_monitor import artifacts, collector, export
+from afterglow_monitor.access.gate import Gate
+from afterglow_monitor.access.rules import Rules
+from afterglow_monitor.settings import load_settings
 
 # A page that is opened by a name that Streamlit does not know makes it ask the internet for its own address, to
 # compare. Nothing of ours leaves the machine; such names go into server.corsAllowedOrigins.
 net_util.get_external_ip = lambda: None
 
-app = st.App(Path(__file__).with_name("main.py"), routes=[*collector.routes(), *artifacts.routes(), *export.routes()])
+app = st.App(
+    Path(__file__).with_name("main.py"),
+    routes=[*collector.routes(), *artifacts.routes(), *export.routes()],
+    middleware=[Middleware(Gate, rules=Rules(load_settings(), artifacts.store))],  # before Streamlit's own
+)

@@ -37,7 +37,9 @@ logger = logging.getLogger(__name__)
 
 PATH = "/api/v1/runs/{run_id}/files/{path:path}"
 HEADERS = {
-    "Content-Security-Policy": "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'",
+    "Content-Security-Policy": (
+        "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "private, max-age=60",
     "Referrer-Policy": "no-referrer",
@@ -84,10 +86,10 @@ def routes() -> list[Route]:
 
 async def _get(request: Request) -> Response:
     try:
-        admit(request, ())
+        admit(request)
         return await to_thread.run_sync(_answer, request)
     except Refused as exc:
-        return _error(exc.status, "files are shown on the server's own machine only")
+        return _error(exc.status, exc.sentence)
     except NotFound as exc:
         return _error(404, str(exc))
     except CannotWrite as exc:

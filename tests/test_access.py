@@ -10,7 +10,7 @@ from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import sqlalchemy as sa
@@ -20,15 +20,28 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
+from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from afterglow_monitor import collector
+from afterglow_monitor.access import links
 from afterglow_monitor.access.gate import Gate, access_of
+from afterglow_monitor.access.people import Person, person_of
 from afterglow_monitor.access.rules import Rules
+from afterglow_monitor.access.seeing import of_request, scope_of
 from afterglow_monitor.cli import cli
-from afterglow_monitor.settings import Settings
+from afterglow_monitor.clock import now_ms
+from afterglow_monitor.errors import CannotWrite
+from afterglow_monitor.settings import Settings, SignInSettings
+from afterglow_monitor.writing import Writer
+from afterglow_monitor.writing.linking import Linker
+from afterglow_monitor.writing.models import Registrar
+from afterglow_monitor.writing.settle import Settler
+from afterglow_monitor.writing.tags import Tagger
 from afterglow_store import Store, audit, open_store, tokens
 from afterglow_store.errors import BadScope, NotFound
 from afterglow_store.schema import access_token, received_journal
+from afterglow_store.visibility import Grant, Scope
 from tests.support.asgi import Answer, Asgi
 from tests.support.monitor import running_monitor, streamlit_run, uvicorn
 from tests.support.tracking import free_port
@@ -253,6 +266,125 @@ def test_the_shared_secret_of_the_collector_still_opens_it_and_nothing_else(
         refused = ask(app, "/api/v1/runs/export", "192.0.2.7", "afterglow.example", Authorization=shown)
         assert refused.status_code == 403
     assert ask(app, f"/api/v1/journals/{NAME}").status_code == 401  # from here too, since there is one
+
+
+# People -------------------------------------------------------------------------------------------------------
+
+SIGN_IN = {
+    "provider": "https://login.example/x", "client_id": "a", "client_secret": "env:A_SECRET",
+    "url": "https://m.example", "cookie_secret": "env:COOKIE_SECRET",
+    "admins": ["Ops"], "editors": ["ml", "ada@example.com"], "viewers": ["guests"],
+}  # fmt: skip
+ADA = {"email": "Ada@Example.com", "iat": NOW / 1000, "preferred_username": "ada", "groups": ["guests"]}
+
+
+def person(settings: dict[str, Any] | None = None, **claims: Any) -> Person | None:
+    said = {name: value for name, value in {**ADA, **claims}.items() if value is not None}
+    return person_of(said, SignInSettings.model_validate({**SIGN_IN, **(settings or {})}), now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("claims", "settings", "role"),
+    [
+        ({}, {}, "editor"),  # by his name, whatever its case; the highest counts
+        ({"groups": ["OPS", "guests"]}, {}, "admin"),
+        ({"groups": "ops"}, {}, "admin"),  # some providers tell one group as a text
+        ({"email": "x@y.z"}, {}, "viewer"),
+        ({"email": "x@y.z", "groups": None}, {}, "viewer"),
+        ({"email": "x@y.z", "groups": None}, {"default_role": "none"}, None),
+        ({"email": "x@y.z", "groups": [{"admin": 1}, 7, None]}, {"default_role": "none"}, None),
+        ({"email": None}, {}, None),
+        ({"email": ["ada@example.com"]}, {}, None),
+        ({"email_verified": False}, {}, None),
+        ({"iat": None}, {}, None),
+        ({"iat": NOW / 1000 - 12 * 3600}, {}, None),
+        ({"iat": NOW / 1000 - 12 * 3600 + 1}, {}, "editor"),
+        ({"iat": NOW / 1000 + 3600}, {}, None),
+    ],
+)
+def test_a_role_comes_from_what_the_provider_says(
+    claims: dict[str, Any], settings: dict[str, Any], role: str | None
+) -> None:
+    found = person(settings, **claims)
+    assert (found and found.role) == role
+
+
+def test_a_browser_is_let_in_by_the_cookie_of_its_sign_in_and_by_no_other(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COOKIE_SECRET", "the-key-of-the-server-0123456789")
+    app, path = guarded(store, sign_in=SIGN_IN), "/api/v1/runs"
+    claims = {**ADA, "iat": now_ms() / 1000, "origin": "https://m.example", "is_logged_in": True}
+    good = cookie(claims)
+    assert ask(app, path, Cookie=good).json() == {"who": "Ada@Example.com"}
+    assert ask(app, "/media/x", "192.0.2.7", "m.example", Cookie=good, X_Forwarded_For="1.2.3.4").status_code == 200
+    for bad in (
+        "",
+        good[:-2] + ("aa" if good[-2:] != "aa" else "bb"),
+        cookie(claims, key="another-key-of-the-server-987654"),
+        cookie({**claims, "origin": "https://other.example"}),
+        cookie({**claims, "is_logged_in": False}),
+        cookie({**claims, "iat": now_ms() / 1000 - 13 * 3600}),
+        cookie(["no", "claims"]),
+        f"{USER_COOKIE_NAME}=chunks-3",
+    ):
+        for closed in (path, "/media/x", "/_stcore/upload_file/a", "/_stcore/agent/openapi.json", "/metrics"):
+            assert ask(app, closed, Cookie=bad).status_code == 401
+        for frame in ("/", "/static/js/x.js", "/_stcore/health", "/auth/login", "/oauth2callback"):
+            assert ask(app, frame, Cookie=bad).json() == {"who": "nobody"}
+    assert ask(app, path, Authorization=f"Bearer {token(store, 'read')}").json() == {"who": "token a name"}
+
+
+def cookie(claims: Any, *, key: str = "the-key-of-the-server-0123456789") -> str:
+    return f"{USER_COOKIE_NAME}={create_signed_value(key, USER_COOKIE_NAME, json.dumps(claims)).decode()}"
+
+
+def test_with_a_sign_in_a_websocket_opens_for_a_page_of_monitor_alone() -> None:
+    app = guarded(sign_in={**SIGN_IN, "cookie_secret": "file:/dev/zero/none"})
+    for origin in ("https://evil.example", "null", "http://m.example"):
+        opened = Asgi(app).connect("/_stcore/stream", [(b"origin", origin.encode())])
+        assert opened[0]["type"] == "websocket.close"
+
+
+def test_a_link_opens_what_it_was_signed_for_to_whom_and_for_minutes() -> None:
+    ada, grace = person(), person(email="grace@example.com")
+    assert ada is not None
+    assert grace is not None
+    address = "/api/v1/runs/a/files/b%20c.html?download=1"
+    path, _, query = links.signed(address, ada, "key", now=NOW).partition("?")
+
+    def opens(query: str = query, path: str = path, who: Person = ada, key: str = "key", now: int = NOW) -> bool:
+        return links.is_good({"path": unquote(path), "query_string": query.encode()}, who, key, now=now)
+
+    assert opens()
+    assert opens(now=NOW + links.STEP_MS - 1)
+    assert not opens(now=NOW + 2 * links.STEP_MS)
+    assert not opens(who=grace)
+    assert not opens(key="another")
+    assert not opens(path="/api/v1/runs/a/files/d")
+    assert not opens(query=query.replace("download=1", "download=2"))
+    assert not opens(query=f"{query}&download=2")
+    assert not opens(query=query.replace("link_until=1", "link_until=2"))
+    assert not opens(query="")
+
+
+def test_a_writer_is_not_made_for_who_may_only_see(store: Store) -> None:
+    for kind in (Writer, Tagger, Linker, Settler, Registrar):
+        with pytest.raises(CannotWrite, match="you may see here, but not write"):
+            kind(store, "grace", lambda row: None, allowed=False)
+
+
+def test_each_sees_what_the_rules_for_him_give() -> None:
+    rules = [{"who": ["ML"], "experiments": ["churn-*"]}, {"who": ["*"], "own": True}, {"who": ["x"], "users": ["*"]}]
+    settings = Settings.model_validate({"home": "/nowhere", "sign_in": SIGN_IN, "visible": rules})
+    ada, ops = person(groups=["ml"]), person(groups=["ops"])
+    own = Grant(users=("Ada@Example.com", "ada"))
+    assert scope_of(ada, settings) == Scope((Grant(experiments=("churn-%",)), own))
+    assert scope_of(person(), settings) == Scope((own,))
+    assert scope_of(None, settings) == Scope()
+    assert scope_of(ops, settings) is None
+    assert scope_of(None, Settings(home=Path("/nowhere"))) is None
+    assert of_request(settings) == Scope()  # where no gate has said what
 
 
 # By command ---------------------------------------------------------------------------------------------------

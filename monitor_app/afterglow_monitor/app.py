@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from streamlit import net_util
 
 from afterglow_monitor import artifacts, collector, export
+from afterglow_monitor.access import sign_in
 from afterglow_monitor.access.gate import Gate
 from afterglow_monitor.access.rules import Rules
 from afterglow_monitor.settings import load_settings
@@ -18,8 +19,12 @@ from afterglow_monitor.settings import load_settings
 # compare. Nothing of ours leaves the machine; such names go into server.corsAllowedOrigins.
 net_util.get_external_ip = lambda: None
 
+settings = load_settings()
+if settings.sign_in.configured:
+    sign_in.hand_over(settings, artifacts.whole_store())
+
 app = st.App(
     Path(__file__).with_name("main.py"),
     routes=[*collector.routes(), *artifacts.routes(), *export.routes()],
-    middleware=[Middleware(Gate, rules=Rules(load_settings(), artifacts.store))],  # before Streamlit's own
+    middleware=[Middleware(Gate, rules=Rules(settings, artifacts.whole_store))],  # before Streamlit's own
 )

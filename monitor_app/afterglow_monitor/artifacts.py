@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from afterglow_monitor.access.seeing import of_request
 from afterglow_monitor.admission import admit
 from afterglow_monitor.bodies import Refused
 from afterglow_monitor.errors import BadSettings, CannotWrite
@@ -124,7 +125,12 @@ def _opened() -> Store:
     return open_store(load_settings().store.url)
 
 
-def store() -> Store:
+def whole_store() -> Store:
     """The routes' own, opened once."""
     with _opening:
         return _opened()
+
+
+def store() -> Store:
+    """As much of it as the request may see that is answered here."""
+    return whole_store().seen_by(of_request(load_settings()))

@@ -49,7 +49,7 @@ def _serve_web(settings: Settings) -> None:
 
 def _refuse_strangers(settings: Settings) -> None:
     """On an address that others reach it starts only if there is something that it would let them in by."""
-    if is_loopback(settings.monitor.address) or settings.collector.secrets:
+    if is_loopback(settings.monitor.address) or settings.sign_in.configured or settings.collector.secrets:
         return
     with closing(open_store(settings.store.url)) as store, store.read() as conn:
         if tokens.any_good(conn, now=now_ms()):

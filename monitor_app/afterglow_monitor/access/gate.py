@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from afterglow_monitor.access.headers import guarded
 from afterglow_monitor.access.rules import Access, Rules
+from afterglow_monitor.access.seeing import asking
 from afterglow_monitor.bodies import Refused
 from afterglow_monitor.errors import BadSettings
 from afterglow_store.errors import StoreError
@@ -32,11 +33,12 @@ class Gate:
             return
         send = guarded(send)
         try:
-            scope[_ACCESS] = await self._access(scope)
+            access = scope[_ACCESS] = await self._access(scope)
         except Refused as exc:
             await _refuse(exc, scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        with asking(access.sees):
+            await self._app(scope, receive, send)
 
     async def _access(self, scope: Scope) -> Access:
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from afterglow_monitor.errors import BadSettings
-from afterglow_monitor.settings import MlflowServer, Settings, demo_database, load_settings
+from afterglow_monitor.settings import MlflowServer, Settings, VisibleRule, demo_database, load_settings
 from tests.support.parts import ROOT
 
 
@@ -22,7 +22,7 @@ def write(environ: dict[str, str], text: str) -> None:
 
 def test_the_shipped_file_has_every_setting_with_its_default() -> None:
     shipped = tomllib.loads((ROOT / "conf" / "afterglow.toml").read_text())
-    defaults = Settings(home=Path("/nowhere")).model_dump(mode="json", exclude={"home", "mlflow"})
+    defaults = Settings(home=Path("/nowhere")).model_dump(mode="json", exclude={"home", "mlflow", "visible"})
     assert shipped == defaults
 
 
@@ -30,6 +30,13 @@ def test_the_shipped_file_shows_every_setting_of_a_tracking_server() -> None:
     text = (ROOT / "conf" / "afterglow.toml").read_text()
     example = "\n".join(line.removeprefix("# ") for line in text[text.index("# [[mlflow]]") :].splitlines())
     assert set(tomllib.loads(example)["mlflow"][0]) == set(MlflowServer.model_fields)
+
+
+def test_the_shipped_file_shows_every_setting_of_a_rule() -> None:
+    text = (ROOT / "conf" / "afterglow.toml").read_text()
+    example = text[text.index("# [[visible]]") : text.index("# One [[mlflow]]")]
+    said = tomllib.loads("\n".join(line.removeprefix("# ") for line in example.splitlines()))
+    assert set(said["visible"][0]) == set(VisibleRule.model_fields)
 
 
 def test_the_shipped_spark_defaults_are_those_of_the_listener() -> None:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from afterglow_monitor import data
 from afterglow_monitor import format as fmt
+from afterglow_monitor.access import sign_in
 from afterglow_monitor.errors import CannotWrite
 from afterglow_monitor.settings import load_settings
 from afterglow_store.errors import NotFound
@@ -21,19 +22,24 @@ W = TypeVar("W", bound="Writer")
 
 
 def may_write() -> bool:
-    return not load_settings().monitor.read_only
+    settings = load_settings()
+    if settings.monitor.read_only:
+        return False
+    signed_in = sign_in.person()
+    return signed_in.writes if signed_in is not None else not settings.sign_in.configured
 
 
 def person() -> str:
-    """Whose name goes into the audit. There is no sign-in: who runs the server is who sits at it."""
-    return f"{getpass.getuser()} in Monitor"
+    """Whose name goes into the audit. Without a sign-in, who runs the server is who sits at it."""
+    signed_in = sign_in.person()
+    return f"{signed_in.name if signed_in is not None else getpass.getuser()} in Monitor"
 
 
 def writer(kind: type[W]) -> W:
-    """A writer that acts for the person at the page."""
+    """A writer that acts for the person at the page. Raises CannotWrite for one who may only see."""
     from afterglow_monitor.writing import clients  # noqa: PLC0415 - MLflow takes a second to import
 
-    return kind(data.store(), person(), clients(load_settings()))
+    return kind(data.store(), person(), clients(load_settings()), may_write())
 
 
 def attempt(key: str, write: Callable[[], Any]) -> bool:

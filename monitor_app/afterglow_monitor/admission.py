@@ -1,35 +1,54 @@
-"""Who may send journals, and how fast."""
+"""Who may send journals and read over HTTP, and how fast."""
 
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from afterglow_monitor.access.gate import access_of
+from afterglow_monitor.access.here import is_here
+from afterglow_monitor.access.rules import HERE, Access
 from afterglow_monitor.bodies import Refused
+from afterglow_store.tokens import ANY_CLUSTER
 
 MAX_KEYS = 10_000  # whose rate is remembered: those that sent last
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
-THIS_MACHINE = "this machine"
 
 
-def admit(request: Request, secrets: Sequence[str]) -> str:
-    """By which of the `secrets` a request may come in; without any it must come from this very machine. Raises Refused.
+@dataclass(frozen=True)
+class Sender:
+    """Whose rate a sender uses up, and the only cluster whose journals it may send; None: everybody's."""
 
-    A browser here that a foreign page has made to ask names that page's host; a proxy here says for whom it asks.
-    """
+    key: str
+    cluster: str | None = None
+
+
+def admit(request: Request) -> Access:
+    """Of whoever only reads. Raises Refused."""
+    access = _access(request)
+    if access is None or not access.reads:
+        raise Refused(403, "only a signed-in browser or a token with the scope `read` may read here")
+    return access
+
+
+def admit_sender(request: Request, secrets: Sequence[str]) -> Sender:
+    """By which of the `secrets`, or by what the gate let in, a request may send journals; without any of both it must
+    come from this very machine. Raises Refused."""
+    access = _access(request)
+    if access is not None and access.clusters and (access is not HERE or not secrets):
+        return Sender(access.who, None if ANY_CLUSTER in access.clusters else min(access.clusters))
     if secrets:
-        return _by_secret(request, secrets)
-    here = request.client is not None and _loopback(request.client.host)
-    asked = request.url.hostname or ""
-    proxied = any(name in request.headers for name in _FORWARDED)
-    if not here or proxied or not (asked == "localhost" or _loopback(asked)):
-        raise Refused(403, "this Afterglow has no collector.secrets, so it takes journals from its own machine only")
-    return THIS_MACHINE
+        return Sender(_by_secret(request, secrets))
+    raise Refused(403, "this Afterglow has no collector.secrets, so it takes journals from its own machine only")
+
+
+def _access(request: Request) -> Access | None:
+    """What the gate said; of an application without one, only what is from here may do anything."""
+    return access_of(request) or (HERE if is_here(request.scope) else None)
 
 
 def _by_secret(request: Request, secrets: Sequence[str]) -> str:
@@ -40,13 +59,6 @@ def _by_secret(request: Request, secrets: Sequence[str]) -> str:
     if kind.lower() != "bearer" or not fitting:
         raise Refused(401, "show one of the collector's secrets: Authorization: Bearer …", WWW_Authenticate="Bearer")
     return fitting[0]
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
 
 
 class Rates:

@@ -1,18 +1,32 @@
-"""The web application for `afterglow up`, uvicorn and `streamlit run` alike: pages, collector, API, files of runs."""
+"""The web application for `afterglow up`, uvicorn and `streamlit run` alike: pages, collector, API, files of runs,
+all of it behind the gate."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 from streamlit import net_util
 
 from afterglow_monitor import artifacts, collector, export
+from afterglow_monitor.access import sign_in
+from afterglow_monitor.access.gate import Gate
+from afterglow_monitor.access.rules import Rules
 from afterglow_monitor.rest import serving
+from afterglow_monitor.settings import load_settings
 
 # A page that is opened by a name that Streamlit does not know makes it ask the internet for its own address, to
 # compare. Nothing of ours leaves the machine; such names go into server.corsAllowedOrigins.
 net_util.get_external_ip = lambda: None
 
+settings = load_settings()
+if settings.sign_in.configured:
+    sign_in.hand_over(settings, artifacts.whole_store())
+
 routes = [*collector.routes(), *artifacts.routes(), *export.routes(), *serving.routes(), *serving.no_other_routes()]
-app = st.App(Path(__file__).with_name("main.py"), routes=routes)
+app = st.App(
+    Path(__file__).with_name("main.py"),
+    routes=routes,
+    middleware=[Middleware(Gate, rules=Rules(settings, artifacts.whole_store))],  # before Streamlit's own
+)

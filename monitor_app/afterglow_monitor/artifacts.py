@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from afterglow_monitor.access.seeing import of_request
 from afterglow_monitor.admission import admit
 from afterglow_monitor.bodies import Refused
 from afterglow_monitor.errors import BadSettings, CannotWrite
@@ -37,7 +38,9 @@ logger = logging.getLogger(__name__)
 
 PATH = "/api/v1/runs/{run_id}/files/{path:path}"
 HEADERS = {
-    "Content-Security-Policy": "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'",
+    "Content-Security-Policy": (
+        "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "private, max-age=60",
     "Referrer-Policy": "no-referrer",
@@ -84,10 +87,10 @@ def routes() -> list[Route]:
 
 async def _get(request: Request) -> Response:
     try:
-        admit(request, ())
+        admit(request)
         return await to_thread.run_sync(_answer, request)
     except Refused as exc:
-        return _error(exc.status, "files are shown on the server's own machine only")
+        return _error(exc.status, exc.sentence)
     except NotFound as exc:
         return _error(404, str(exc))
     except CannotWrite as exc:
@@ -122,7 +125,12 @@ def _opened() -> Store:
     return open_store(load_settings().store.url)
 
 
-def store() -> Store:
+def whole_store() -> Store:
     """The routes' own, opened once."""
     with _opening:
         return _opened()
+
+
+def store() -> Store:
+    """As much of it as the request may see that is answered here."""
+    return whole_store().seen_by(of_request(load_settings()))

@@ -19,14 +19,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from afterglow_monitor.admission import Rates, admit
+from afterglow_monitor.admission import Rates, Sender, admit_sender
 from afterglow_monitor.bodies import Refused, encoding_of, plain_size, read_body
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.errors import BadSettings
 from afterglow_monitor.settings import CollectorSettings, load_settings
 from afterglow_store import Store, open_store
-from afterglow_store.errors import JournalRefused, StoreError, TooFarAhead
-from afterglow_store.received import Chunk, Receipt, position_of, receive
+from afterglow_store.errors import JournalRefused, NotYours, StoreError, TooFarAhead
+from afterglow_store.received import Chunk, Receipt, position_of, receive, refuse_others
 from afterglow_store.sources import JOURNAL
 
 logger = logging.getLogger(__name__)
@@ -53,23 +53,22 @@ class Collector:
 
     async def put(self, request: Request) -> Response:
         """Take a chunk in."""
-        secret, journal = self._admit(request), _journal(request)
+        sender, journal = self._admit(request), _journal(request)
         start, encoding = _offset(request), encoding_of(request)
         self._requests.take(journal, 1)
         body = await self._read(request)
-        self._megabytes.take(secret, len(body) / (1 << 20))
-        receipt = await self._in_thread(lambda: self._receive(journal, start, encoding, body))
+        self._megabytes.take(sender.key, len(body) / (1 << 20))
+        receipt = await self._in_thread(lambda: self._receive(journal, start, encoding, body, sender))
         return _position(receipt.position) if receipt.taken else _elsewhere(receipt.position)
 
     async def get(self, request: Request) -> Response:
         """How much of a journal is here."""
-        self._admit(request)
-        journal = _journal(request)
+        sender, journal = self._admit(request), _journal(request)
         self._requests.take(journal, 1)
-        return _position(await self._in_thread(lambda: self._known(journal)))
+        return _position(await self._in_thread(lambda: self._known(journal, sender)))
 
-    def _admit(self, request: Request) -> str:
-        return admit(request, self._settings.read_secrets())
+    def _admit(self, request: Request) -> Sender:
+        return admit_sender(request, self._settings.read_secrets())
 
     async def _read(self, request: Request) -> bytes:
         if self._bodies >= MAX_BODIES:
@@ -83,12 +82,13 @@ class Collector:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await to_thread.run_sync(work, limiter=self._writers)
 
-    def _receive(self, journal: str, start: int, encoding: str, body: bytes) -> Receipt:
+    def _receive(self, journal: str, start: int, encoding: str, body: bytes, sender: Sender) -> Receipt:
         chunk = Chunk(start, plain_size(body, encoding), encoding, body)
-        return receive(self._store, journal, chunk, now=now_ms())
+        return receive(self._store, journal, chunk, now=now_ms(), cluster=sender.cluster)
 
-    def _known(self, journal: str) -> int:
+    def _known(self, journal: str, sender: Sender) -> int:
         with self._store.read() as conn:
+            refuse_others(conn, journal, sender.cluster)
             return position_of(conn, journal)
 
 
@@ -140,6 +140,8 @@ def _answering(handle: Handler) -> Handler:
             return _error(exc)
         except JournalRefused as exc:
             return _error(Refused(422, f"this is no journal: {exc}"))
+        except NotYours as exc:
+            return _error(Refused(403, str(exc)))
         except TooFarAhead as exc:
             return _error(Refused(429, str(exc), Retry_After="10"))
         except (SQLAlchemyError, StoreError, BadSettings):

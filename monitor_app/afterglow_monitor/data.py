@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 import streamlit as st
 
+from afterglow_monitor.access import sign_in
 from afterglow_monitor.address import PAGE_ROWS, View
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import load_settings
@@ -34,11 +37,37 @@ from afterglow_store.usage import usage as usage_of
 from afterglow_store.windows import DEFAULT
 
 Row = dict[str, Any]
+Read = TypeVar("Read", bound=Callable[..., Any])
 
 # Long enough that twenty open pages read once a second together, short enough that nobody sees it.
 FRESH_SECONDS = 0.5
 USAGE_SECONDS = 10.0
-reading = st.cache_data(ttl=FRESH_SECONDS, max_entries=200, show_spinner=False)
+
+
+def kept(*, ttl: float, max_entries: int, show_spinner: bool | str = False) -> Callable[[Read], Read]:
+    """Streamlit's `cache_data`, of each scope for itself: what one person has read is nobody else's, unless both see
+    the same."""
+
+    def of(read: Read) -> Read:
+        def cached(seen: str, *said: Any, **named: Any) -> Any:
+            return read(*said, **named)
+
+        cached.__module__, cached.__qualname__ = (
+            read.__module__,
+            read.__qualname__,
+        )  # what the cache tells them apart by
+        kept_ = st.cache_data(ttl=ttl, max_entries=max_entries, show_spinner=show_spinner)(cached)
+
+        @functools.wraps(read)
+        def for_who_asks(*said: Any, **named: Any) -> Any:
+            return kept_(repr(sign_in.scope()), *said, **named)
+
+        return cast("Read", for_who_asks)
+
+    return of
+
+
+reading = kept(ttl=FRESH_SECONDS, max_entries=200)
 
 # What a list can be sorted by: the column's name in an address, and the field that search knows it by.
 SORTS = {
@@ -50,8 +79,13 @@ SORTS = {
 
 
 @st.cache_resource(show_spinner=False)
-def store() -> Store:
+def _whole_store() -> Store:
     return open_store(load_settings().store.url)
+
+
+def store() -> Store:
+    """As much of it as the person at the page may see."""
+    return _whole_store().seen_by(sign_in.scope())
 
 
 @reading
@@ -98,7 +132,7 @@ def run_ids(view: View, of_experiment: tuple[str, str] | None, most: int) -> lis
     return found[:most]
 
 
-@st.cache_data(ttl=30, max_entries=50, show_spinner=False)  # it goes through every job of the time
+@kept(ttl=30, max_entries=50)  # it goes through every job of the time
 def usage(by: str, view: View) -> list[Row]:
     """As the store's `usage` has it. Raises TooSlow."""
     with store().read() as conn, deadline(conn, USAGE_SECONDS):

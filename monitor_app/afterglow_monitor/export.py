@@ -57,10 +57,10 @@ def routes() -> list[Route]:
 
 async def _get(request: Request) -> Response:
     try:
-        admit(request, ())
+        admit(request)
         return await to_thread.run_sync(_answer, request.path_params["what"], request.query_params)
     except Refused as exc:
-        return JSONResponse({"error": "lists are downloaded on the server's own machine only"}, exc.status)
+        return JSONResponse({"error": exc.sentence}, exc.status)
     except BadFilter as exc:
         return JSONResponse({"error": str(exc)}, 400)
     except TooSlow as exc:

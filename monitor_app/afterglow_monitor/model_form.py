@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from afterglow_monitor import acting
+from afterglow_monitor import acting, data
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
@@ -52,7 +52,7 @@ def _dialog(row: Row) -> None:
     acting.refused("model")
 
 
-@st.cache_data(ttl=60, max_entries=50, show_spinner=False)
+@data.kept(ttl=60, max_entries=50)
 def _asked(run_id: str) -> tuple[list[Model], list[str]]:
     """The run's models, and the registered ones: asked once while the dialog is open. Raises CannotWrite."""
     from afterglow_monitor.writing.models import Registrar  # noqa: PLC0415 - MLflow takes a second to import

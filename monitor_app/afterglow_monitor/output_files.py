@@ -75,7 +75,7 @@ def _one(row: Row, path: str) -> None:
     _look(content, suffix)
 
 
-@st.cache_data(ttl=60, max_entries=20, show_spinner=False)
+@data.kept(ttl=60, max_entries=20)
 def read(run_id: str, path: str) -> bytes:
     """Raises NotFound, and CannotWrite when MLflow does not give the file."""
     with artifacts.fetched(data.store(), data.run(run_id), path) as file:

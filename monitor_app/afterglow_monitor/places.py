@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from afterglow_monitor import browser_address
+from afterglow_monitor.access import sign_in
 from afterglow_monitor.format import named, short, verbatim
 from afterglow_store.errors import StoreTooNew, StoreUnreachable
 
@@ -92,9 +93,9 @@ def link(label: str | None, place: Place, *, icon: str | None = None, most: int 
 
 
 def here(path: str) -> str:
-    """The whole address of one of our routes, on the host that the browser asked."""
+    """The whole address of one of our routes, on the host that the browser asked, signed for who has signed in."""
     asked = urlsplit(st.context.url or "")
-    return f"{asked.scheme}://{asked.netloc}{path}"
+    return f"{asked.scheme}://{asked.netloc}{sign_in.link(path)}"
 
 
 def trail(*steps: tuple[str | None, Place], here: str | None) -> None:

@@ -12,15 +12,18 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from afterglow_monitor.errors import BadSettings
 from afterglow_monitor.secrets import has_password, is_reference, read_secret, with_credentials
 
+ROLES = ("viewer", "editor", "admin")  # each may what those before it may
+
 _SECRET = re.compile(r"[!-~]{16,}")
+_SAFE = re.compile(r"https://[^/]|http://(?:localhost|127\.0\.0\.1|\[::1\])(?:[:/]|$)")
 
 
 class _Section(BaseModel):
@@ -69,6 +72,61 @@ class CollectorSettings(_Section):
             if not _SECRET.fullmatch(secret):
                 raise BadSettings(f"collector.secrets: {said!r} has to be 16 characters or more, ASCII without spaces")
         return found
+
+
+class SignInSettings(_Section):
+    """How people sign in: at an OIDC provider, through Streamlit. Without a `provider` nobody can."""
+
+    provider: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+    url: str = ""
+    cookie_secret: str = ""
+    scopes: str = "openid email profile"
+    name: str = Field(default="email", min_length=1)
+    login: str = "preferred_username"
+    groups: str = "groups"
+    admins: tuple[str, ...] = ()
+    editors: tuple[str, ...] = ()
+    viewers: tuple[str, ...] = ()
+    default_role: Literal["viewer", "editor", "none"] = "viewer"
+    hours: float = Field(default=12.0, gt=0)
+
+    @property
+    def configured(self) -> bool:
+        return bool(self.provider)
+
+    @field_validator("provider", "url")
+    @classmethod
+    def _safe(cls, said: str) -> str:
+        if said and not _SAFE.match(said):
+            raise PydanticCustomError("plain", "has to begin with https://: what is sent there lets people in")
+        return said.rstrip("/")
+
+    @field_validator("client_secret", "cookie_secret")
+    @classmethod
+    def _by_reference(cls, said: str) -> str:
+        if said and not is_reference(said):
+            raise PydanticCustomError("secret", "give env:NAME or file:PATH, where the secret is")
+        return said
+
+    @model_validator(mode="after")
+    def _whole(self) -> SignInSettings:
+        needed = {"provider": self.provider, "client_id": self.client_id, "client_secret": self.client_secret}
+        missing = [name for name, said in {**needed, "url": self.url}.items() if not said]
+        if 0 < len(missing) < len(needed) + 1:
+            raise PydanticCustomError("whole", "needs {names} as well", {"names": ", ".join(missing)})
+        return self
+
+
+class VisibleRule(_Section):
+    """What those see that `who` names: the runs for which all holds that is given, by patterns with * and ?."""
+
+    who: tuple[str, ...] = Field(min_length=1)
+    experiments: tuple[str, ...] | None = None
+    workspaces: tuple[str, ...] | None = None
+    users: tuple[str, ...] | None = None
+    own: bool = False
 
 
 class SyncSettings(_Section):
@@ -135,10 +193,18 @@ class Settings(_Section):
     journal: JournalSettings = JournalSettings()
     event_logs: EventLogSettings = EventLogSettings()
     collector: CollectorSettings = CollectorSettings()
+    sign_in: SignInSettings = SignInSettings()
     sync: SyncSettings = SyncSettings()
     status: StatusSettings = StatusSettings()
     cost: CostSettings = CostSettings()
+    visible: tuple[VisibleRule, ...] = ()
     mlflow: tuple[MlflowServer, ...] = ()
+
+    @model_validator(mode="after")
+    def _seen_by_somebody(self) -> Settings:
+        if self.visible and not self.sign_in.configured:
+            raise PydanticCustomError("whole", "[[visible]] means people who sign in: set up [sign_in]")
+        return self
 
     @field_validator("mlflow")
     @classmethod
@@ -176,7 +242,7 @@ def _read(file: Path) -> dict[str, Any]:
 def _first_error(exc: ValidationError) -> str:
     error = exc.errors()[0]
     where = ".".join(str(part) for part in error["loc"])
-    if error["type"] in ("secret", "twice"):  # what it was is not told
+    if error["type"] in ("secret", "twice", "whole"):  # what it was is not told
         return f"{where}: {error['msg']}"
     if error["type"] == "extra_forbidden":
         return f"there is no setting {where}; conf/afterglow.toml lists them all"

@@ -9,9 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 
+from afterglow_monitor.access.here import is_loopback
+from afterglow_monitor.clock import now_ms
 from afterglow_monitor.errors import MonitorError
 from afterglow_monitor.settings import Settings
+from afterglow_store import open_store, tokens
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +25,8 @@ STOP_S = 10.0
 
 
 def serve(settings: Settings) -> None:
-    """Serve Monitor until it is interrupted. Raises MonitorError when the port is taken."""
+    """Serve Monitor until it is interrupted. Raises MonitorError when the port is taken, or anyone could come."""
+    _refuse_strangers(settings)
     _refuse_taken_port(settings.monitor.address, settings.monitor.port)
     worker = Worker()
     worker.start()
@@ -39,6 +44,20 @@ def _serve_web(settings: Settings) -> None:
         host=settings.monitor.address,
         port=settings.monitor.port,
         log_level="warning",
+    )
+
+
+def _refuse_strangers(settings: Settings) -> None:
+    """On an address that others reach it starts only if there is something that it would let them in by."""
+    if is_loopback(settings.monitor.address) or settings.sign_in.configured or settings.collector.secrets:
+        return
+    with closing(open_store(settings.store.url)) as store, store.read() as conn:
+        if tokens.any_good(conn, now=now_ms()):
+            return
+    raise MonitorError(
+        f"monitor.address = {settings.monitor.address!r} is one that other machines reach, and nobody there could show "
+        "who he is: set up [sign_in] in afterglow.toml for people, or make a token for programs: "
+        "`afterglow tokens create`. docs/access.md says how"
     )
 
 

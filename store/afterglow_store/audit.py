@@ -13,6 +13,7 @@ SETTLE, UNDO = "settle", "undo settle"
 LINK, UNLINK = "link", "undo link"
 TAG, UNTAG = "tag", "undo tag"
 REGISTER, CREATE = "register model", "create experiment"
+CREATE_TOKEN, REVOKE_TOKEN = "create token", "revoke token"
 
 NO_RUN = ""  # the `run_id` of what is of no run
 

@@ -16,7 +16,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
+from afterglow_store import visibility
 from afterglow_store.errors import StoreUnreachable
+from afterglow_store.visibility import Scope
 
 BUSY_TIMEOUT_MS = 30_000  # a writer waits this long for another one before it fails
 WRITES = "afterglow_writes"  # execution option: this transaction is going to write
@@ -27,13 +29,19 @@ _WRITER = 0x4146_5447  # PostgreSQL's advisory lock that a writer holds until it
 
 @dataclass(frozen=True)
 class Store:
-    """An open store. Reads see one consistent state; a write is one transaction, or nothing."""
+    """An open store. Reads see one consistent state; a write is one transaction, or nothing. With a `scope` they see
+    what that may."""
 
     engine: sa.Engine
+    scope: Scope | None = None
+
+    def seen_by(self, scope: Scope | None) -> Store:
+        """This store, for somebody who may see that much; None: everything."""
+        return Store(self.engine, scope)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        with self.engine.connect() as conn:
+        with self.engine.connect().execution_options(**{visibility.SCOPE: self.scope}) as conn:
             if conn.dialect.name == "postgresql":  # there each statement would see the rows of its own moment
                 conn.execution_options(isolation_level="REPEATABLE READ")
             yield conn
@@ -85,6 +93,18 @@ def connect(url: str) -> Store:
 
 
 def _engine(url: sa.URL) -> sa.Engine:
+    engine = _plain_engine(url)
+    sa.event.listen(engine, "before_cursor_execute", _hide, retval=True)
+    return engine
+
+
+def _hide(
+    conn: sa.Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
+) -> tuple[str, Any]:
+    return visibility.hide(conn, statement), parameters
+
+
+def _plain_engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url, pool_pre_ping=True, query_cache_size=STATEMENTS)
     if url.database:

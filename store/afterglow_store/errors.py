@@ -5,10 +5,12 @@ StoreError
 ├── StoreTooNew        a newer Afterglow has written this store
 ├── BadWindow          a period that cannot be read
 ├── BadFilter          a filter or an order that cannot be read, and where
+├── BadScope           what no token may be for
 ├── NotFound           no such application, run, experiment, snapshot
 ├── SourceRefused      a file that is no journal
 │   └── SourceShrunk   … or that has lost bytes which were read before
 ├── JournalRefused     a chunk of what turned out to be no journal
+├── NotYours           a chunk of a journal that another cluster sends
 └── TooFarAhead        chunks come faster than rows are made of them
 """
 
@@ -71,6 +73,14 @@ class SourceShrunk(SourceRefused):
 
 
 class JournalRefused(StoreError):
+    pass
+
+
+class NotYours(StoreError):
+    pass
+
+
+class BadScope(StoreError, ValueError):
     pass
 
 

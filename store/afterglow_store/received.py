@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from afterglow_store.engine import Store, upsert
-from afterglow_store.errors import JournalRefused, TooFarAhead
+from afterglow_store.errors import JournalRefused, NotYours, TooFarAhead
 from afterglow_store.schema import journal_chunk, received_journal, source
 
 MAX_AHEAD_BYTES = 256 << 20  # that one journal may be ahead of its rows
@@ -35,13 +35,15 @@ class Receipt:
     taken: bool
 
 
-def receive(store: Store, journal: str, chunk: Chunk, *, now: int) -> Receipt:
-    """Take a chunk in, if it begins where what was received ends; one transaction.
+def receive(store: Store, journal: str, chunk: Chunk, *, now: int, cluster: str | None = None) -> Receipt:
+    """Take a chunk in, if it begins where what was received ends; one transaction. `cluster`: the only one whose
+    journals the sender may send.
 
-    Raises TooFarAhead while rows are yet to be made of what came before, and JournalRefused for what is no journal.
+    Raises TooFarAhead while rows are yet to be made of what came before, JournalRefused for what is no journal, and
+    NotYours.
     """
     with store.append() as conn:
-        position = _locked_position(conn, journal, now)
+        position = _locked_position(conn, journal, now, cluster)
         if chunk.start != position or not chunk.size:
             return Receipt(position, taken=chunk.start == position)
         _refuse(conn, journal, chunk)
@@ -52,6 +54,17 @@ def receive(store: Store, journal: str, chunk: Chunk, *, now: int) -> Receipt:
     return Receipt(end, taken=True)
 
 
+def refuse_others(conn: sa.Connection, journal: str, cluster: str | None) -> None:
+    """Raises NotYours for a journal that did not come from this `cluster` first; None: whoever may send everybody's."""
+    if cluster is None:
+        return
+    first = conn.execute(
+        sa.select(received_journal.c.cluster).where(received_journal.c.journal == journal)
+    ).one_or_none()
+    if first is not None and first.cluster != cluster:
+        raise NotYours(f"journal {journal} is not one of cluster {cluster}")
+
+
 def position_of(conn: sa.Connection, journal: str) -> int:
     """How many bytes of a journal the store has, received or read from a folder; 0 of one that nobody knows."""
     received = conn.scalar(sa.select(received_journal.c.position).where(received_journal.c.journal == journal))
@@ -59,13 +72,14 @@ def position_of(conn: sa.Connection, journal: str) -> int:
     return max(received or 0, ingested or 0)
 
 
-def _locked_position(conn: sa.Connection, journal: str, now: int) -> int:
+def _locked_position(conn: sa.Connection, journal: str, now: int, cluster: str | None) -> int:
     """The row's lock keeps a second chunk for the same place waiting, on PostgreSQL; SQLite has one writer anyway."""
     of_it = sa.select(received_journal.c.position).where(received_journal.c.journal == journal).with_for_update()
     if conn.scalar(of_it) is None:
-        row = {"journal": journal, "position": 0, "received_time": now}
+        row = {"journal": journal, "position": 0, "received_time": now, "cluster": cluster}
         upsert(conn, received_journal, [row], keep=True)
         conn.scalar(of_it)
+    refuse_others(conn, journal, cluster)
     return position_of(conn, journal)
 
 

@@ -397,6 +397,7 @@ received_journal = Table(
     Column("journal", Text, primary_key=True),
     Column("position", BigInteger, nullable=False),  # bytes that are in chunks, or were
     Column("received_time", Millis, nullable=False),
+    Column("cluster", Text),  # whose token it was first sent with; without one, of no particular cluster
 )
 
 # Bytes of journals that were received and are not in the rows yet. Ingest deletes them.
@@ -450,6 +451,30 @@ retention = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("kept_from", Millis, nullable=False),  # nothing older is left, and sync adds nothing older
     Column("pruned_time", Millis, nullable=False),
+)
+
+# What programs show instead of a person's sign-in: tokens.py.
+access_token = Table(
+    "access_token",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("token_hash", Text, nullable=False),  # SHA-256
+    Column("scopes", Json, nullable=False),  # read, ingest:CLUSTER, ingest:*
+    Column("created_time", Millis, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_time", Millis),
+    Column("used_time", Millis),  # last, to the minute
+    Column("revoked_time", Millis),
+    Column("revoked_by", Text),
+)
+
+# What the servers on this store sign with, made by the first that needs it: keys.py.
+server_key = Table(
+    "server_key",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("key", Text, nullable=False),
 )
 
 # What a person had erased, told by a hash of its id: so that sync and ingest do not bring it back.

@@ -44,6 +44,27 @@ class Asgi:
         }  # fmt: skip
         return self._thread.submit(self._runner.run, self._exchange(scope, list(body))).result()
 
+    def connect(self, path: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> list[dict[str, Any]]:
+        """What a websocket that wants to open is told first."""
+        scope = {
+            "type": "websocket", "scheme": "ws", "path": path, "query_string": b"", "root_path": "", "subprotocols": [],
+            "headers": [(b"host", self._host.encode()), *headers],
+            "client": (self._peer, 50_000), "server": ("127.0.0.1", 80),
+        }  # fmt: skip
+        return self._thread.submit(self._runner.run, self._knock(scope)).result()
+
+    async def _knock(self, scope: dict[str, Any]) -> list[dict[str, Any]]:
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "websocket.disconnect" if sent else "websocket.connect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self._app(scope, receive, send)
+        return sent
+
     async def _exchange(self, scope: dict[str, Any], pieces: list[bytes]) -> Answer:
         sent: list[dict[str, Any]] = []
 

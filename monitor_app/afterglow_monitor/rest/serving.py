@@ -78,7 +78,7 @@ class _Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            admit(request, ())
+            admit(request)
             if request.method not in ("GET", "HEAD"):
                 raise Problem(405, METHOD, f"{request.method} is not for here: ask by GET or HEAD")
             response = await to_thread.run_sync(self._reply, request, limiter=self._readers)

@@ -39,13 +39,19 @@ _UNREACHABLE = re.compile(r"Max retries exceeded|Connection (?:refused|aborted)|
 
 @dataclass(frozen=True)
 class Writer:
-    """Who writes, and with what. `client_of` gives the MLflow client of a run's row."""
+    """Who writes, and with what. `client_of` gives the MLflow client of a run's row. Raises `refusal` for whom the
+    server does not let write: nothing is written without one of these."""
 
     store: Store
     who: str
     client_of: Callable[[Row], Any]
+    allowed: bool = True
 
     refusal: ClassVar[type[MonitorError]] = CannotWrite
+
+    def __post_init__(self) -> None:
+        if not self.allowed:
+            raise self.refusal("nothing was changed: you may see here, but not write")
 
     def row(self, run_id: str) -> Row:
         """Raises NotFound."""

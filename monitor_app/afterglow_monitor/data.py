@@ -28,6 +28,7 @@ from afterglow_store import (
 )
 from afterglow_store.diff import Change, of_snapshots
 from afterglow_store.filters.tokens import in_backticks
+from afterglow_store.report import report
 from afterglow_store.search.deadline import deadline
 from afterglow_store.suggest import Suggestion, add_suggestions, suggest
 from afterglow_store.usage import usage as usage_of
@@ -123,6 +124,13 @@ def health(most: int) -> dict[str, Any]:
             "servers": tracking.servers(conn),
             "changes": _changes(conn),
         }
+
+
+@reading
+def server_status() -> dict[str, Any]:
+    """As the store's `report` has it, of now."""
+    with store().read() as conn:
+        return report(conn, now=now_ms())
 
 
 def _changes(conn: sa.Connection) -> list[Row]:

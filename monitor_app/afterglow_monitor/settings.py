@@ -12,7 +12,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
@@ -27,6 +27,20 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _references(said: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(is_reference(each) for each in said):
+        raise PydanticCustomError("secret", "give env:NAME or file:PATH for each, where the secret is")
+    return said
+
+
+def _strong_secrets(references: tuple[str, ...], setting: str) -> tuple[str, ...]:
+    found = tuple(read_secret(each, setting) for each in references)
+    for said, secret in zip(references, found, strict=True):
+        if not _SECRET.fullmatch(secret):
+            raise BadSettings(f"{setting}: {said!r} has to be 16 characters or more, ASCII without spaces")
+    return found
+
+
 class StoreSettings(_Section):
     url: str = "sqlite:///{home}/store.db"
     keep_days: float = Field(default=400, ge=0)
@@ -35,6 +49,7 @@ class StoreSettings(_Section):
 class MonitorSettings(_Section):
     address: str = "127.0.0.1"
     port: int = Field(default=8501, ge=1, le=65535)
+    url: str = ""
     read_only: bool = False
 
 
@@ -58,17 +73,11 @@ class CollectorSettings(_Section):
     @field_validator("secrets")
     @classmethod
     def _by_reference(cls, said: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(is_reference(each) for each in said):
-            raise PydanticCustomError("secret", "give env:NAME or file:PATH for each, where the secret is")
-        return said
+        return _references(said)
 
     def read_secrets(self) -> tuple[str, ...]:
         """The secrets themselves. Raises BadSettings when one is not there, or short enough to be guessed."""
-        found = tuple(read_secret(each, "collector.secrets") for each in self.secrets)
-        for said, secret in zip(self.secrets, found, strict=True):
-            if not _SECRET.fullmatch(secret):
-                raise BadSettings(f"collector.secrets: {said!r} has to be 16 characters or more, ASCII without spaces")
-        return found
+        return _strong_secrets(self.secrets, "collector.secrets")
 
 
 class SyncSettings(_Section):
@@ -81,6 +90,26 @@ class SyncSettings(_Section):
 
 class StatusSettings(_Section):
     grace_seconds: float = Field(default=120.0, gt=0)
+
+
+class MetricsSettings(_Section):
+    """Who may read /metrics from elsewhere. `secrets` names where each of their secrets is."""
+
+    secrets: tuple[str, ...] = ()
+
+    @field_validator("secrets")
+    @classmethod
+    def _by_reference(cls, said: tuple[str, ...]) -> tuple[str, ...]:
+        return _references(said)
+
+    def read_secrets(self) -> tuple[str, ...]:
+        """As CollectorSettings has them."""
+        return _strong_secrets(self.secrets, "metrics.secrets")
+
+
+class LogSettings(_Section):
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class CostSettings(_Section):
@@ -138,6 +167,8 @@ class Settings(_Section):
     sync: SyncSettings = SyncSettings()
     status: StatusSettings = StatusSettings()
     cost: CostSettings = CostSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
     mlflow: tuple[MlflowServer, ...] = ()
 
     @field_validator("mlflow")

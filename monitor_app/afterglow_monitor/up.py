@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 
+from afterglow_monitor import logs
 from afterglow_monitor.errors import MonitorError
 from afterglow_monitor.settings import Settings
 
@@ -23,6 +24,7 @@ STOP_S = 10.0
 def serve(settings: Settings) -> None:
     """Serve Monitor until it is interrupted. Raises MonitorError when the port is taken."""
     _refuse_taken_port(settings.monitor.address, settings.monitor.port)
+    logs.start(settings, "web")
     worker = Worker()
     worker.start()
     try:
@@ -39,6 +41,7 @@ def _serve_web(settings: Settings) -> None:
         host=settings.monitor.address,
         port=settings.monitor.port,
         log_level="warning",
+        log_config=None,  # its lines are written as ours
     )
 
 

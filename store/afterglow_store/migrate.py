@@ -13,7 +13,7 @@ from afterglow_store.errors import StoreTooNew
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0014"  # the newest migration's revision
+HEAD = "0016"  # the newest migration's revision
 
 
 def open_store(url: str) -> Store:

@@ -26,6 +26,7 @@ from afterglow_store import (
     snapshots,
     tracking,
 )
+from afterglow_store.alerts import latest as latest_alerts
 from afterglow_store.diff import Change, of_snapshots
 from afterglow_store.filters.tokens import in_backticks
 from afterglow_store.report import report
@@ -131,6 +132,13 @@ def server_status() -> dict[str, Any]:
     """As the store's `report` has it, of now."""
     with store().read() as conn:
         return report(conn, now=now_ms())
+
+
+@reading
+def alerts_told(most: int) -> list[Row]:
+    """As the store's `alerts.latest`."""
+    with store().read() as conn:
+        return latest_alerts(conn, limit=most)
 
 
 def _changes(conn: sa.Connection) -> list[Row]:

@@ -36,6 +36,7 @@ def secrets_of(settings: Settings) -> list[str]:
     """All that the settings refer to and that is there, longest first: what no line may have in it."""
     said = [*settings.collector.secrets, *settings.metrics.secrets]
     said += [reference for server in settings.mlflow for reference in (server.credentials, server.database)]
+    said += [reference for rule in settings.alerts for reference in rule.to]
     found: set[str] = set()
     for reference in filter(None, said):
         try:

@@ -14,11 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from afterglow_monitor.errors import BadSettings
 from afterglow_monitor.secrets import has_password, is_reference, read_secret, with_credentials
+from afterglow_store.errors import BadFilter
+from afterglow_store.filters import parse
+from afterglow_store.filters.tokens import in_backticks
 
 _SECRET = re.compile(r"[!-~]{16,}")
 
@@ -157,6 +160,58 @@ class MlflowServer(_Section):
         return read_secret(self.database, f"mlflow.{self.name}.database")
 
 
+RUN_EVENTS = ("run failed", "run orphaned", "run suspect", "metric")
+
+
+class AlertRule(_Section):
+    """What is told, and where. `to` names where each address is; `filter` which runs, for events of runs."""
+
+    name: str = Field(min_length=1, max_length=80)
+    when: Literal[
+        "run failed", "run orphaned", "run suspect", "metric", "application failed", "application lost",
+        "series anomaly", "tracking server unreachable",
+    ]  # fmt: skip
+    to: tuple[str, ...] = Field(min_length=1)
+    filter: str = ""
+    metric: str = ""
+    above: float | None = None
+    below: float | None = None
+    quiet_minutes: float = Field(default=10.0, ge=0)
+
+    @field_validator("to")
+    @classmethod
+    def _by_reference(cls, said: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(is_reference(each) for each in said):
+            raise PydanticCustomError("secret", "give env:NAME or file:PATH for each, where the address is")
+        return said
+
+    @model_validator(mode="after")
+    def _fits(self) -> AlertRule:
+        said = [each for each in (self.metric or None, self.above, self.below) if each is not None]
+        if len(said) != (2 if self.when == "metric" else 0) or (said and not self.metric):
+            raise PydanticCustomError("rule", "`metric`, with `above` or `below`, belongs to when = 'metric'")
+        if self.filter and self.when not in RUN_EVENTS:
+            raise PydanticCustomError("rule", "`filter` chooses among runs: {when} is of none", {"when": self.when})
+        try:
+            parse(self.runs_filter or "run_id != ''", "runs", now=0)
+        except BadFilter as exc:
+            raise PydanticCustomError("rule", "filter: {why}", {"why": str(exc)}) from exc
+        return self
+
+    @property
+    def runs_filter(self) -> str:
+        """Of which runs it is told, in the language of filters; '' of all."""
+        if self.when != "metric":
+            return self.filter
+        sign, limit = (">", self.above) if self.above is not None else ("<", self.below)
+        past = f"metrics.{in_backticks(self.metric)} {sign} {limit!r}"
+        return f"({self.filter}) AND {past}" if self.filter else past
+
+    def read_target(self, reference: str) -> str:
+        """The address itself. Raises BadSettings when it is not there."""
+        return read_secret(reference, f"alerts.{self.name}.to")
+
+
 class Settings(_Section):
     home: Path
     store: StoreSettings = StoreSettings()
@@ -170,6 +225,15 @@ class Settings(_Section):
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
     mlflow: tuple[MlflowServer, ...] = ()
+    alerts: tuple[AlertRule, ...] = ()
+
+    @field_validator("alerts")
+    @classmethod
+    def _each_name_once(cls, rules: tuple[AlertRule, ...]) -> tuple[AlertRule, ...]:
+        for name, times in Counter(each.name for each in rules).items():
+            if times > 1:
+                raise PydanticCustomError("twice", "two of them have {value}", {"value": name})
+        return rules
 
     @field_validator("mlflow")
     @classmethod
@@ -207,7 +271,7 @@ def _read(file: Path) -> dict[str, Any]:
 def _first_error(exc: ValidationError) -> str:
     error = exc.errors()[0]
     where = ".".join(str(part) for part in error["loc"])
-    if error["type"] in ("secret", "twice"):  # what it was is not told
+    if error["type"] in ("secret", "twice", "rule"):  # what it was is not told
         return f"{where}: {error['msg']}"
     if error["type"] == "extra_forbidden":
         return f"there is no setting {where}; conf/afterglow.toml lists them all"

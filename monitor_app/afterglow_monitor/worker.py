@@ -16,12 +16,14 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from afterglow_monitor import logs
+from afterglow_monitor.alerts import Alerts
 from afterglow_monitor.background import RENEW_S, Job, Jobs
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.journals import EventLogTail, Looking, ReceivedTail, Tail
 from afterglow_monitor.process_id import folder_id
 from afterglow_monitor.settings import MlflowServer, Settings, load_settings
 from afterglow_store import Store, open_store, tracking
+from afterglow_store.alerts import drop_old
 from afterglow_store.judge import judge
 from afterglow_store.leases import drop_forsaken, listeners
 from afterglow_store.received import drop_stale
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 JUDGE_S = 5
+ALERTS_S = 10
 PRUNE_FIRST_MIN = 10  # after the start, so that a server that is restarted every day prunes as well
 SILENCE_S = 5
 LATE_S = 60  # a pass that could not start in time is made late rather than left out
@@ -68,7 +71,7 @@ def schedule(store: Store, settings: Settings, jobs: Jobs | None = None) -> Back
     jobs = jobs or Jobs(store)
     folders = len(settings.journal.folders) + len(settings.event_logs.folders)
     scheduler = BackgroundScheduler(
-        executors={"default": ThreadPoolExecutor(6 + folders + 3 * len(settings.mlflow))},
+        executors={"default": ThreadPoolExecutor(7 + folders + 3 * len(settings.mlflow))},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": LATE_S},
         timezone="UTC",
     )
@@ -103,6 +106,9 @@ def _add_care(scheduler: BackgroundScheduler, jobs: Jobs, store: Store, settings
         scheduler.add_job(job.part(lambda do, _: do()), "interval", id=name, **when)
 
     add("judge", lambda: judge_by_store(store, settings), seconds=JUDGE_S)
+    if settings.alerts:
+        alerts = jobs.add("alerts", Job("alerts", partial(Alerts, store, settings)))
+        scheduler.add_job(alerts.part(Alerts.look_and_tell), "interval", seconds=ALERTS_S, id="alerts")
     add("stale", lambda: _drop_stale(store), hours=1)
     if settings.store.keep_days:
         add(
@@ -116,6 +122,7 @@ def _add_care(scheduler: BackgroundScheduler, jobs: Jobs, store: Store, settings
 def _drop_stale(store: Store) -> None:
     drop_stale(store, now=now_ms())
     drop_forsaken(store)
+    drop_old(store)
 
 
 def _add_syncs(scheduler: BackgroundScheduler, jobs: Jobs, store: Store, settings: Settings) -> None:

@@ -120,6 +120,7 @@ application = Table(
     sa.UniqueConstraint("app_id", "attempt", "start_time", "driver_host"),
     Index(None, "start_time", "id"),
     Index(None, "status", "start_time"),
+    Index(None, "status", "end_time"),
     Index(None, "name", "start_time"),
     Index(None, "status", "gone", "driver_outcome"),  # the judge asks every few seconds who may still be alive
 )

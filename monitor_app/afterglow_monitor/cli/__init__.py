@@ -32,6 +32,7 @@ COMMANDS = {  # name: module, what --help says of it
     "prune": ("prune", "Delete what is older than store.keep_days."),
     "forget": ("forget", "Erase a run, a user or an experiment from Afterglow's store."),
     "diff": ("snapshots", "Show what changed between two snapshots, or since one."),
+    "alerts": ("alerts", "Show what was told, or try whether it arrives."),
     "usage": ("usage", "Add up what Spark jobs used: by run, experiment, user or application."),
 }
 

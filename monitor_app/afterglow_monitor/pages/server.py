@@ -7,18 +7,22 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import data, details
+from afterglow_monitor import acting, data, details
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
 from afterglow_monitor.grid import Column
 from afterglow_monitor.pages.health import servers
+from afterglow_monitor.settings import load_settings
 
 REFRESH_SECONDS = 5.0
+MOST_ALERTS = 20
+_TESTED = "alerts tested"  # of the session: what became of the last test
 
 
 def show(zone: tzinfo) -> None:
     _now(zone)
+    _test_button()
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
@@ -33,6 +37,7 @@ def _now(zone: tzinfo) -> None:
     _facts(found)
     _jobs(found["jobs"], zone, now)
     servers(found["servers"], zone, now)
+    _alerts(data.alerts_told(MOST_ALERTS), zone, now)
 
 
 def _facts(found: Row) -> None:
@@ -87,3 +92,48 @@ def _trouble(job: Row, zone: tzinfo, now: int) -> str:
     if job["error"] is None:
         return fmt.NOTHING
     return f"{fmt.moment(job['error_time'], zone, now=now)}: {fmt.short(job['error'], 300)}"
+
+
+ALERTS = (
+    Column("When", 210),
+    Column("What", 360),
+    Column("Rule", 160),
+    Column("To", 180),
+    Column("Told", 210),
+    Column("Trouble", 360),
+)
+
+
+def _alerts(rows: Sequence[Row], zone: tzinfo, now: int) -> None:
+    details.section("Alerts")
+    if not load_settings().alerts:
+        st.caption("There are no rules: add [[alerts]] to afterglow.toml.")
+    elif not rows:
+        st.caption("Nothing has happened that a rule asks for.")
+    if rows:
+        details.plain_table(ALERTS, [
+            {
+                "When": fmt.when(each["time"], zone, now=now),
+                "What": fmt.short(each["text"].partition("\n")[0], 200),
+                "Rule": fmt.short(each["rule"], 80),
+                "To": fmt.short(each["target"], 80),
+                "Told": fmt.when(each["sent_time"], zone, now=now) if each["sent_time"] else each["state"],
+                "Trouble": fmt.short(each["error"], 300) or fmt.NOTHING,
+            }
+            for each in rows
+        ])  # fmt: skip
+
+
+def _test_button() -> None:
+    rules = load_settings().alerts
+    if not rules or not acting.may_write():
+        return
+    if st.button("Send a test of each rule", icon=":material/notifications_active:"):
+        from afterglow_monitor.alerts import test  # noqa: PLC0415 - rarely, and Apprise takes a second to import
+
+        with st.spinner("Sending …"):
+            st.session_state[_TESTED] = [(rule.name, *told) for rule in rules for told in test(rule).items()]
+    for name, target, error in st.session_state.get(_TESTED, ()):
+        sign = ":red[:material/error:]" if error else ":green[:material/check_circle:]"
+        outcome = fmt.short(error, 300) or "sent"
+        st.markdown(f"{sign} {fmt.verbatim(f'{name} to {target}: {outcome}')}")

@@ -57,3 +57,4 @@ def upgrade() -> None:
     )
     op.create_index("ix_alert_state_next_time", "alert", ["state", "next_time"])
     op.create_index("ix_alert_sent_time", "alert", ["sent_time"])
+    op.create_index("ix_application_status_end_time", "application", ["status", "end_time"])

@@ -9,6 +9,7 @@ StoreError
 ├── SourceRefused      a file that is no journal
 │   └── SourceShrunk   … or that has lost bytes which were read before
 ├── JournalRefused     a chunk of what turned out to be no journal
+├── BackupFailed       a backup that cannot be made, or put back
 └── TooFarAhead        chunks come faster than rows are made of them
 """
 
@@ -75,4 +76,8 @@ class JournalRefused(StoreError):
 
 
 class TooFarAhead(StoreError):
+    pass
+
+
+class BackupFailed(StoreError):
     pass

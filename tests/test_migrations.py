@@ -192,6 +192,9 @@ def columns_of(conn: sa.Connection, table: str) -> list[str]:
 
 def rows_of(conn: sa.Connection, known: dict[str, list[str]]) -> dict[str, list[Any]]:
     """The rows of the tables and columns that the last release had."""
-    asked = {name: sa.select(*map(sa.column, columns)).select_from(sa.table(name)) for name, columns in known.items()}
+    asked = {name: ", ".join(f'"{column}"' for column in columns) for name, columns in known.items()}
     del asked["alembic_version"]
-    return {name: sorted(map(tuple, conn.execute(select)), key=repr) for name, select in asked.items()}
+    return {
+        name: sorted(map(tuple, conn.execute(sa.text(f"SELECT {columns} FROM {name}"))), key=repr)
+        for name, columns in asked.items()
+    }

@@ -5,6 +5,7 @@ import logging
 import re
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from afterglow_monitor import logs, metrics, probes
 from afterglow_monitor.background import Jobs
+from afterglow_monitor.cli import COMMANDS
+from afterglow_monitor.cli.alerts import alerts
+from afterglow_monitor.cli.db import db
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.measured import PAGES, REGISTRY, REQUESTS, SECONDS, route_of
 from afterglow_monitor.settings import LogSettings, load_settings
@@ -28,8 +32,9 @@ from afterglow_store.received import Chunk, receive
 from afterglow_store.report import report
 from afterglow_store.schema import background_job
 from tests.support.journals import Journal
-from tests.support.monitor import running_monitor
+from tests.support.monitor import answers, running_monitor
 from tests.support.parts import ROOT
+from tests.support.tracking import free_port
 
 START = 1_790_000_000_000
 NAME = "0b5e8c0e-8f5b-4f5e-9d57-3f2f3c7e1a55"
@@ -172,16 +177,24 @@ def test_a_line_of_the_log_has_no_secret(form: str, tmp_path: Path, monkeypatch:
         assert "ValueError: 401 for http://***@h/x with ***" in said["exception"]
 
 
-def test_each_line_of_a_worker_in_json_is_an_object(afterglow_home: Path) -> None:
+def test_each_line_of_a_server_in_json_is_an_object(afterglow_home: Path) -> None:
     afterglow_home.mkdir()
     (afterglow_home / "afterglow.toml").write_text("[log]\nformat = 'json'")
-    done = subprocess.run(
-        [sys.executable, "-m", "afterglow_monitor.worker", "--follow-parent"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    said = [json.loads(line) for line in done.stderr.splitlines()]
+    port = free_port()
+    command = [sys.executable, "-m", "afterglow_monitor.cli", "up", "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            deadline = time.monotonic() + 120
+            while not answers(f"http://127.0.0.1:{port}"):
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            asked(f"http://127.0.0.1:{port}", "/api/v1/runs/export?format=json")  # Streamlit warns of that
+        finally:
+            server.terminate()
+            _, errors = server.communicate(timeout=60)
+    said = [json.loads(line) for line in errors.splitlines()]
     assert any(each["message"].startswith("worker") for each in said)
-    assert {each["process"] for each in said} == {"worker"}
+    assert {each["process"] for each in said} == {"web", "worker"}
 
 
 def test_requests_are_counted_by_what_they_are_for_and_by_nothing_that_a_stranger_can_make_up() -> None:
@@ -214,3 +227,11 @@ def test_the_table_of_metrics_is_what_is_told() -> None:
         name, of = said.name + "_total" * (said.type == "counter"), ", ".join(family._labelnames)
         told.append(f"| {name} | {of} | {said.documentation} |")
     assert table.splitlines()[2:] == told
+
+
+def test_each_command_that_the_page_names_is_there() -> None:
+    page = (ROOT / "docs" / "operate.md").read_text()
+    named = set(re.findall(r"afterglow (db|alerts) ([a-z]+)", page))
+    assert len(named) == 6
+    assert {(group, name) for group, name in named if name not in {"db": db, "alerts": alerts}[group].commands} == set()
+    assert set(re.findall(r"`afterglow ([a-z-]+)", page)) <= set(COMMANDS)

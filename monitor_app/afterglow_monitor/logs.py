@@ -26,6 +26,22 @@ def start(settings: Settings, process: str) -> None:
     logging.basicConfig(level=settings.log.level.upper(), handlers=[handler], force=True)
     for name, level in _QUIETER.items():
         logging.getLogger(name).setLevel(level)
+    if process == "web":
+        _take_over_streamlit()
+
+
+def _take_over_streamlit() -> None:
+    """It gives each of its loggers a handler of its own, when it first asks for it, and none of its lines to others."""
+    from streamlit import logger as of_streamlit  # noqa: PLC0415 - the worker does without
+
+    def through_ours(logger: logging.Logger) -> None:
+        for handler in list(logger.handlers):
+            logger.removeHandler(handler)
+        logger.propagate = True
+
+    of_streamlit.setup_formatter = through_ours
+    for logger in of_streamlit._loggers.values():
+        through_ours(logger)
 
 
 def formatter(settings: LogSettings, process: str, secrets: Iterable[str] = ()) -> logging.Formatter:

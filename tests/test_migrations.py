@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from afterglow_store import (
     Query,
     Store,
+    ingest_file,
     migrate,
     open_store,
     retention,
@@ -21,10 +23,12 @@ from afterglow_store import (
     snapshots,
     tombstones,
 )
+from afterglow_store.check import check
 from afterglow_store.engine import connect
 from afterglow_store.postings import posted, write
 from afterglow_store.received import position_of
 from afterglow_store.schema import metadata, run, run_metric, run_term, source
+from tests.support.journals import Journal
 
 START = 1_790_000_000_000
 
@@ -135,3 +139,62 @@ def test_that_is_killed_midway_leaves_the_old_schema_with_all_its_rows(
     with old.read() as conn:
         assert migrate.revision(conn) == "0001"
         assert conn.scalar(sa.text("SELECT count(*) FROM run WHERE run_id IN ('a', 'b')")) == 2
+
+
+RELEASED = "0014"  # the schema of the last release before this one
+
+
+@pytest.fixture
+def released(store_url: str, tmp_path: Path) -> Iterator[Store]:
+    """A store of the last release, filled: an application with its jobs, stages and run, and what sync knows."""
+    made = open_store(f"sqlite:///{tmp_path / 'made.db'}")
+    journal = Journal(tmp_path / "journal", "app-1", name="train", start=START)
+    run_ = journal.executors(2).run_start("a" * 32, "x", params={"depth": "5"})
+    journal.job(run_["run_id"])
+    journal.run_end(run_, metrics={"rmse": 0.5})
+    ingest_file(made, journal.end(), now=START)
+    store = connect(store_url)
+    with store.write() as conn, made.read() as rows:
+        command.upgrade(migrate._config(conn), RELEASED)
+        for table in metadata.sorted_tables:
+            if sa.inspect(conn).has_table(table.name):
+                kept = [column for column in table.columns if column.name in columns_of(conn, table.name)]
+                if found := [dict(row._mapping) for row in rows.execute(sa.select(*kept))]:
+                    conn.execute(sa.insert(table), found)
+    made.close()
+    yield store
+    store.close()
+
+
+def test_of_the_last_release_comes_up_with_every_row_and_goes_on(
+    released: Store, store_url: str, tmp_path: Path
+) -> None:
+    with released.read() as conn:
+        known = {name: columns_of(conn, name) for name in sa.inspect(conn).get_table_names()}
+        before = rows_of(conn, known)
+    store = open_store(store_url)
+    with store.read() as conn:
+        assert migrate.revision(conn) == migrate.HEAD
+        assert compare_metadata(MigrationContext.configure(conn), metadata) == []
+        assert rows_of(conn, known) == before
+        assert [finding for finding in check(conn) if finding.wrong is not None] == []
+    assert len([name for name, rows in before.items() if rows]) > 10
+    [path] = (tmp_path / "journal").iterdir()
+    assert ingest_file(store, path, now=START).lines == 0
+    with store.read() as conn:
+        assert [row["metrics"] for row in search_runs(conn, Query(filter="metrics.rmse < 1")).rows] == [{"rmse": 0.5}]
+    store.close()
+
+
+def columns_of(conn: sa.Connection, table: str) -> list[str]:
+    return [str(column["name"]) for column in sa.inspect(conn).get_columns(table)]
+
+
+def rows_of(conn: sa.Connection, known: dict[str, list[str]]) -> dict[str, list[Any]]:
+    """The rows of the tables and columns that the last release had."""
+    asked = {name: ", ".join(f'"{column}"' for column in columns) for name, columns in known.items()}
+    del asked["alembic_version"]
+    return {
+        name: sorted(map(tuple, conn.execute(sa.text(f"SELECT {columns} FROM {name}"))), key=repr)
+        for name, columns in asked.items()
+    }

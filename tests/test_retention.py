@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 from mlflow import MlflowClient
 
+from afterglow_monitor.background import Jobs
 from afterglow_monitor.cli import cli
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, load_settings
@@ -253,7 +254,9 @@ def test_the_worker_prunes_once_a_day_unless_all_is_kept(tmp_path: Path) -> None
     settings = load_settings({"AFTERGLOW_HOME": str(tmp_path)})
     for_ever = settings.model_copy(update={"store": settings.store.model_copy(update={"keep_days": 0})})
     with closing(open_store(settings.store.url)) as store:
-        job = schedule(store, settings).get_job("prune")
+        jobs = Jobs(store)
+        job = schedule(store, settings, jobs).get_job("prune")
+        assert "prune" in jobs.renew()
         assert job.trigger.interval.days == 1
         application(store, tmp_path / "journal", "old", 401 + (now_ms() - NOW) / DAY_MS)
         job.func()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from afterglow_monitor.series import expectation, unusual
+from afterglow_monitor.expectations import expectation, unusual
 from afterglow_monitor.submit_line import line
 
 

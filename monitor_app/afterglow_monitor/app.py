@@ -9,10 +9,11 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import net_util
 
-from afterglow_monitor import artifacts, collector, export
+from afterglow_monitor import artifacts, collector, export, metrics, probes
 from afterglow_monitor.access import sign_in
 from afterglow_monitor.access.gate import Gate
 from afterglow_monitor.access.rules import Rules
+from afterglow_monitor.measured import Measured
 from afterglow_monitor.rest import serving
 from afterglow_monitor.settings import load_settings
 
@@ -24,9 +25,10 @@ settings = load_settings()
 if settings.sign_in.configured:
     sign_in.hand_over(settings, artifacts.whole_store())
 
-routes = [*collector.routes(), *artifacts.routes(), *export.routes(), *serving.routes(), *serving.no_other_routes()]
+parts = (collector, artifacts, export, probes, metrics, serving)
+gate = Middleware(Gate, rules=Rules(settings, artifacts.whole_store))
 app = st.App(
     Path(__file__).with_name("main.py"),
-    routes=routes,
-    middleware=[Middleware(Gate, rules=Rules(settings, artifacts.whole_store))],  # before Streamlit's own
+    routes=[*(route for part in parts for route in part.routes()), *serving.no_other_routes()],
+    middleware=[Middleware(Measured), gate],  # before Streamlit's own
 )

@@ -29,8 +29,10 @@ from afterglow_store import (
     snapshots,
     tracking,
 )
+from afterglow_store.alerts import latest as latest_alerts
 from afterglow_store.diff import Change, of_snapshots
 from afterglow_store.filters.tokens import in_backticks
+from afterglow_store.report import report
 from afterglow_store.search.deadline import deadline
 from afterglow_store.suggest import Suggestion, add_suggestions, suggest
 from afterglow_store.usage import usage as usage_of
@@ -157,6 +159,20 @@ def health(most: int) -> dict[str, Any]:
             "servers": tracking.servers(conn),
             "changes": _changes(conn),
         }
+
+
+@reading
+def server_status() -> dict[str, Any]:
+    """As the store's `report` has it, of now."""
+    with store().read() as conn:
+        return report(conn, now=now_ms())
+
+
+@reading
+def alerts_told(most: int) -> list[Row]:
+    """As the store's `alerts.latest`."""
+    with store().read() as conn:
+        return latest_alerts(conn, limit=most)
 
 
 def _changes(conn: sa.Connection) -> list[Row]:

@@ -6,6 +6,7 @@ MonitorError
 ├── CannotWrite          what MLflow would not take, or what Afterglow would not write
 │   ├── CannotLink       a run that has a link, or an application that MLflow or the store would not take for it
 │   └── CannotSettle     a run that is not orphaned
+├── CannotTell           an alert that the place it is for did not take
 └── DemoFailed           a step of the demo did not work
 """
 
@@ -35,4 +36,8 @@ class CannotLink(CannotWrite):
 
 
 class DemoFailed(MonitorError):
+    pass
+
+
+class CannotTell(MonitorError):
     pass

@@ -23,9 +23,9 @@ ACTIVE_SECONDS = 60.0  # a file that grew within so long is looked at each time;
 class Looking:
     """Notes when everything was looked at."""
 
-    def __init__(self) -> None:
-        self.first_looked: int | None = None  # when (ms) the first complete pass began …
-        self.looked: int | None = None  # … and the last: all that was said by then is in the store
+    def __init__(self, first_looked: int | None = None, looked: int | None = None) -> None:
+        self.first_looked = first_looked  # when (ms) the first complete pass began …
+        self.looked = looked  # … and the last: all that was said by then is in the store
 
     def note(self, now: int) -> None:
         self.looked = now

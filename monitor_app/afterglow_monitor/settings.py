@@ -19,6 +19,9 @@ from pydantic_core import PydanticCustomError
 
 from afterglow_monitor.errors import BadSettings
 from afterglow_monitor.secrets import has_password, is_reference, read_secret, with_credentials
+from afterglow_store.errors import BadFilter
+from afterglow_store.filters import parse
+from afterglow_store.filters.tokens import in_backticks
 
 ROLES = ("viewer", "editor", "admin")  # each may what those before it may
 
@@ -30,6 +33,12 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _references(said: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(is_reference(each) for each in said):
+        raise PydanticCustomError("secret", "give env:NAME or file:PATH for each, where the secret is")
+    return said
+
+
 class StoreSettings(_Section):
     url: str = "sqlite:///{home}/store.db"
     keep_days: float = Field(default=400, ge=0)
@@ -38,6 +47,7 @@ class StoreSettings(_Section):
 class MonitorSettings(_Section):
     address: str = "127.0.0.1"
     port: int = Field(default=8501, ge=1, le=65535)
+    url: str = ""
     read_only: bool = False
 
 
@@ -61,9 +71,7 @@ class CollectorSettings(_Section):
     @field_validator("secrets")
     @classmethod
     def _by_reference(cls, said: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(is_reference(each) for each in said):
-            raise PydanticCustomError("secret", "give env:NAME or file:PATH for each, where the secret is")
-        return said
+        return _references(said)
 
     def read_secrets(self) -> tuple[str, ...]:
         """The secrets themselves. Raises BadSettings when one is not there, or short enough to be guessed."""
@@ -141,6 +149,11 @@ class StatusSettings(_Section):
     grace_seconds: float = Field(default=120.0, gt=0)
 
 
+class LogSettings(_Section):
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
 class CostSettings(_Section):
     currency: str = ""
     core_hour: float = Field(default=0.0, ge=0)
@@ -186,6 +199,58 @@ class MlflowServer(_Section):
         return read_secret(self.database, f"mlflow.{self.name}.database")
 
 
+RUN_EVENTS = ("run failed", "run orphaned", "run suspect", "metric")
+
+
+class AlertRule(_Section):
+    """What is told, and where. `to` names where each address is; `filter` which runs, for events of runs."""
+
+    name: str = Field(min_length=1, max_length=80)
+    when: Literal[
+        "run failed", "run orphaned", "run suspect", "metric", "application failed", "application lost",
+        "series anomaly", "tracking server unreachable",
+    ]  # fmt: skip
+    to: tuple[str, ...] = Field(min_length=1)
+    filter: str = ""
+    metric: str = ""
+    above: float | None = None
+    below: float | None = None
+    quiet_minutes: float = Field(default=10.0, ge=0)
+
+    @field_validator("to")
+    @classmethod
+    def _by_reference(cls, said: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(is_reference(each) for each in said):
+            raise PydanticCustomError("secret", "give env:NAME or file:PATH for each, where the address is")
+        return said
+
+    @model_validator(mode="after")
+    def _fits(self) -> AlertRule:
+        said = [each for each in (self.metric or None, self.above, self.below) if each is not None]
+        if len(said) != (2 if self.when == "metric" else 0) or (said and not self.metric):
+            raise PydanticCustomError("rule", "`metric`, with `above` or `below`, belongs to when = 'metric'")
+        if self.filter and self.when not in RUN_EVENTS:
+            raise PydanticCustomError("rule", "`filter` chooses among runs: {when} is of none", {"when": self.when})
+        try:
+            parse(self.runs_filter or "run_id != ''", "runs", now=0)
+        except BadFilter as exc:
+            raise PydanticCustomError("rule", "filter: {why}", {"why": str(exc)}) from exc
+        return self
+
+    @property
+    def runs_filter(self) -> str:
+        """Of which runs it is told, in the language of filters; '' of all."""
+        if self.when != "metric":
+            return self.filter
+        sign, limit = (">", self.above) if self.above is not None else ("<", self.below)
+        past = f"metrics.{in_backticks(self.metric)} {sign} {limit!r}"
+        return f"({self.filter}) AND {past}" if self.filter else past
+
+    def read_target(self, reference: str) -> str:
+        """The address itself. Raises BadSettings when it is not there."""
+        return read_secret(reference, f"alerts.{self.name}.to")
+
+
 class Settings(_Section):
     home: Path
     store: StoreSettings = StoreSettings()
@@ -198,7 +263,17 @@ class Settings(_Section):
     status: StatusSettings = StatusSettings()
     cost: CostSettings = CostSettings()
     visible: tuple[VisibleRule, ...] = ()
+    log: LogSettings = LogSettings()
     mlflow: tuple[MlflowServer, ...] = ()
+    alerts: tuple[AlertRule, ...] = ()
+
+    @field_validator("alerts")
+    @classmethod
+    def _each_name_once(cls, rules: tuple[AlertRule, ...]) -> tuple[AlertRule, ...]:
+        for name, times in Counter(each.name for each in rules).items():
+            if times > 1:
+                raise PydanticCustomError("twice", "two of them have {value}", {"value": name})
+        return rules
 
     @model_validator(mode="after")
     def _seen_by_somebody(self) -> Settings:
@@ -242,7 +317,7 @@ def _read(file: Path) -> dict[str, Any]:
 def _first_error(exc: ValidationError) -> str:
     error = exc.errors()[0]
     where = ".".join(str(part) for part in error["loc"])
-    if error["type"] in ("secret", "twice", "whole"):  # what it was is not told
+    if error["type"] in ("secret", "twice", "whole", "rule"):  # what it was is not told
         return f"{where}: {error['msg']}"
     if error["type"] == "extra_forbidden":
         return f"there is no setting {where}; conf/afterglow.toml lists them all"

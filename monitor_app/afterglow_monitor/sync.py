@@ -161,7 +161,7 @@ class ServerSync:
 
     def _pass(self, now: int, began: float, *, recent_days: bool) -> int:
         if self._source is None:
-            self._source = _source(self.server)
+            self._source = source_of(self.server)
         source, stamp = self._source, self._source.stamp()
         changed = 0
         if stamp is None or stamp != self._seen:
@@ -332,7 +332,7 @@ class ServerSync:
         return now - int(self._settings.recent_days * DAY_MS)
 
 
-def _source(server: MlflowServer) -> RunSource:
+def source_of(server: MlflowServer) -> RunSource:
     if url := server.database_url():
         return TrackingDatabase(url)
     return asked_server(server.client_uri())

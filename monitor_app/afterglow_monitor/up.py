@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import closing
 
+from afterglow_monitor import logs
 from afterglow_monitor.access.here import is_loopback
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.errors import MonitorError
@@ -28,6 +29,7 @@ def serve(settings: Settings) -> None:
     """Serve Monitor until it is interrupted. Raises MonitorError when the port is taken, or anyone could come."""
     _refuse_strangers(settings)
     _refuse_taken_port(settings.monitor.address, settings.monitor.port)
+    logs.start(settings, "web")
     worker = Worker()
     worker.start()
     try:
@@ -44,6 +46,7 @@ def _serve_web(settings: Settings) -> None:
         host=settings.monitor.address,
         port=settings.monitor.port,
         log_level="warning",
+        log_config=None,  # its lines are written as ours
     )
 
 

@@ -9,16 +9,23 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from afterglow_monitor import logs
+from afterglow_monitor.alerts import Alerts
+from afterglow_monitor.background import RENEW_S, Job, Jobs
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.journals import EventLogTail, Looking, ReceivedTail, Tail
-from afterglow_monitor.settings import Settings, load_settings
-from afterglow_store import Store, open_store
+from afterglow_monitor.process_id import folder_id
+from afterglow_monitor.settings import MlflowServer, Settings, load_settings
+from afterglow_store import Store, open_store, tracking
+from afterglow_store.alerts import drop_old
 from afterglow_store.judge import judge
+from afterglow_store.leases import drop_forsaken, listeners
 from afterglow_store.received import drop_stale
 from afterglow_store.retention import cut, prune
 
@@ -28,87 +35,125 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 JUDGE_S = 5
+ALERTS_S = 10
 PRUNE_FIRST_MIN = 10  # after the start, so that a server that is restarted every day prunes as well
-PRUNE_JITTER_S = 600
 SILENCE_S = 5
 LATE_S = 60  # a pass that could not start in time is made late rather than left out
 
 
 def main() -> None:
     """Work until SIGTERM, or until the parent that holds our standard input is gone."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # each second that a pass takes longer is a warning
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if "--follow-parent" in sys.argv:
         threading.Thread(target=_stop_with_parent, args=(stop,), daemon=True).start()
     settings = load_settings()
+    logs.start(settings, "worker")
     store = open_store(settings.store.url)
-    scheduler = schedule(store, settings)
+    jobs = Jobs(store)
+    scheduler = schedule(store, settings, jobs)
     logger.info("worker %s: store %s, journals %s", os.getpid(), store.url, ", ".join(settings.journal.folders))
     scheduler.start()
     stop.wait()
     scheduler.shutdown(wait=False)
+    jobs.release()
     store.close()
     # Threads may wait for a server that does not answer. Whatever they were at is in one transaction, or will be again.
     os._exit(0)
 
 
-def schedule(store: Store, settings: Settings) -> BackgroundScheduler:
-    """A scheduler, not yet started, with one job for the journals in folders, one for those that the collector received
-    and one for Spark's event logs, one that judges their silence, those that drop what is stale and prune what is old,
-    and some for each tracking server: with a thread for each job, so that a server that hangs holds up nothing else.
+def schedule(store: Store, settings: Settings, jobs: Jobs | None = None) -> BackgroundScheduler:
+    """A scheduler, not yet started, for all that is to be done, with a thread for each, so that a server that hangs
+    holds up nothing else: journals in folders and those that the collector received, and Spark's event logs; who is
+    silent, what is stale and what is old; each tracking server. Each is done here while `jobs` holds it.
     """
+    jobs = jobs or Jobs(store)
+    folders = len(settings.journal.folders) + len(settings.event_logs.folders)
     scheduler = BackgroundScheduler(
-        executors={"default": ThreadPoolExecutor(6 + 3 * len(settings.mlflow))},
+        executors={"default": ThreadPoolExecutor(7 + folders + 3 * len(settings.mlflow))},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": LATE_S},
         timezone="UTC",
     )
-    tails: dict[str, Tail | ReceivedTail] = {
-        "journals": Tail(store, settings.journal.folders),
-        "received": ReceivedTail(store),
-    }
-    for name, tail in tails.items():
-        scheduler.add_job(_timed(tail.poll), "interval", seconds=settings.journal.poll_seconds, id=name)
-    if settings.event_logs.folders:
-        event_logs = EventLogTail(store, settings.event_logs.folders)
-        scheduler.add_job(
-            _timed(event_logs.poll), "interval", seconds=settings.event_logs.poll_seconds, id="event logs"
-        )
-    scheduler.add_job(lambda: judge_silence(store, settings, *tails.values()), "interval", seconds=JUDGE_S, id="judge")
-    scheduler.add_job(lambda: drop_stale(store, now=now_ms()), "interval", hours=1, id="stale")
-    if settings.store.keep_days:
-        scheduler.add_job(
-            lambda: prune_old(store, settings.store.keep_days),
-            "interval",
-            hours=24,
-            jitter=PRUNE_JITTER_S,  # several servers on one store need not all begin at once
-            next_run_time=datetime.now(UTC) + timedelta(minutes=PRUNE_FIRST_MIN),
-            id="prune",
-        )
-    for sync in _syncs(store, settings):
-        for what, job in (("sync", sync.tick), ("files", sync.list_files), ("silence", sync.note_silence)):
-            seconds = SILENCE_S if what == "silence" else settings.sync.interval_seconds
-            scheduler.add_job(_timed(job), "interval", seconds=seconds, id=f"{what} {sync.server.name}")
+    _add_tails(scheduler, jobs, store, settings)
+    _add_care(scheduler, jobs, store, settings)
+    _add_syncs(scheduler, jobs, store, settings)
+    scheduler.add_job(jobs.renew, "interval", seconds=RENEW_S, id="leases", next_run_time=datetime.now(UTC))
     return scheduler
 
 
-def _syncs(store: Store, settings: Settings) -> list[ServerSync]:
-    if not settings.mlflow:
-        return []
+def _add_tails(scheduler: BackgroundScheduler, jobs: Jobs, store: Store, settings: Settings) -> None:
+    def looks(tail: Looking) -> tuple[int | None, int | None]:
+        return tail.first_looked, tail.looked
+
+    every = settings.journal.poll_seconds
+    for folder in settings.journal.folders:
+        make = partial(Tail, store, [folder])
+        journals = jobs.add(f"journals {folder_id(folder)}", Job(f"journals {folder}", make, looks=looks))
+        scheduler.add_job(journals.part(Tail.poll), "interval", seconds=every, id=f"journals {folder}")
+    received = jobs.add("received", Job("journals received", partial(ReceivedTail, store), looks=looks))
+    scheduler.add_job(received.part(ReceivedTail.poll), "interval", seconds=every, id="received")
+    for folder in settings.event_logs.folders:
+        logs_of = partial(EventLogTail, store, [folder])
+        event_logs = jobs.add(f"event logs {folder_id(folder)}", Job(f"event logs {folder}", logs_of))
+        seconds = settings.event_logs.poll_seconds
+        scheduler.add_job(event_logs.part(EventLogTail.poll), "interval", seconds=seconds, id=f"event logs {folder}")
+
+
+def _add_care(scheduler: BackgroundScheduler, jobs: Jobs, store: Store, settings: Settings) -> None:
+    def add(name: str, do: Callable[[], object], **when: Any) -> None:
+        job = jobs.add(name, Job(name, lambda: do))
+        scheduler.add_job(job.part(lambda do, _: do()), "interval", id=name, **when)
+
+    add("judge", lambda: judge_by_store(store, settings), seconds=JUDGE_S)
+    if settings.alerts:
+        alerts = jobs.add("alerts", Job("alerts", partial(Alerts, store, settings)))
+        scheduler.add_job(alerts.part(Alerts.look_and_tell), "interval", seconds=ALERTS_S, id="alerts")
+    add("stale", lambda: _drop_stale(store), hours=1)
+    if settings.store.keep_days:
+        add(
+            "prune",
+            lambda: prune_old(store, settings.store.keep_days),
+            hours=24,
+            next_run_time=datetime.now(UTC) + timedelta(minutes=PRUNE_FIRST_MIN),
+        )
+
+
+def _drop_stale(store: Store) -> None:
+    drop_stale(store, now=now_ms())
+    drop_forsaken(store)
+    drop_old(store)
+
+
+def _add_syncs(scheduler: BackgroundScheduler, jobs: Jobs, store: Store, settings: Settings) -> None:
+    with store.write() as conn:
+        for server in settings.mlflow:
+            tracking.know_server(conn, server.name, server.uri, list(server.aliases))
+    for server in settings.mlflow:
+        job = jobs.add(f"sync {server.name}", Job(f"sync {server.name}", partial(_sync, store, server, settings)))
+        seconds = settings.sync.interval_seconds
+        parts = {
+            "sync": (job.part(lambda sync, now: sync.tick(now)), seconds),
+            "files": (job.part(lambda sync, now: sync.list_files(now), timed=False), seconds),
+            "silence": (job.part(lambda sync, now: sync.note_silence(now), timed=False), SILENCE_S),
+        }
+        for what, (part, every) in parts.items():
+            scheduler.add_job(part, "interval", seconds=every, id=f"{what} {server.name}")
+
+
+def _sync(store: Store, server: MlflowServer, settings: Settings) -> ServerSync:
     from afterglow_monitor.sync import ServerSync  # noqa: PLC0415 - MLflow takes seconds to import
 
-    others = [each.name for each in settings.mlflow]
-    return [ServerSync(store, server, settings.sync, others) for server in settings.mlflow]
+    return ServerSync(store, server, settings.sync, [each.name for each in settings.mlflow])
 
 
-def _timed(job: Callable[[int], object]) -> Callable[[], None]:
-    def run() -> None:
-        job(now_ms())
-
-    return run
+def judge_by_store(store: Store, settings: Settings) -> None:
+    """`judge_silence`, by the journals that any process has looked at. Those that nobody has looked at for long are of
+    a server that was taken away: nobody waits for them."""
+    with store.read() as conn:
+        rows = listeners(conn)
+    if rows:
+        judge_silence(store, settings, *(Looking(row["first_looked"], row["looked"]) for row in rows))
 
 
 def judge_silence(store: Store, settings: Settings, *tails: Looking) -> None:

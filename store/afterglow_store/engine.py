@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import sqlite3
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -233,3 +234,18 @@ def delete_rows(conn: sa.Connection, table: sa.Table, keys: Sequence[tuple[Any, 
         sa.delete(table).where(which),
         [dict(zip((f"which_{name}" for name in names), key, strict=True)) for key in keys],
     )
+
+
+def database_time(conn: sa.Connection) -> int:
+    """The database's clock, in ms: the same for all servers that share it. SQLite has none but this machine's."""
+    if conn.dialect.name == "postgresql":
+        return int(conn.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp()) * 1000")))
+    return time.time_ns() // 1_000_000
+
+
+def bytes_of(conn: sa.Connection) -> int:
+    """How much room the store takes."""
+    if conn.dialect.name == "postgresql":
+        return int(conn.scalar(sa.text("SELECT pg_database_size(current_database())")) or 0)
+    pages, size = (conn.scalar(sa.text(f"PRAGMA {name}")) or 0 for name in ("page_count", "page_size"))
+    return int(pages) * int(size)

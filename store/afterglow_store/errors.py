@@ -11,6 +11,7 @@ StoreError
 │   └── SourceShrunk   … or that has lost bytes which were read before
 ├── JournalRefused     a chunk of what turned out to be no journal
 ├── NotYours           a chunk of a journal that another cluster sends
+├── BackupFailed       a backup that cannot be made, or put back
 └── TooFarAhead        chunks come faster than rows are made of them
 """
 
@@ -85,4 +86,8 @@ class BadScope(StoreError, ValueError):
 
 
 class TooFarAhead(StoreError):
+    pass
+
+
+class BackupFailed(StoreError):
     pass

@@ -13,7 +13,7 @@ from afterglow_store.errors import StoreTooNew, StoreUnreachable
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0015"  # the newest migration's revision
+HEAD = "0016"  # the newest migration's revision
 
 
 def open_store(url: str) -> Store:
@@ -59,6 +59,12 @@ def revision(conn: sa.Connection) -> str | None:
         return None
     found = conn.scalar(sa.text("SELECT version_num FROM alembic_version"))
     return None if found is None else str(found)
+
+
+def refuse_newer(store: Store) -> None:
+    """Raises StoreTooNew when a newer Afterglow has written the store."""
+    with store.read() as conn:
+        _refuse_newer(_config(conn), revision(conn), store.url)
 
 
 def _migrate(store: Store) -> None:

@@ -120,6 +120,7 @@ application = Table(
     sa.UniqueConstraint("app_id", "attempt", "start_time", "driver_host"),
     Index(None, "start_time", "id"),
     Index(None, "status", "start_time"),
+    Index(None, "status", "end_time"),
     Index(None, "name", "start_time"),
     Index(None, "status", "gone", "driver_outcome"),  # the judge asks every few seconds who may still be alive
 )
@@ -485,4 +486,55 @@ forgotten = Table(
     Column("id_hash", Text, primary_key=True),
     Column("time", Millis, nullable=False),
     Column("who", Text, nullable=False),
+)
+
+# The background jobs of all servers on this store: which process does each, and how it goes. leases.py
+background_job = Table(
+    "background_job",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("title", Text, nullable=False),  # as people know it
+    Column("holder", Text),  # the process that does it
+    Column("host", Text),
+    Column("until", Millis, nullable=False),  # by the database's clock: as long it is the holder's
+    Column("taken_time", Millis),  # by that clock, too
+    Column("began_time", Millis),  # of the last time that was completed …
+    Column("took_ms", BigInteger),  # … and how long it took
+    Column("times", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    Column("error", Text),  # the last one
+    Column("error_time", Millis),
+    Column("listens", Boolean, nullable=False),  # to journals: who is silent is judged by it
+    Column("looked", Millis),  # when the last complete look at all of them began …
+    Column("first_looked", Millis),  # … and the holder's first
+)
+
+# Since when each rule of the settings is watched, and up to when all that happened is known to it.
+alert_rule = Table(
+    "alert_rule",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("since", Millis, nullable=False),
+    Column("known_until", Millis, nullable=False),
+)
+
+# What happened that a rule asks for: once for each place where it is told. alerts.py
+alert = Table(
+    "alert",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("rule", Text, nullable=False),
+    Column("event", Text, nullable=False),  # what tells it from all others: the run's id …
+    Column("target", Text, nullable=False),  # where the address is, never the address
+    Column("time", Millis, nullable=False),  # when it happened
+    Column("noted_time", Millis, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("state", Text, nullable=False),  # waiting, sending, sent, given up
+    Column("attempts", Integer, nullable=False),
+    Column("next_time", Millis, nullable=False),  # of waiting: not before; of sending: given back after
+    Column("sent_time", Millis),
+    Column("error", Text),
+    sa.UniqueConstraint("rule", "event", "target"),
+    Index(None, "state", "next_time"),
+    Index(None, "sent_time"),
 )

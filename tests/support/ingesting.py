@@ -7,21 +7,22 @@ from typing import Any
 import sqlalchemy as sa
 
 from afterglow_store import Store
-from afterglow_store.schema import application, metadata, snapshot, source
+from afterglow_store.schema import application, background_job, metadata, snapshot, source
 
 # What may differ between two stores of the same content.
-_APART = {"id", "application_id", "source_id", "updated_time", "path", "journal"}
+_APART = {"id", "application_id", "source_id", "updated_time", "path", "journal", "received_time"}
 
 
 def contents(store: Store) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table, without ids and reading times, applications named by their key; sorted."""
+    """Every row of every table but of who reads, without ids and reading times, applications named by their key;
+    sorted."""
     with store.read() as conn:
         a = application.c
         keys = {
             row.id: f"{row.app_id}/{row.attempt}/{row.start_time}/{row.driver_host}"
             for row in conn.execute(sa.select(a.id, a.app_id, a.attempt, a.start_time, a.driver_host))
         }
-        return {table.name: _rows(conn, table, keys) for table in metadata.sorted_tables}
+        return {table.name: _rows(conn, table, keys) for table in metadata.sorted_tables if table is not background_job}
 
 
 def _rows(conn: sa.Connection, table: sa.Table, keys: dict[int, str]) -> list[tuple[Any, ...]]:

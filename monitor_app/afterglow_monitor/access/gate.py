@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from afterglow_monitor.access.headers import guarded
-from afterglow_monitor.access.rules import Access, Rules
+from afterglow_monitor.access.rules import JOURNALS, Access, Rules
 from afterglow_monitor.access.seeing import asking
 from afterglow_monitor.bodies import Refused
 from afterglow_monitor.errors import BadSettings
@@ -20,6 +20,7 @@ from afterglow_store.errors import StoreError
 logger = logging.getLogger(__name__)
 
 _ACCESS = "afterglow.access"  # of a request that was let through, in its scope
+_CODES = {401: "UNAUTHENTICATED", 503: "TEMPORARILY_UNAVAILABLE"}  # in the words of the API, docs/rest.md
 _POLICY_VIOLATION = 1008  # with which a websocket is closed before it opens: its client sees a 403
 
 
@@ -58,8 +59,11 @@ async def _refuse(refused: Refused, scope: Scope, receive: Receive, send: Send) 
 
 def _answer(refused: Refused, path: str) -> Response:
     headers = {**refused.headers, "Cache-Control": "no-store"}
-    if path.startswith("/api/"):
+    if path.startswith(JOURNALS):  # as the collector itself answers
         return JSONResponse({"error": refused.sentence}, refused.status, headers=headers)
+    if path.startswith("/api/"):
+        said = {"error_code": _CODES.get(refused.status, "PERMISSION_DENIED"), "message": refused.sentence}
+        return JSONResponse(said, refused.status, headers=headers)
     return PlainTextResponse(refused.sentence + "\n", refused.status, headers=headers)
 
 

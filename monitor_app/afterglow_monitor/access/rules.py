@@ -24,10 +24,11 @@ from afterglow_monitor.settings import Settings
 from afterglow_store import Store, tokens, visibility
 
 JOURNALS = "/api/v1/journals/"
-_PROGRAMS = ("/api/", "/metrics", "/healthz", "/readyz")  # where a token opens anything
+_PROBES = ("/healthz", "/readyz")  # told to anyone: whoever asks learns yes or no
+_PROGRAMS = ("/api/", "/metrics", *_PROBES)  # where a token opens anything
 # What a browser needs before anybody has signed in: Streamlit's empty frame, and the way there and back. What is drawn
 # in the frame is decided where pages are drawn.
-_SIGN_IN = ("/", "/favicon.png", "/auth/login", "/auth/logout", "/oauth2callback", "/healthz", "/readyz",
+_SIGN_IN = ("/", "/favicon.png", "/auth/login", "/auth/logout", "/oauth2callback",
             "/_stcore/health", "/_stcore/host-config", "/_stcore/stream")  # fmt: skip
 _FRAME = "/static/"
 _READING = ("GET", "HEAD")
@@ -69,6 +70,8 @@ class Rules:
         shown = _token(scope)
         if shown is not None:
             return self._by_token(scope, shown)
+        if scope["path"] in _PROBES and scope["type"] == "http":
+            return NOTHING
         if scope["path"].startswith(JOURNALS) and self._settings.collector.secrets:
             return NOTHING  # the collector itself asks for one of them
         if self._settings.sign_in.configured:

@@ -33,6 +33,9 @@ COMMANDS = {  # name: module, what --help says of it
     "forget": ("forget", "Erase a run, a user or an experiment from Afterglow's store."),
     "diff": ("snapshots", "Show what changed between two snapshots, or since one."),
     "tokens": ("tokens", "Tokens for programs: create, list, revoke."),
+    "alerts": ("alerts", "Show what was told, or try whether it arrives."),
+    "db": ("db", "Upgrade, back up, restore and check the store."),
+    "doctor": ("doctor", "Check all that Afterglow needs here, and say what to do."),
     "usage": ("usage", "Add up what Spark jobs used: by run, experiment, user or application."),
 }
 

@@ -35,7 +35,7 @@ def show(zone: tzinfo) -> None:
     _applications("lost applications", "Lost: the driver stopped sending heartbeats", found["lost"], zone, now)
     _applications("lossy applications", "Journals that lack events", found["lossy"], zone, now)
     _unlinked(found["unlinked"])
-    _servers(found["servers"], zone, now)
+    servers(found["servers"], zone, now)
     _changes(found["changes"], zone, now)
 
 
@@ -136,7 +136,7 @@ SERVERS = (
 )
 
 
-def _servers(rows: list[Row], zone: tzinfo, now: int) -> None:
+def servers(rows: list[Row], zone: tzinfo, now: int) -> None:
     details.section("Tracking servers")
     if not rows:
         st.caption("None is configured: name one in afterglow.toml, under [[mlflow]].")

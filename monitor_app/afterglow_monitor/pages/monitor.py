@@ -1,4 +1,4 @@
-"""Monitor: the applications, experiments and runs of a window, newest first, as they come in; health, and cost."""
+"""Monitor: the applications, experiments and runs of a window, newest first, as they come in; health, cost, status."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import streamlit as st
 from afterglow_monitor import address, answers, bulk_tags, data, lists, run_list, status, toolbar
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.pages import cost, health
+from afterglow_monitor.pages import cost, health, server
 from afterglow_store import Page
 from afterglow_store.windows import DEFAULT
 
@@ -20,6 +20,7 @@ TABS = {
     "runs": "Runs",
     "health": "Health",
     "cost": "Cost",
+    "server": "Status",
 }
 HINTS = {
     "applications": "Name or application id",
@@ -35,7 +36,7 @@ def show() -> None:
     address.follow("monitor tab", TABS[tab])
     panels = st.tabs(list(TABS.values()), key="monitor tab", on_change=_change_tab)
     with panels[list(TABS).index(tab)]:
-        if not data.anything():
+        if not data.anything() and tab != "server":  # how the server is counts before anything has run
             _nothing_yet()
             return
         if tab in _WHOLE:
@@ -73,7 +74,11 @@ _READ: dict[str, Callable[[address.View], Page]] = {
 }
 
 
-_WHOLE: dict[str, Callable[[tzinfo], None]] = {"health": health.show, "cost": cost.show}  # tabs that are no list
+_WHOLE: dict[str, Callable[[tzinfo], None]] = {
+    "health": health.show,
+    "cost": cost.show,
+    "server": server.show,
+}  # tabs that are no list
 
 
 def _change_tab() -> None:

@@ -36,7 +36,7 @@ def problem_of(error: Exception) -> Problem | None:
         case Problem():
             return error
         case Refused():
-            return Problem(error.status, FORBIDDEN, "the API answers on the server's own machine only")
+            return Problem(error.status, FORBIDDEN, error.sentence)
         case BadFilter():
             # Where in the filter, or in what the list is to be ordered by, from 0.
             place = {"text": error.text, "start": error.start, "end": error.end}

@@ -1,0 +1,72 @@
+"""The tab Status: how Afterglow itself is."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from afterglow_monitor.clock import now_ms
+from afterglow_store import Store, alerts, leases, open_store, tracking
+from afterglow_store.received import Chunk, receive
+from tests.support.monitor import Grid, running_monitor
+from tests.support.places import webhook
+
+expect.set_options(timeout=15_000)  # for a machine that does other things as well
+JOURNAL = "0b5e8c0e-8f5b-4f5e-9d57-3f2f3c7e1a55"
+
+
+def at_work(store: Store, now: int) -> None:
+    """A worker that is four seconds behind, and whose tracking server does not answer."""
+    done: dict[str, Any] = {"times": 1_204, "began_time": now - 4_000, "took_ms": 31}
+    notes = {
+        "received": leases.Note(
+            "journals received", listens=True, looked=now - 4_000, first_looked=now - 90_000, **done
+        ),
+        "judge": leases.Note("judge", **done),
+        "sync team": leases.Note("sync team", failures=2, error="ValueError: odd", error_time=now - 60_000, **done),
+    }
+    for _ in range(2):
+        leases.renew(store, notes, holder="one", host="server-1", lease_ms=600_000)
+    receive(store, JOURNAL, Chunk(0, 5_000, "identity", b"x" * 5_000), now=now)
+    with store.write() as conn:
+        tracking.know_server(conn, "team", "http://mlflow.example.com", [])
+        tracking.synced(conn, "team", now - 60_000, "it does not answer")
+
+
+def test_says_how_the_server_is_before_anything_has_run_and_follows_it(
+    sqlite_url: str, tmp_path: Path, page: Page
+) -> None:
+    with closing(open_store(sqlite_url)) as store, running_monitor(sqlite_url, tmp_path) as address:
+        page.goto(f"{address}/?tab=server")
+        expect(page.get_by_text("No worker is at work")).to_be_visible(timeout=60_000)  # the first page of a process
+        at_work(store, now_ms())
+        expect(page.get_by_text("No worker is at work")).to_have_count(0)
+        expect(page.get_by_text("4.9 KiB · 1 chunk")).to_be_visible()
+        expect(page.get_by_text("server-1").first).to_be_attached()
+        rows = Grid(page, "page-").texts()
+        assert any("sync team" in row and "ValueError: odd" in row and "1,204" in row for row in rows), rows
+        expect(page.get_by_text("it does not answer").first).to_be_attached()
+        page.goto("about:blank")  # before the server goes: a page without one complains
+
+
+def test_alerts_are_listed_and_a_test_of_each_rule_is_sent_by_a_button(
+    sqlite_url: str, tmp_path: Path, afterglow_home: Path, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    afterglow_home.mkdir()
+    rules = ("a", "env:ALERT_HOOK"), ("b", "env:NOT_THERE")
+    text = "".join(f"[[alerts]]\nname='{name}'\nwhen='run failed'\nto=['{to}']\n" for name, to in rules)
+    (afterglow_home / "afterglow.toml").write_text(text)
+    with webhook() as hook, closing(open_store(sqlite_url)) as store:
+        monkeypatch.setenv("ALERT_HOOK", hook.address)
+        event = alerts.Event("1", now_ms(), "Run failed: boosting\nwhere")
+        alerts.note(store, "a", ["env:ALERT_HOOK"], [event], now=now_ms())
+        with running_monitor(sqlite_url, tmp_path) as address:
+            page.goto(f"{address}/?tab=server")
+            expect(page.get_by_text("Run failed: boosting")).to_be_attached(timeout=60_000)
+            page.get_by_role("button", name="Send a test of each rule").click()
+            expect(page.get_by_text("a to env:ALERT_HOOK: sent")).to_be_visible()
+            expect(page.get_by_text("there is no NOT_THERE in the environment")).to_be_visible()
+            page.goto("about:blank")  # before the server goes: a page without one complains
+    assert [each["title"] for each in hook.got] == ["[a] This is a test of the rule a (run failed)."]

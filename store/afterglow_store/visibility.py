@@ -240,6 +240,7 @@ _RULES: dict[str, Callable[[Scope, str], str]] = {
     "snapshot": _snapshot,
     "snapshot_content": _snapshot_content,
     "tracking_server": _everything,  # which servers there are, and when they were read
+    "background_job": _everything,  # who does what, and when it was done
 }
 
 

@@ -6,9 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import nbformat
 import pytest
+from mlflow import MlflowClient
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.support.browser import Complaints
@@ -96,12 +99,17 @@ def open_notebook(page: Page, address: str, *, cells: int) -> Locator:
 def execute(page: Page, notebook: Locator, *, cells: int) -> None:
     """Execute the cells, one after the other. Front ends forget what they are told before their kernel is there."""
     deadline = time.monotonic() + SECONDS
+    while (
+        not (kernel := session(page).get("kernel")) or kernel["execution_state"] != "idle" or not kernel["connections"]
+    ):
+        assert time.monotonic() < deadline, "there is no kernel"
+        page.wait_for_timeout(200)
     for cell in notebook.locator(".jp-CodeCell").all()[:cells]:
         while cell.locator(".jp-InputPrompt").inner_text().strip() == "[ ]:":
-            assert time.monotonic() < deadline, "there is no kernel"
+            assert time.monotonic() < deadline, "the kernel takes nothing"
             cell.locator(".cm-content").click()
             page.keyboard.press("Shift+Enter")
-            page.wait_for_timeout(200)
+            page.wait_for_timeout(500)
 
 
 def row(widget: Locator, name: str) -> Locator:
@@ -138,6 +146,12 @@ def test_a_cells_runs_are_shown_live_under_it_and_compared_in_jupyterlab(
     first.get_by_role("button").click()
     expect(widget.locator(".afterglow-details")).to_contain_text(HOSTILE)
 
+    # Each run carries its cell.
+    runs = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_runs(["1"])
+    cells = [[run.data.tags[f"jupyter.{key}"] for key in ("cell.id", "cell.execution_count")] for run in runs]
+    assert cells == [["cell-2", "2"]] * 2
+    assert {run.data.tags["jupyter.notebook.path"] for run in runs} == {str(file)}
+
     # Compared.
     widget.get_by_role("tab", name="Run comparison").click()
     expect(widget.get_by_label("Chart", exact=True)).to_have_value("line")
@@ -152,7 +166,7 @@ def test_a_cells_runs_are_shown_live_under_it_and_compared_in_jupyterlab(
     # Saved, and opened again when there is no kernel.
     page.keyboard.press("Control+s")
     expect(page.locator(".lm-TabBar-tab.jp-mod-current.jp-mod-dirty")).to_have_count(0)
-    page.request.delete(f"{jupyter}/api/sessions/{session(page, jupyter)}?token={TOKEN}")
+    page.request.delete(f"{jupyter}/api/sessions/{session(page)['id']}?token={TOKEN}")
     saved = nbformat.read(file, as_version=4).cells[1].outputs  # type: ignore[no-untyped-call]
     [html] = [output.data["text/html"] for output in saved if "text/html" in output.get("data", {})]
     assert "0.7412" in html
@@ -162,10 +176,11 @@ def test_a_cells_runs_are_shown_live_under_it_and_compared_in_jupyterlab(
     expect(again.get_by_role("img", name="Bar chart of rmse by trees")).to_be_visible()
 
 
-def session(page: Page, jupyter: str) -> str:
-    """The id of the only session of a notebook with its kernel."""
-    [only] = page.request.get(f"{jupyter}/api/sessions?token={TOKEN}").json()
-    return str(only["id"])
+def session(page: Page) -> dict[str, Any]:
+    """What Jupyter's server says of the page's notebook and its kernel; nothing before there is one."""
+    address = urlsplit(page.url)
+    found = page.request.get(f"{address.scheme}://{address.netloc}/api/sessions?token={TOKEN}").json()
+    return next((each for each in found if each["path"] == address.path.rpartition("/")[2]), {})
 
 
 def test_the_widget_is_shown_in_notebook_7_as_well(jupyter: str, folder: Path, page_of_notebook_7: Page) -> None:

@@ -12,12 +12,13 @@ LINKS = (ROOT / "docs" / "links.md").read_text()
 FEATURES = (ROOT / "docs" / "features.md").read_text()
 STATUS = (ROOT / "docs" / "status.md").read_text()
 TROUBLE = (ROOT / "docs" / "trouble.md").read_text()
+NOTEBOOK = (ROOT / "docs" / "notebook.md").read_text()
 
 
 @pytest.mark.parametrize(
     ("page", "at_least"),
-    [(LINKS, 20), (STATUS, 10), (FEATURES, 20), (TROUBLE, 10)],
-    ids=["links", "status", "features", "trouble"],
+    [(LINKS, 20), (STATUS, 10), (FEATURES, 20), (TROUBLE, 10), (NOTEBOOK, 5)],
+    ids=["links", "status", "features", "trouble", "notebook"],
 )
 def test_each_test_that_a_page_names_is_there(page: str, at_least: int) -> None:
     named = re.findall(r"`((?:matrix/|browser/)?test_\w+\.py)::(\w+)`", page)

@@ -3,6 +3,8 @@
 import re
 import socket
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -279,6 +281,25 @@ def test_a_reader_that_hangs_is_told_of_and_holds_up_no_other(monkeypatch: pytes
     assert slow.wait(asked, 20)
 
 
+def test_without_what_the_extra_installs_it_says_what_to_install(
+    bench: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    for name in ("widget", "view", "cells"):
+        monkeypatch.delitem(sys.modules, f"afterglow.notebook.{name}", raising=False)
+    with pytest.raises(ModuleNotFoundError, match=r"no module named anywidget: pip install 'afterglow\[notebook\]'"):
+        afterglow.load_ipython_extension(bench.shell)
+
+
+def test_a_driver_that_is_no_notebook_loads_nothing_for_notebooks() -> None:
+    program = (
+        "import afterglow, sys; afterglow.autolog()\n"
+        "print({'IPython', 'anywidget', 'mlflow', 'afterglow.notebook'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "set()\n"
+
+
 # -- display_runs ----------------------------------------------------------------------------------------------
 
 
@@ -387,7 +408,7 @@ def jupyter_tags(run_id: str) -> dict[str, str]:
 
 def widget(bench: Notebook) -> Any:
     """The first widget that is displayed."""
-    view = next(iter(notebook._cells._views.values()))  # type: ignore[union-attr]
+    view = notebook._cells._views[0]  # type: ignore[union-attr]
     return view._widget
 
 

@@ -77,6 +77,7 @@ class Driver:
         """In a forked child: it has its parent's sockets to the JVM and its parent's journals, and must use
         neither. Runs made in it are linked by tags, and recorded in a journal of its own."""
         self._forked = True
+        self.watch = None  # its threads and locks are the parent's
         self.recorder = Recorder()
         self._heartbeats.stop()
         self._records = RunRecords(self.recorder, self._heartbeats)

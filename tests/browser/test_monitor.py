@@ -53,7 +53,7 @@ def nothing_yet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str,
 
 def test_a_notebook_is_told_what_monitor_knows_of_its_runs(a_month: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AFTERGLOW_MONITOR_URL", a_month)
-    reading = Reading(lambda: None)
+    reading = Reading(lambda run_id: None)
     picture = reading.picture(world.CV_PARENT, TRACKING_URI)
     unknown = reading.picture("0" * 32, TRACKING_URI)
     assert reading._monitor.wait(reading._monitor.wake(), 20)

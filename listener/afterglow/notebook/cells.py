@@ -56,7 +56,8 @@ class Cells:
         self._publisher = Background("notebook", self._publish)
         self._running: list[RunsView] = []  # of the cell that is executed, and of those that it executes
         self._last: RunsView | None = None
-        self._views: dict[Any, RunsView] = {}  # that are shown, by their cell's id
+        self._views: list[RunsView] = []  # that are shown
+        self._dirty = False  # one of them is to be published
         self._lock = threading.RLock()
 
     def watch(self) -> None:
@@ -78,6 +79,8 @@ class Cells:
         """IPython is about to execute a cell."""
         # It is the next in the history; IPython's own count is one ahead by now, or not, by its version.
         number = str(len(self.shell.history_manager.input_hist_parsed)) if info.store_history else ""
+        for view in [each for each in self._views if info.cell_id and each.cell_id == info.cell_id]:
+            self._close(view)
         self._running.append(RunsView(self.reading, cell=number, cell_id=info.cell_id))
 
     @quietly
@@ -127,13 +130,13 @@ class Cells:
             self.reading.wake([picture.tracking_uri])
             if self._is_live:
                 self._show(view)
-        self._changed()
+        self._changed(picture.run_id)
 
     def _view_for(self, picture: RunPicture) -> RunsView | None:
         """The output of the cell that is executed. What a thread does to a run of an earlier cell belongs there, and
         what it does between two cells to the first of them, if it has an output."""
         in_thread = threading.current_thread() is not threading.main_thread()
-        shown = any(picture.run_id in each.run_ids for each in list(self._views.values()))
+        shown = any(each.has(picture.run_id) for each in list(self._views))
         if self._running:
             return None if in_thread and shown else self._running[-1]
         return None if shown or self._last is None or not self._last.is_shown else self._last
@@ -147,19 +150,15 @@ class Cells:
 
     def _show(self, view: RunsView) -> None:
         with self._lock:
-            if view.is_shown:
-                return
-            before = self._views.pop(view.cell_id, None)
-            self._views[view.cell_id or id(view)] = view
-            if before is not None:
-                self._close(before)
-            view.show()
+            if not view.is_shown:
+                self._views.append(view)
+                view.show()
 
     def _close(self, view: RunsView) -> None:
         """Its cell is executed again: the front end has thrown the output away."""
+        self._views.remove(view)
         view.close()
-        others = {run_id for each in self._views.values() for run_id in each.run_ids}
-        self.reading.forget(set(view.run_ids) - others)
+        self.reading.forget(each for each in view.run_ids if not any(other.has(each) for other in self._views))
 
     def text(self, pictures: Sequence[RunPicture]) -> str:
         """Runs that somebody asked for where there is no notebook."""
@@ -167,25 +166,26 @@ class Cells:
 
     def show(self, pictures: Sequence[RunPicture]) -> None:
         """Show runs that somebody asked for."""
-        view = self._asked_for(pictures)
-        with self._lock:
-            self._views[id(view)] = view
-            view.show()
+        self._show(self._asked_for(pictures))
         self._publisher.wake()
 
     def _asked_for(self, pictures: Sequence[RunPicture]) -> RunsView:
-        view = RunsView(self.reading)
+        view = RunsView(self.reading, cell_id=self._running[-1].cell_id if self._running else None)
         for each in pictures:
             view.add(each)
         return view
 
-    def _changed(self) -> None:
-        for view in list(self._views.values()):
-            view.changed = True
-        self._publisher.wake()
+    def _changed(self, run_id: str) -> None:
+        for view in list(self._views):
+            if view.has(run_id):
+                view.changed = True
+                if not self._dirty:
+                    self._dirty = True
+                    self._publisher.wake()
 
     def _publish(self) -> float | None:
-        open_views = [each for each in list(self._views.values()) if each.changed or not each.is_settled]
+        self._dirty = False
+        open_views = [each for each in list(self._views) if each.changed or not each.is_settled]
         for view in open_views:
             view.publish()
         time.sleep(PUBLISH_SECONDS)

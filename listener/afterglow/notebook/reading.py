@@ -28,10 +28,10 @@ MAX_ANSWER_BYTES = 4 << 20
 
 
 class Reading:
-    """All runs that any output of this notebook shows, each read once. `changed` is called after something was read, on
-    the thread that did."""
+    """All runs that any output of this notebook shows, each read once. `changed` is called with a run's id after
+    something of it was read, on the thread that did."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[str], None]) -> None:
         self._changed = changed
         self._pictures: dict[str, RunPicture] = {}
         self._clients: dict[str, Any] = {}
@@ -113,7 +113,7 @@ class Reading:
         except Exception as error:  # noqa: BLE001 - whatever MLflow's store raises
             with lock:
                 picture.missing, picture.read = _first_line(error), began
-        self._changed()
+        self._changed(picture.run_id)
 
     def _ask_mlflow(self, picture: RunPicture) -> None:
         began, client = time.monotonic(), self._client(picture.tracking_uri)
@@ -132,7 +132,7 @@ class Reading:
             values = self._client(picture.tracking_uri).get_metric_history(picture.run_id, metric)
             with lock:
                 picture.read_points(metric, sorted((each.step, each.timestamp, each.value) for each in values))
-            self._changed()
+            self._changed(picture.run_id)
 
     def _client(self, tracking_uri: str) -> Any:
         if tracking_uri not in self._clients:
@@ -163,7 +163,7 @@ class Reading:
             if picture is None or picture.spark == use:
                 return
             picture.spark = use
-        self._changed()
+        self._changed(run_id)
 
     # -- Monitor -----------------------------------------------------------------------------------------
 
@@ -175,7 +175,8 @@ class Reading:
         with lock:
             for picture in pictures:
                 picture.monitor = found.get(picture.run_id, picture.monitor)
-        self._changed()
+        for picture in pictures:
+            self._changed(picture.run_id)
         return MONITOR_SECONDS if any(_is_watched(each) for each in pictures) else None
 
 

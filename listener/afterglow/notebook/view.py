@@ -41,6 +41,10 @@ class RunsView:
         """Of the runs in it."""
         return list(self._runs)
 
+    def has(self, run_id: str) -> bool:
+        """Whether a run is in it."""
+        return run_id in self._runs
+
     @property
     def tracking_uris(self) -> set[str]:
         """Of the servers that its runs are on."""

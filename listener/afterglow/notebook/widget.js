@@ -246,7 +246,7 @@ function chosen(view, fields) {
 
 function select(name, options, value, change) {
   const items = options.map(([key, text]) => make("option", { value: key, selected: key === value }, text));
-  return make("label", {}, name, make("select", { "data-key": `select ${name}`, onchange: (event) => change(event.target.value) }, ...items));
+  return make("label", {}, name, make("select", { "aria-label": name, "data-key": `select ${name}`, onchange: (event) => change(event.target.value) }, ...items));
 }
 
 /** Points by series: one for all runs, or one a run where X is the step. */

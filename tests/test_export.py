@@ -10,12 +10,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
 
 from afterglow_monitor import export
 from afterglow_store import Store, open_store
 from afterglow_store.errors import BadFilter
 from tests.support import world
+from tests.support.asgi import Asgi
 
 NOW = 1_795_000_000_000
 
@@ -75,6 +77,19 @@ def test_params_metrics_and_tags_are_columns_and_metrics_numbers(store: Store) -
     assert str(table.schema.field("jobs").type) == "int64"
     assert math.isnan(table["metrics.train.loss"][at].as_py())
     assert table["metrics.divergence"][at].as_py() == math.inf
+
+
+def test_what_is_wrong_is_said_as_the_rest_of_the_api_says_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("afterglow_monitor.artifacts.store", lambda: store)
+    asgi = Asgi(Starlette(routes=export.routes()))
+    for asked, status, code in (
+        ("runs/export?filter=metrics.auc+%3C%3C+1", 400, "INVALID_PARAMETER_VALUE"),
+        ("runs/export?q=a%00b", 400, "INVALID_PARAMETER_VALUE"),
+        ("runs/export?format=xls", 404, "ENDPOINT_NOT_FOUND"),
+        ("snapshots/export", 404, "ENDPOINT_NOT_FOUND"),
+    ):
+        answer = asgi.ask("GET", f"/api/v1/{asked}")
+        assert (answer.status_code, answer.json()["error_code"]) == (status, code)
 
 
 def test_no_cell_is_a_formula(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ import afterglow
 from afterglow import frames, sources
 from afterglow.sources import AfterglowError, CannotReach, CannotRead, NotAllowed, NotThere, Server, TookTooLong
 from afterglow_monitor.cli import cli
+from afterglow_store.search import deadline
 from tests.support import world
 from tests.support.api import Served
 from tests.support.parts import ROOT
@@ -216,7 +217,7 @@ def test_a_store_of_another_version_is_left_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(401, NotAllowed), (403, PermissionError), (503, TookTooLong), (503, TimeoutError), (500, CannotReach)],
+    [(401, NotAllowed), (403, PermissionError), (503, CannotReach), (500, CannotReach)],
 )
 def test_each_answer_that_is_none_is_an_error_of_its_kind(
     served: Served, monkeypatch: pytest.MonkeyPatch, status: int, error: type[Exception]
@@ -224,6 +225,14 @@ def test_each_answer_that_is_none_is_an_error_of_its_kind(
     monkeypatch.setattr(Server, "ask", lambda *_: (status, {"message": "the words of the server"}))
     with pytest.raises(error, match="the words of the server"):
         afterglow.search_runs(source=served.address)
+
+
+def test_a_search_that_was_stopped_is_a_timeout(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline, "SECONDS", 0.0)
+    monkeypatch.setattr(deadline, "_STEPS", 1)
+    with pytest.raises(TookTooLong, match="choose a shorter time") as raised:
+        afterglow.search_runs(source=served.store_url)
+    assert isinstance(raised.value, TimeoutError)
 
 
 def test_the_environment_says_where_and_the_server_comes_first(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

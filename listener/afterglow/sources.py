@@ -54,7 +54,7 @@ class TookTooLong(AfterglowError, TimeoutError):
 
 
 _RAISED: dict[int, type[AfterglowError]] = {
-    400: CannotRead, 401: NotAllowed, 403: NotAllowed, 404: NotThere, 503: TookTooLong,
+    400: CannotRead, 401: NotAllowed, 403: NotAllowed, 404: NotThere,
 }  # fmt: skip
 
 
@@ -83,7 +83,8 @@ class Asking:
         if status == 200:
             return body
         message = str(body.get("message") or body.get("error") or f"the answer was {status}")
-        raise _RAISED.get(status, CannotReach)(message)
+        stopped = body.get("error_code") == "DEADLINE_EXCEEDED"
+        raise (TookTooLong if stopped else _RAISED.get(status, CannotReach))(message)
 
     def rows(self, path: str, name: str, words: Words, most: int | None) -> Iterator[Row]:
         """All rows of a list, a page at a time, at most so many. Raises AfterglowError."""

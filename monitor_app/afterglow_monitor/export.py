@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -26,10 +27,11 @@ from starlette.routing import Route
 from afterglow_monitor import artifacts, data
 from afterglow_monitor.address import view_from
 from afterglow_monitor.admission import admit
-from afterglow_monitor.bodies import Refused
 from afterglow_monitor.public import public_application, public_experiment, public_run
+from afterglow_monitor.rest.problems import EXPECTED, NO_SUCH_ROUTE, Problem, bad, own_fault, problem_of
 from afterglow_store import Page, Query, Store, search_applications, search_experiments, search_runs
-from afterglow_store.errors import BadFilter, TooSlow
+
+logger = logging.getLogger(__name__)
 
 PATH = "/api/v1/{what}/export"
 FORMATS = {"csv": "text/csv", "json": "application/json", "parquet": "application/vnd.apache.parquet"}
@@ -59,19 +61,22 @@ async def _get(request: Request) -> Response:
     try:
         admit(request)
         return await to_thread.run_sync(_answer, request.path_params["what"], request.query_params)
-    except Refused as exc:
-        return JSONResponse({"error": exc.sentence}, exc.status)
-    except BadFilter as exc:
-        return JSONResponse({"error": str(exc)}, 400)
-    except TooSlow as exc:
-        return JSONResponse({"error": str(exc)}, 503)
+    except EXPECTED as exc:
+        problem = problem_of(exc)
+        if problem is None:
+            logger.exception("a list cannot be written")
+            problem = own_fault()
+        return JSONResponse(problem.body, problem.status, {"Cache-Control": "no-store", **problem.headers})
 
 
 def _answer(what: str, asked: QueryParams) -> Response:
     kind = asked.get("format", "csv")
     if what not in SEARCHES or kind not in FORMATS:
         wrong = f"there is no {what} as {kind}: lists are {', '.join(SEARCHES)}, formats {', '.join(FORMATS)}"
-        return JSONResponse({"error": wrong}, 404)
+        raise Problem(404, NO_SUCH_ROUTE, wrong)
+    for name, value in asked.multi_items():
+        if "\0" in name + value:
+            raise bad(name, "no database takes the character NUL")
     pieces = written(artifacts.store(), what, kind, query_of(what, asked))
     first = next(pieces, b"")  # what is wrong with the filter is said before the answer begins
     headers = {"Content-Disposition": f'attachment; filename="{what}.{kind}"', "Cache-Control": "no-store"}

@@ -42,8 +42,7 @@ def _operation(operation: Operation) -> Row:
         "operationId": operation.name,
         "summary": operation.summary,
         "parameters": [_parameter(each) for each in operation.params],
-        "responses": {"200": _ok(operation), "304": _unchanged(), **_errors(operation)},
-        **operation.about,
+        **(operation.about or {"responses": {"200": _ok(operation), "304": _unchanged(), **_errors(operation)}}),
     }
 
 

@@ -42,7 +42,44 @@ _BODY = {
     "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
 }
 
+_WORDS = (
+    Param("format", {"type": "string", "enum": ["csv", "json", "parquet"], "default": "csv"}, "of the file"),
+    *(
+        Param(name, {"type": "string"}, said)
+        for name, said in (
+            ("filter", "as in the filter line of Monitor"),
+            ("q", "a part of a name or id"),
+            ("window", "1h, 24h, 7d, 30d, 90d, all, or custom: with `from` and `to`"),
+            ("from", "a time"),
+            ("to", "a time"),
+            ("sort", "a column, with - before it: the largest first"),
+        )
+    ),
+    Param("status", {"type": "array", "items": {"type": "string"}}, "may be repeated"),
+)
+_FILE = {
+    "description": "All rows of the list.",
+    "content": {
+        "application/json": {"schema": {"type": "array", "items": {"type": "object"}}},
+        "text/csv": {"schema": text()},
+        "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+
+
+def _export(what: str) -> Operation:
+    wrong = {"content": {"application/json": {"schema": ref("Error")}}}
+    codes = {"400": "A filter that cannot be read.", "403": "Who asks may not.", "404": "There is no such format.",
+             "405": "Only GET and HEAD.", "503": "The search took too long."}  # fmt: skip
+    answers = {"200": _FILE, **{code: {"description": said, **wrong} for code, said in codes.items()}}
+    return Operation(
+        f"/{what}/export", f"export_{what}", f"All {what} as a file, by the words of a Monitor page's address", "",
+        params=_WORDS, about={"responses": answers},
+    )  # fmt: skip
+
+
 ELSEWHERE = (
+    *map(_export, ("applications", "experiments", "runs")),
     Operation(
         "/journals/{journal}", "get_journal", "How much of a journal the collector has", "Position",
         params=(_JOURNAL,), about={"responses": _answers(put=False)},

@@ -11,7 +11,8 @@ from afterglow_monitor.errors import BadSettings
 from afterglow_store.errors import BadFilter, BadPage, BadWindow, NotFound, StoreError, TooSlow
 
 BAD_VALUE, NOT_FOUND, NO_SUCH_ROUTE = "INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "ENDPOINT_NOT_FOUND"
-FORBIDDEN, UNAVAILABLE, METHOD = "PERMISSION_DENIED", "TEMPORARILY_UNAVAILABLE", "METHOD_NOT_ALLOWED"
+FORBIDDEN, UNKNOWN, METHOD = "PERMISSION_DENIED", "UNAUTHENTICATED", "METHOD_NOT_ALLOWED"
+UNAVAILABLE, TOO_SLOW = "TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED"
 
 
 class Problem(Exception):
@@ -19,7 +20,7 @@ class Problem(Exception):
 
     def __init__(self, status: int, error_code: str, message: str, **more: Any) -> None:
         super().__init__(message)
-        self.status, self.headers = status, {"Retry-After": "5"} if status == 503 else {}
+        self.status, self.headers = status, {"Retry-After": "5"} if error_code == UNAVAILABLE else {}
         self.body = {"error_code": error_code, "message": message, **more}
 
 
@@ -36,7 +37,7 @@ def problem_of(error: Exception) -> Problem | None:
         case Problem():
             return error
         case Refused():
-            return Problem(error.status, FORBIDDEN, error.sentence)
+            return Problem(error.status, UNKNOWN if error.status == 401 else FORBIDDEN, error.sentence)
         case BadFilter():
             # Where in the filter, or in what the list is to be ordered by, from 0.
             place = {"text": error.text, "start": error.start, "end": error.end}
@@ -48,7 +49,7 @@ def problem_of(error: Exception) -> Problem | None:
         case NotFound():
             return Problem(404, NOT_FOUND, str(error))
         case TooSlow():
-            return Problem(503, UNAVAILABLE, str(error))
+            return Problem(503, TOO_SLOW, str(error))
     return None
 
 

@@ -296,7 +296,7 @@ def test_what_one_person_has_read_is_not_kept_for_another(store: Store, monkeypa
 
 
 def test_a_route_sees_what_the_rules_for_its_request_give(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings.model_construct(visible=("some",))  # type: ignore[arg-type]
+    settings = Settings.model_construct(visible=("some",))
     monkeypatch.setattr(artifacts, "load_settings", lambda: settings)
     monkeypatch.setattr(artifacts, "_opened", lambda: store)
     seen = scope_of([{"experiments": ["churn-*"]}])

@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from afterglow_monitor import export
+from afterglow_monitor import artifacts, data, export
+from afterglow_monitor.access import sign_in
+from afterglow_monitor.access.seeing import asking
+from afterglow_monitor.settings import Settings
 from afterglow_store import (
     Query,
     Store,
@@ -281,3 +284,22 @@ def test_without_a_scope_a_statement_is_as_it_was(store: Store) -> None:
         search_runs(conn, Query())
     assert asked
     assert not any("NOT MATERIALIZED" in each for each in asked)
+
+
+def test_what_one_person_has_read_is_not_kept_for_another(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "_whole_store", lambda: store)
+    found = []
+    for scope in (None, visibility.NOTHING, scope_of([{"experiments": ["churn-*"]}]), None):
+        monkeypatch.setattr(sign_in, "scope", lambda scope=scope: scope)
+        found.append(len(data.runs_named((world.PLAIN, run_id_of("search-1")))))
+    assert found == [2, 0, 1, 2]
+
+
+def test_a_route_sees_what_the_rules_for_its_request_give(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.model_construct(visible=("some",))
+    monkeypatch.setattr(artifacts, "load_settings", lambda: settings)
+    monkeypatch.setattr(artifacts, "_opened", lambda: store)
+    seen = scope_of([{"experiments": ["churn-*"]}])
+    with asking(seen):
+        assert len(list(export.rows(artifacts.store(), "runs", Query()))) == world.SEARCH_RUNS
+    assert list(export.rows(artifacts.store(), "runs", Query())) == []  # of no request

@@ -18,6 +18,7 @@ from tests.support.monitor import heading, running_monitor
 from tests.support.provider import running_provider, sign_in
 from tests.support.tracking import free_port
 
+pytestmark = pytest.mark.matrix  # a provider, a Monitor and seven browsers
 expect.set_options(timeout=60_000)  # for a machine that does other things as well
 
 USERS: dict[str, dict[str, Any]] = {
@@ -100,6 +101,7 @@ def test_who_may_only_see_is_offered_nothing_to_write(office: Office, browser: B
         page.goto(f"{office.address}/?tab=experiments")
         expect(page.get_by_role("button", name="New experiment …")).to_have_count(0)
         page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("button", name="End session").click()  # the provider asks
         expect(page.get_by_role("button", name="Sign in")).to_be_visible()
         assert page.request.get(f"{office.address}/api/v1/runs/export?format=json").status == 401
         page.goto("about:blank")

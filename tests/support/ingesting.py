@@ -7,10 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from afterglow_store import Store
-from afterglow_store.schema import application, background_job, metadata, snapshot, source
+from afterglow_store.schema import application, background_job, metadata, run, snapshot, source
 
 # What may differ between two stores of the same content.
-_APART = {"id", "application_id", "source_id", "updated_time", "path", "journal", "received_time"}
+_APART = {"id", "application_id", "source_id", "updated_time", "path", "journal", "received_time", "run"}
 
 
 def contents(store: Store) -> dict[str, list[tuple[Any, ...]]]:
@@ -22,17 +22,23 @@ def contents(store: Store) -> dict[str, list[tuple[Any, ...]]]:
             row.id: f"{row.app_id}/{row.attempt}/{row.start_time}/{row.driver_host}"
             for row in conn.execute(sa.select(a.id, a.app_id, a.attempt, a.start_time, a.driver_host))
         }
-        return {table.name: _rows(conn, table, keys) for table in metadata.sorted_tables if table is not background_job}
+        runs = {row.id: row.run_id for row in conn.execute(sa.select(run.c.id, run.c.run_id))}
+        return {
+            table.name: _rows(conn, table, keys, runs)
+            for table in metadata.sorted_tables
+            if table is not background_job
+        }
 
 
-def _rows(conn: sa.Connection, table: sa.Table, keys: dict[int, str]) -> list[tuple[Any, ...]]:
+def _rows(conn: sa.Connection, table: sa.Table, keys: dict[int, str], runs: dict[int, str]) -> list[tuple[Any, ...]]:
     rows = []
     for row in conn.execute(sa.select(table)).mappings():
         own = [keys[row["id"]]] if table is application else []
         linked = [keys.get(row["application_id"], "")] if "application_id" in row else []
         named = [Path(row["path"]).name] if table is source else []
+        of_run = [runs.get(row["run"], "")] if "run" in row else []
         rest = [str(value) for name, value in row.items() if name not in _APART]
-        rows.append((*own, *linked, *named, *rest))
+        rows.append((*own, *linked, *named, *of_run, *rest))
     return sorted(rows, key=str)
 
 

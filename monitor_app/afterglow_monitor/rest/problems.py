@@ -37,7 +37,9 @@ def problem_of(error: Exception) -> Problem | None:
         case Problem():
             return error
         case Refused():
-            return Problem(error.status, UNKNOWN if error.status == 401 else FORBIDDEN, error.sentence)
+            problem = Problem(error.status, UNKNOWN if error.status == 401 else FORBIDDEN, error.sentence)
+            problem.headers |= error.headers
+            return problem
         case BadFilter():
             # Where in the filter, or in what the list is to be ordered by, from 0.
             place = {"text": error.text, "start": error.start, "end": error.end}

@@ -18,9 +18,9 @@ from tests.support.browser import Complaints
 from tests.support.jupyter import TOKEN, running_jupyter, write_notebook
 from tests.support.parts import require
 
-pytestmark = pytest.mark.matrix
+pytestmark = [pytest.mark.matrix, pytest.mark.timeout(900)]
 
-SECONDS = 120  # for a kernel with MLflow and Spark to start on a busy machine
+SECONDS = 300  # for a kernel with MLflow and Spark to start on a busy machine
 HOSTILE = "<img src=x onerror=alert(1)>"
 OF_NOTEBOOK_7 = ("(reading 'schema')", "Command 'filebrowser:open-path' not registered")
 SPARK = """\

@@ -30,13 +30,6 @@ HOOK = "env:ALERT_HOOK"
 
 
 @pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    opened = open_store(store_url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
     with webhook() as found:
         monkeypatch.setenv("ALERT_HOOK", found.address)

@@ -1,7 +1,6 @@
 """Forgetting: what a person had erased is nowhere in the database afterwards, and does not come back."""
 
 import shutil
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
@@ -27,13 +26,6 @@ NOW = START + 3_600_000
 SECRET, OTHER, CHILD = run_id_of("secret"), run_id_of("other"), run_id_of("child")
 # What only the secret run and its child have; the user and the experiment are told of in other rows as well.
 TRACES = (SECRET, CHILD, "secret-name", "secret-param", "secret-tag", "secret-metric", "secret-file", "secret-note")
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    opened = open_store(store_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

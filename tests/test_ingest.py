@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from functools import partialmethod
 from pathlib import Path
 
@@ -29,13 +28,6 @@ from tests.support.journals import Journal
 
 KILLS = 10
 START = 1_790_000_000_000
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    opened = open_store(store_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,9 @@ import sqlalchemy as sa
 
 from afterglow_monitor import process_id
 from afterglow_monitor.background import Job, Jobs
-from afterglow_store import Store, leases, open_store
+from afterglow_store import Store, leases
 from afterglow_store.engine import connect
 from afterglow_store.schema import background_job
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    opened = open_store(store_url)
-    yield opened
-    opened.close()
 
 
 def counting(store: Store, holder: str, **options: int) -> tuple[Jobs, Job[list[int]], list[list[int]]]:

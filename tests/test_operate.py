@@ -8,7 +8,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -38,13 +37,6 @@ from tests.support.tracking import free_port
 
 START = 1_790_000_000_000
 NAME = "0b5e8c0e-8f5b-4f5e-9d57-3f2f3c7e1a55"
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    opened = open_store(store_url)
-    yield opened
-    opened.close()
 
 
 def test_is_ready_while_a_worker_beats_and_not_when_it_has_stopped(store: Store) -> None:

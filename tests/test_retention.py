@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -28,13 +27,6 @@ from tests.support.journals import Journal, run_id_of
 NOW = 1_790_000_000_000
 CUT = NOW - 400 * DAY_MS
 ORIGIN = Origin("team", "http://team", NOW)
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    opened = open_store(store_url)
-    yield opened
-    opened.close()
 
 
 def application(store: Store, folder: Path, name: str, days_ago: float, *, ended: bool = True) -> Path:

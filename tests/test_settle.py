@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,18 +18,6 @@ from tests.support.journals import TRACKING_URI, Journal
 
 START = 1_790_000_000_000
 MINUTE = 60_000
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    opened = open_store(store_url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def client(mlflow_server: str) -> MlflowClient:
-    return MlflowClient(tracking_uri=mlflow_server, registry_uri=mlflow_server)
 
 
 @pytest.fixture

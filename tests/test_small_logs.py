@@ -1,7 +1,6 @@
 """Many small event logs in one transaction: nothing may differ from taking them in one by one."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -27,13 +26,6 @@ def small(demo: Demo) -> bytes:
     return b"".join(
         line for line in smallest.read_bytes().splitlines(keepends=True) if b"execution.ui" not in line[:80]
     )
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    opened = open_store(store_url)
-    yield opened
-    opened.close()
 
 
 def of_application(log: bytes, number: int) -> bytes:

@@ -1,7 +1,7 @@
 """Snapshots: what a run was stays as it was, is listed, and is told apart from what it is now."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -37,13 +37,6 @@ BEFORE: dict[str, Any] = {
     "outputs": [{"path": "a.txt", "size": 1}, {"path": "b.txt", "size": 2}],
     "registered_versions": [],
 }
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    opened = open_store(store_url)
-    yield opened
-    opened.close()
 
 
 def journal_of(folder: Path, name: str = "train", start: int = START) -> Path:
@@ -148,11 +141,6 @@ def test_the_command_line_lists_shows_and_compares(tmp_path: Path) -> None:
     assert "neither the number of a snapshot nor now" in afterglow("diff", "1", "then", code=2)
     for option in ("--run", "--experiment", "--app"):
         assert "is not in the store" in afterglow("snapshots", option, "unheard-of", code=1)
-
-
-@pytest.fixture
-def client(mlflow_server: str) -> MlflowClient:
-    return MlflowClient(tracking_uri=mlflow_server, registry_uri=mlflow_server)
 
 
 @pytest.fixture

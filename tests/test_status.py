@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -21,7 +20,6 @@ from afterglow_store import (
     Query,
     Store,
     ingest_file,
-    open_store,
     search_applications,
     search_runs,
     search_runs_of_unknown_owner,
@@ -36,13 +34,6 @@ START = 1_790_000_000_000  # by the driver's clock, which is hours off the serve
 NOON = 1_790_078_400_000 - 1_790_078_400_000 % 86_400_000 + 43_200_000  # by the server's: 2026-09-22 12:00:00 UTC
 GRACE = 120
 RUN = "a" * 32
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    opened = open_store(store_url)
-    yield opened
-    opened.close()
 
 
 class Driver(Journal):

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,13 +16,6 @@ from afterglow_store.errors import StoreTooNew, StoreUnreachable
 from afterglow_store.schema import metadata, run, source
 
 THREADS, PROCESSES, STEPS = 4, 2, 50
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    opened = open_store(store_url)
-    yield opened
-    opened.close()
 
 
 def step_until_done(url: str, steps: int) -> int:

@@ -1,6 +1,6 @@
 """Sync: what a real MLflow server says, in the store, on both databases."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,25 +12,13 @@ from mlflow import MlflowClient
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, SyncSettings
 from afterglow_monitor.sync import ServerSync
-from afterglow_store import Query, Store, open_store, search_experiments, search_runs, snapshots, tracking
+from afterglow_store import Query, Store, search_experiments, search_runs, snapshots, tracking
 from afterglow_store.items import run_by_id
 from afterglow_store.runs import take_in_run
 from tests.support.tracking import free_port
 
 ALWAYS = SyncSettings(recent_interval_seconds=0.001, sweep_interval_seconds=0.001, share=1)
 Row = dict[str, Any]
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    opened = open_store(store_url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def client(mlflow_server: str) -> MlflowClient:
-    return MlflowClient(tracking_uri=mlflow_server, registry_uri=mlflow_server)
 
 
 @pytest.fixture

@@ -42,11 +42,6 @@ def store(sqlite_url: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def client(mlflow_server: str) -> MlflowClient:
-    return MlflowClient(tracking_uri=mlflow_server, registry_uri=mlflow_server)
-
-
-@pytest.fixture
 def experiment(client: MlflowClient) -> str:
     return str(client.create_experiment(f"old {uuid4().hex[:8]}"))
 

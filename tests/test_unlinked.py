@@ -1,7 +1,6 @@
 """Runs without a link: finding them, suggesting their application, and linking them once a person says so."""
 
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -31,18 +30,6 @@ from tests.support.tracking import free_port
 START = 1_790_000_000_000
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 SEED = 20_261_123
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    opened = open_store(store_url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def client(mlflow_server: str) -> MlflowClient:
-    return MlflowClient(tracking_uri=mlflow_server, registry_uri=mlflow_server)
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """What runs, users and applications used: each job's share, once, and nothing left over."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from afterglow_store import Query, Store, Window, ingest_file, open_store, search_applications, search_runs
+from afterglow_store import Query, Store, Window, ingest_file, search_applications, search_runs
 from afterglow_store.schema import SUMS, stage
 from afterglow_store.usage import BY, usage
 from afterglow_store.windows import ALL
@@ -15,13 +14,6 @@ from tests.support.journals import Journal, run_id_of
 
 START = 1_790_000_000_000
 PARENT, CHILD, GRANDCHILD, OTHER = (run_id_of(name) for name in ("parent", "child", "grandchild", "other"))
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    opened = open_store(store_url)
-    yield opened
-    opened.close()
 
 
 def family(folder: Path) -> Journal:

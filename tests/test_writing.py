@@ -1,6 +1,5 @@
 """What people change in Monitor: tags, registered models and experiments, in a real MLflow, audited, and taken back."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,25 +14,13 @@ from afterglow_monitor.settings import MlflowServer
 from afterglow_monitor.writing import Writer, experiments
 from afterglow_monitor.writing.models import Model, Registrar
 from afterglow_monitor.writing.tags import MOST_NAME, MOST_VALUE, Edit, Tagger, wrong_name, wrong_value
-from afterglow_store import Store, audit, open_store, snapshots
+from afterglow_store import Store, audit, snapshots
 from afterglow_store.errors import NotFound
 from afterglow_store.items import experiment_by_id, run_by_id
 from afterglow_store.runs import take_in_run
 
 NOW = 1_790_000_000_000
 NOBODY = "http://127.0.0.1:1"  # where nothing listens
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    opened = open_store(store_url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def client(mlflow_server: str) -> MlflowClient:
-    return MlflowClient(tracking_uri=mlflow_server, registry_uri=mlflow_server)
 
 
 @pytest.fixture

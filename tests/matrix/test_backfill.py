@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -27,13 +26,6 @@ pytestmark = [pytest.mark.matrix, pytest.mark.filterwarnings("default"), pytest.
 @pytest.fixture(scope="module")
 def log(demo: Demo) -> bytes:
     return small(demo)
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    opened = open_store(store_url)
-    yield opened
-    opened.close()
 
 
 def test_processes_that_are_killed_and_then_two_at_once_take_in_each_once(

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from afterglow_store import Store, open_store
 from tests.support.parts import require
 
 STARTUP_SECONDS = 30.0
@@ -139,3 +140,10 @@ def store_url(request: pytest.FixtureRequest) -> str:
     """A fresh, empty database: each test that asks for it runs once on SQLite and once on PostgreSQL."""
     url: str = request.getfixturevalue(request.param)
     return url
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """An empty store."""
+    with closing(open_store(store_url)) as opened:
+        yield opened

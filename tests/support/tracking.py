@@ -8,8 +8,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 STARTUP_SECONDS = 120.0  # about 5 on an idle machine; migrations of a new database are the most of it
 
@@ -70,3 +74,10 @@ def mlflow_server(mlflow_folder: Path) -> Iterator[str]:
     """The URI of a tracking server that the whole session shares: a test makes its own experiments."""
     with running_mlflow(mlflow_folder) as uri:
         yield uri
+
+
+@pytest.fixture
+def client(mlflow_server: str) -> "MlflowClient":
+    from mlflow import MlflowClient  # noqa: PLC0415 - takes seconds, which most tests do without
+
+    return MlflowClient(tracking_uri=mlflow_server, registry_uri=mlflow_server)

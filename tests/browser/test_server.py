@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from afterglow_monitor.clock import now_ms
 from afterglow_store import Store, alerts, leases, open_store, tracking
 from afterglow_store.received import Chunk, receive
-from tests.support.monitor import Grid, running_monitor
+from tests.support.monitor import Grid, running_monitor, title_of
 from tests.support.places import webhook
 
 expect.set_options(timeout=15_000)  # for a machine that does other things as well
@@ -66,7 +66,7 @@ def test_alerts_are_listed_and_a_test_of_each_rule_is_sent_by_a_button(
             page.goto(f"{address}/?tab=server")
             expect(page.get_by_text("Run failed: boosting")).to_be_attached(timeout=60_000)
             page.get_by_role("button", name="Send a test of each rule").click()
-            expect(page.get_by_text("a to env:ALERT_HOOK: sent")).to_be_visible()
+            expect(page.get_by_text(title_of("a to env:ALERT_HOOK: sent"))).to_be_visible()
             expect(page.get_by_text("there is no NOT_THERE in the environment")).to_be_visible()
             page.goto("about:blank")  # before the server goes: a page without one complains
     assert [each["title"] for each in hook.got] == ["[a] This is a test of the rule a (run failed)."]

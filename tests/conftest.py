@@ -18,6 +18,7 @@ pytest_plugins = [
 # Files whose fixtures are dear go to the same process, which then makes them once.
 TOGETHER = {
     "tests/test_ingest.py": "tests/test_demo.py",
+    "tests/test_journal_size.py": "tests/test_demo.py",
     "tests/test_event_logs.py": "tests/test_demo.py",
     "tests/test_task_lines.py": "tests/test_demo.py",
     "tests/test_small_logs.py": "tests/test_demo.py",

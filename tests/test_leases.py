@@ -119,9 +119,8 @@ def test_a_store_that_does_not_answer_costs_no_job_before_its_lease_is_over(stor
 
 
 def test_a_process_that_was_killed_here_is_not_waited_for(store: Store) -> None:
-    program = (
-        "import sys; from afterglow_monitor.process_id import this_process; print(this_process()); sys.stdin.read()"
-    )
+    program = "import sys; from afterglow_monitor.process_id import this_process as me; print(me(), flush=True); "
+    program += "sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:

@@ -379,6 +379,7 @@ def test_what_the_readme_and_the_docs_show_runs_in_a_notebook_without_anybody_th
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "Default")
     pages = [(ROOT / name).read_text() for name in ("README.md", "docs/notebook.md")]
     cells = [cell for page in pages for cell in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)]
+    cells = [cell for cell in cells if "afterglow.search_runs" not in cell]  # those ask a server: test_python_api.py
     assert len(cells) == 4
     file = write_notebook(tmp_path / "docs.ipynb", cells)
     book = nbformat.read(file, as_version=4)  # type: ignore[no-untyped-call]

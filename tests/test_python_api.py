@@ -328,7 +328,7 @@ def test_columns_keep_what_they_are_given_whatever_comes_first() -> None:
 def test_the_examples_of_the_page_and_of_each_function_run(served: Served) -> None:
     pages = (ROOT / "docs" / "api.md").read_text() + (ROOT / "README.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", pages, re.DOTALL)
-    script = "\n".join(each for each in blocks if "afterglow.display_runs" not in each)  # of notebooks
+    script = "\n".join(each for each in blocks if "display_runs" not in each and "%load_ext" not in each)
     assert all(f"afterglow.{name}(" in script for name in FUNCTIONS)
     tests = "import doctest, afterglow.search as s; print(found := doctest.testmod(s)); assert found.attempted >= 12"
     done = run(f"{script}\n{tests}", served)

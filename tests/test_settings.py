@@ -34,7 +34,7 @@ def test_the_shipped_file_shows_every_setting_of_a_tracking_server() -> None:
 
 def test_the_shipped_file_shows_every_setting_of_a_rule() -> None:
     text = (ROOT / "conf" / "afterglow.toml").read_text()
-    example = text[text.index("# [[visible]]") : text.index("# One [[mlflow]]")]
+    example = text[text.index("# [[visible]]") :].partition("\n\n")[0]
     said = tomllib.loads("\n".join(line.removeprefix("# ") for line in example.splitlines()))
     assert set(said["visible"][0]) == set(VisibleRule.model_fields)
 

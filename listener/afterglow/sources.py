@@ -130,15 +130,15 @@ def _store(url: str) -> Source:
 
 
 class Server:
-    """A server's REST API."""
+    """A server's REST API, each answer of which is waited for so long."""
 
-    def __init__(self, address: str, token: str = "") -> None:
+    def __init__(self, address: str, token: str = "", seconds: float = ANSWER_SECONDS) -> None:
         parts = urlsplit(address)
         if not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
             raise CannotReach(f"{_shown(address)} is not an address like {HERE}, without a password")
         if not re.fullmatch("[!-~]*", token):
             raise CannotReach(f"{TOKEN} is not of printable ASCII characters without spaces")
-        self._address, self._token = address.rstrip("/"), token
+        self._address, self._token, self._seconds = address.rstrip("/"), token, seconds
 
     def ask(self, path: str, words: Words) -> tuple[int, Row]:
         request = urllib.request.Request(  # noqa: S310 - http or https, see _source
@@ -147,7 +147,7 @@ class Server:
         if self._token:
             request.add_unredirected_header("Authorization", f"Bearer {self._token}")
         try:
-            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=self._seconds) as answer:  # noqa: S310
                 return answer.status, self._read(answer)
         except urllib.error.HTTPError as error:
             with error:

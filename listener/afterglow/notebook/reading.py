@@ -1,12 +1,10 @@
 """Keeps the pictures of runs up to date, off the cells' thread: from MLflow, from Spark's live status, from Monitor."""
 
-import json
 import logging
+import os
 import time
-import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
-from urllib.parse import urlencode
 
 from afterglow import spark
 from afterglow.notebook.background import Background
@@ -14,6 +12,7 @@ from afterglow.notebook.links import monitor_address
 from afterglow.notebook.picture import RunPicture, lock
 from afterglow.notebook.spark_status import SparkStatus, SparkUse
 from afterglow.run_details import run_details
+from afterglow.sources import TOKEN, Asking, Server
 
 logger = logging.getLogger("afterglow")
 
@@ -24,7 +23,7 @@ PATIENCE_SECONDS = 3_600.0  # after which nobody looks after a run any more that
 SPARK_SECONDS = 0.5  # between two looks at Spark's status while runs are not over
 MONITOR_SECONDS = 5.0
 MONITOR_TIMEOUT = 3.0
-MAX_ANSWER_BYTES = 4 << 20
+RUNS_ASKED_FOR = 100  # at a time: an address has its length
 
 
 class Reading:
@@ -205,14 +204,13 @@ def _settled(picture: RunPicture) -> bool:
     return time.monotonic() - picture.touched > 3 * SPARK_SECONDS
 
 
-def ask_monitor(address: str, run_ids: list[str]) -> list[dict[str, Any]]:
-    """What Monitor's API says of these runs; those that it does not know are missing. Raises OSError and ValueError."""
-    ids = ", ".join(f"'{each}'" for each in run_ids if each.isalnum())
-    asked = urlencode({"format": "json", "window": "all", "filter": f"run_id IN ({ids})"})
-    request = urllib.request.Request(f"{address}/api/v1/runs/export?{asked}")  # noqa: S310 - see web_address
-    with urllib.request.urlopen(request, timeout=MONITOR_TIMEOUT) as answer:  # noqa: S310
-        rows = json.loads(answer.read(MAX_ANSWER_BYTES))
-    return [row for row in rows if isinstance(row, dict) and isinstance(row.get("run_id"), str)]
+def ask_monitor(address: str, run_ids: list[str]) -> Iterator[dict[str, Any]]:
+    """What Monitor's API says of these runs; those that it does not know are missing. Raises AfterglowError."""
+    asking = Asking(Server(address, os.environ.get(TOKEN, "").strip(), seconds=MONITOR_TIMEOUT))
+    ids = [f"'{each}'" for each in run_ids if each.isalnum()]
+    for first in range(0, len(ids), RUNS_ASKED_FOR):
+        some = ", ".join(ids[first : first + RUNS_ASKED_FOR])
+        yield from asking.rows("/runs", "runs", [("since", "all"), ("filter", f"run_id IN ({some})")], None)
 
 
 def _first_line(error: Exception) -> str:

@@ -225,7 +225,7 @@ class ServerSync:
             self._loading = self._loads(source, self._at["loaded_until"])
         changed, deadline = 0, time.monotonic() + LOAD_SECONDS
         loading, self._loading = self._loading, None  # broken off, it would go on with nothing, as if at its end
-        with uncollected():
+        with uncollected(), bulk.checkpointing(self._store):
             for each in loading:
                 changed += each
                 if time.monotonic() > deadline:

@@ -31,14 +31,13 @@ def load(server: MlflowServer, store_url: str) -> Figures:
     with closing(open_store(store_url)) as store:
         sync = ServerSync(store, server, SyncSettings())
         started, cpu = time.perf_counter(), time.process_time()
-        reader_mb = 0.0
+        memory_mb = 0.0
         while not sync.loaded:
             sync.read(now_ms())
             assert sync.error is None, sync.error
-            reader_mb = max(reader_mb, _children_mb())
+            memory_mb = max(memory_mb, _most_mb("self") + _children_mb())  # at its end, the reader is gone
         seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
         reader = resource.getrusage(resource.RUSAGE_CHILDREN)
-        memory_mb = _most_mb("self") + reader_mb
         sync.read(now_ms())  # what is recent is read again
         passes = [_timed(lambda: sync.read(now_ms())) for _ in range(PASSES)]
         with store.read() as conn:

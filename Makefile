@@ -107,8 +107,8 @@ $(UV): tools/bootstrap.sh
 	@tools/bootstrap.sh python
 	@touch $@
 
-# With byte code: where Python may write none (PYTHONDONTWRITEBYTECODE), each process that a test starts would spend five
-# seconds on compiling MLflow, and an MLflow server a tenth of one at each search.
+# With byte code where Python may write none itself (PYTHONDONTWRITEBYTECODE): each process that a test starts would
+# spend five seconds on compiling MLflow, and an MLflow server a tenth of one at each search.
 .venv/synced: $(UV) uv.lock pyproject.toml
-	@$(UV) sync --locked --all-extras --compile-bytecode
+	@$(UV) sync --locked --all-extras $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 	@touch $@

@@ -54,7 +54,11 @@ def spark_of(name: str) -> Spark:
     installed = folder / pinned.name
     if not installed.exists() or installed.read_text() != pinned.read_text():
         shutil.rmtree(folder, ignore_errors=True)
-        install = [str(require("uv")), "pip", "install", "--quiet", "--python", sys.executable, "--require-hashes"]
-        subprocess.run([*install, "--target", str(folder), "--requirements", str(pinned)], check=True, timeout=600)
+        install = [str(require("uv")), "pip", "install", "--quiet", "--compile-bytecode", "--require-hashes"]
+        subprocess.run(
+            [*install, "--python", sys.executable, "--target", str(folder), "--requirements", str(pinned)],
+            check=True,
+            timeout=600,
+        )
         shutil.copy(pinned, installed)  # last: a folder without it is not whole
     return Spark(name, folder)

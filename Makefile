@@ -84,6 +84,11 @@ format: .venv/synced ## Format the code and mend what the linter can mend
 jar: machine-for-jar .venv/synced ## Compile the Spark listener into listener/afterglow/jars/
 	@$(BIN)/python listener/build_jar.py
 
+.PHONY: docs
+docs: .venv/synced ## The documentation as a site, into build/docs/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "build/docs/index.html; with the search: python3 -m http.server --bind 127.0.0.1 --directory build/docs 8000"
+
 .PHONY: wheel
 wheel: jar ## Build the wheel, with the jar in it, into dist/
 	@$(UV) build --wheel

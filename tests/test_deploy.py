@@ -15,7 +15,7 @@ from afterglow_monitor import metrics, probes
 from tests.support.parts import ROOT
 
 CONF = ROOT / "conf"
-DEPLOY = (ROOT / "docs" / "deploy.md").read_text()
+DEPLOY = "".join((ROOT / "docs" / f"{page}.md").read_text() for page in ("deploy", "kubernetes", "yarn"))
 
 
 def test_the_systemd_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_the_container_and_the_unit_name_what_is_there() -> None:
     assert probes.HEALTHY in container
 
 
-def test_the_page_names_properties_and_files_that_are_there() -> None:
+def test_the_pages_name_properties_and_files_that_are_there() -> None:
     java = "".join(path.read_text() for path in (ROOT / "listener" / "java").rglob("*.java"))
     named = set(re.findall(r"spark\.afterglow\.[\w.]+\w", DEPLOY))
     assert len(named) > 2
@@ -76,7 +76,7 @@ def test_the_page_names_properties_and_files_that_are_there() -> None:
         assert (ROOT / file).exists(), file
 
 
-def test_the_python_line_of_the_page_says_where_the_jar_is() -> None:
+def test_the_python_line_of_the_pages_says_where_the_jar_is() -> None:
     line = "from afterglow.spark_conf import JAR; print(JAR)"
     assert DEPLOY.count(line) == 2
     done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)

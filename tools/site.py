@@ -1,6 +1,6 @@
 """What MkDocs is told beside mkdocs.yml: the pages that are made of the code, and links that lead out of docs/.
 
-On GitHub a page under docs/ links to files of the repository; in the site the same link leads to the page that shows it.
+On GitHub a page links to a file of the repository; in the site the same link leads to the page that shows it.
 """
 
 from __future__ import annotations

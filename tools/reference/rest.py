@@ -8,9 +8,7 @@ from afterglow_monitor.rest.document import document
 from reference.markdown import code, page, paragraphs, prose, table
 
 Json = dict[str, Any]
-ABOUT = (
-    "The same as `/api/v1/openapi.json`, to read. [rest.md](../rest.md) says how to ask: windows, filters, pages, tokens."
-)
+ABOUT = "`/api/v1/openapi.json`, to read. [rest.md](../rest.md) says how to ask: windows, filters, pages, answers."
 
 
 def rest() -> str:
@@ -40,9 +38,7 @@ def _answer(operation: Json) -> str:
 
 def _record(name: str, schema: Json) -> str:
     rows = [(code(key), _type(each), prose(each.get("description", ""))) for key, each in schema["properties"].items()]
-    return paragraphs(
-        f"### {name}", prose(schema.get("description", "")), table(["field", "form", "meaning"], rows)
-    )
+    return paragraphs(f"### {name}", prose(schema.get("description", "")), table(["field", "form", "meaning"], rows))
 
 
 def _type(schema: Json) -> str:

@@ -1,4 +1,4 @@
-"""The server's settings: conf/afterglow.toml says what each is for, the code what it may be and what it is by default."""
+"""The server's settings: conf/afterglow.toml says what each is for, the code what it may be, and its default."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from afterglow_store import schema
 from reference.markdown import code, page, paragraphs, prose, table
 
 ABOUT = (
-    "The store is a read model: MLflow stays the truth for runs, Spark for applications. It is read by Monitor, the command "
-    "line, [REST](../rest.md) and [Python](../api.md); read it yourself where these have no answer, and do not write to it. "
-    "Times are milliseconds since 1970 UTC, sizes bytes. The same tables are in SQLite and PostgreSQL."
+    "The store is a read model: MLflow stays the truth for runs, Spark for applications. Monitor, the command line, "
+    "[REST](../rest.md) and [Python](../api.md) read it; read it yourself where these have no answer, and do not write "
+    "to it. Times are milliseconds since 1970 UTC, sizes bytes. SQLite and PostgreSQL have the same tables."
 )
 Comments = dict[tuple[str, str], str]  # by table and column; of the column '': of the table itself
 

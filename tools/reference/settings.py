@@ -84,7 +84,7 @@ def _definition(group: Group, model: type[BaseModel]) -> str:
 def _kind(what: FieldInfo) -> str:
     limits = [f"{sign} {getattr(rule, name)}" for rule in what.metadata for name, sign in _LIMITS.items()
               if getattr(rule, name, None) is not None]  # fmt: skip
-    kind = " ".join([_type(what.annotation), *limits])
+    kind = f"{_type(what.annotation)} {', '.join(limits)}".strip()
     if what.is_required() or what.default is None:
         return f"{kind} · {'required' if what.is_required() else 'not set'}"
     return f"{kind} · {code(_toml(what.default))}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyspark
 import pytest
 from playwright.sync_api import Page
 
@@ -53,6 +54,7 @@ class Tutorial:
             "PATH": os.pathsep.join(each for each in path if each != str(Path(sys.executable).parent)),
             "HOME": str(self.folder / "home"),
             "UV_CONSTRAINT": str(locked(self.folder)),  # else what is new since then is installed
+            "UV_FIND_LINKS": ",".join(map(str, folders_of_built_wheels())),
             "UV_PYTHON_DOWNLOADS": "never",
         }
 
@@ -79,12 +81,19 @@ class Tutorial:
 
 
 def locked(folder: Path) -> Path:
-    """The locked versions, as constraints; with their hashes, by which uv finds them in its cache."""
+    """The locked versions, as constraints."""
     file = folder / "constraints.txt"
     if not file.exists():
-        export = [str(require("uv")), "export", "--quiet", "--locked", "--all-extras", "--no-emit-project"]
-        subprocess.run([*export, "--output-file", str(file)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        what = ["--locked", "--all-extras", "--no-emit-project", "--no-hashes"]
+        command = [str(require("uv")), "export", "--quiet", *what, "--output-file", str(file)]
+        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     return file
+
+
+def folders_of_built_wheels() -> Iterator[Path]:
+    """Where uv keeps the pyspark that it has built. Asked for by name it builds it again: a minute or two."""
+    kept = Path(os.environ["UV_CACHE_DIR"]).glob(f"sdists-*/*/pyspark/{pyspark.__version__}/*/*.whl")
+    return (wheel.parent for wheel in kept if wheel.is_file())
 
 
 @pytest.fixture(scope="module")

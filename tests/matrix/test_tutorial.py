@@ -56,6 +56,7 @@ class Tutorial:
             "UV_CONSTRAINT": str(locked(self.folder)),  # else what is new since then is installed
             "UV_FIND_LINKS": ",".join(map(str, folders_of_built_wheels())),
             "UV_PYTHON_DOWNLOADS": "never",
+            "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # seven JVMs that live for seconds
         }
 
     def afterglow(self, *arguments: str) -> list[dict[str, Any]]:

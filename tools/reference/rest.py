@@ -49,8 +49,8 @@ def _type(schema: Json) -> str:
         return f"list of {_type(schema['items'])}"
     if "enum" in schema:
         return " or ".join(code(str(each)) for each in schema["enum"])
-    if "anyOf" in schema or "oneOf" in schema:
-        return " or ".join(_type(each) for each in schema.get("anyOf", schema.get("oneOf", [])))
+    if choices := schema.get("anyOf") or schema.get("oneOf"):
+        return " or ".join(_type(each) for each in choices)
     if isinstance(of := schema.get("additionalProperties"), dict):
         return f"object of {_type(of)}"
     return _plain(schema)

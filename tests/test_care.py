@@ -208,4 +208,5 @@ def test_the_commands_say_what_they_did(sqlite_url: str, tmp_path: Path) -> None
         conn.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     done = afterglow(tmp_path, sqlite_url, "check")
     assert (done.returncode, "WRONG  schema: it is at 9999" in done.stdout) == (1, True)
+    assert "upgrade this installation" in done.stdout
     assert "a newer one has written it" in afterglow(tmp_path, sqlite_url, "upgrade").stderr

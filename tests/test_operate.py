@@ -184,6 +184,7 @@ def test_each_line_of_a_server_in_json_is_an_object(afterglow_home: Path) -> Non
     said = [json.loads(line) for line in errors.splitlines()]
     assert any(each["message"].startswith("worker") for each in said)
     assert {each["process"] for each in said} == {"web", "worker"}
+    assert [each for each in said if "No runtime found" in each["message"]] == []  # Streamlit's, thirty of them
 
 
 def test_requests_are_counted_by_what_they_are_for_and_by_nothing_that_a_stranger_can_make_up() -> None:

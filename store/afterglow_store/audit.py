@@ -32,7 +32,7 @@ def begin(conn: sa.Connection, *, who: str, time: int, action: str, run_id: str,
     """Keep that a change is begun, before anybody is asked for it: who is killed before he can say how it went, or gets
     no answer, has left this. The entry's id."""
     entry = {"who": who, "time": time, "action": action + UNFINISHED, "run_id": run_id, "after": {"asked": asked}}
-    return int(conn.execute(sa.insert(audit_entry).values(**entry, before={})).inserted_primary_key[0])
+    return int(conn.scalars(sa.insert(audit_entry).values(**entry, before={}).returning(audit_entry.c.id)).one())
 
 
 def finish(conn: sa.Connection, entry: int, *, action: str, before: Row, after: Row) -> None:

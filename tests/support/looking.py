@@ -16,12 +16,14 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value, generate_xsrf_token_string
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME, XSRF_COOKIE_NAME
 from websockets.sync.client import connect
+from websockets.typing import Origin, Subprotocol
 
 from afterglow_monitor.access.links import signed
 from afterglow_monitor.access.people import Person
 from afterglow_monitor.clock import now_ms
 
 PATIENCE_SECONDS = 60.0
+Address = Mapping[str, str | Sequence[str]]  # what follows the ? of a page's
 
 
 @dataclass(frozen=True)
@@ -32,22 +34,21 @@ class Looker:
     key: str
     claims: Mapping[str, Any]
 
-    def page(self, **asked: str | Sequence[str]) -> bytes:
+    def page(self, asked: Address) -> bytes:
         """Everything that draws the page of this address, its tables too."""
         token = generate_xsrf_token_string()
         headers = {"Cookie": f"{self._cookie()}; {XSRF_COOKIE_NAME}={token}"}
         with connect(
-            f"ws://{urlsplit(self.address).netloc}/_stcore/stream", subprotocols=["streamlit", token],  # type: ignore[list-item]
-            origin=self.address, additional_headers=headers, max_size=None,  # type: ignore[arg-type]
+            f"ws://{urlsplit(self.address).netloc}/_stcore/stream", subprotocols=[Subprotocol(each) for each in ("streamlit", token)],
+            origin=Origin(self.address), additional_headers=headers, max_size=None,
         ) as socket:  # fmt: skip
             message = BackMsg()
             message.rerun_script.query_string = urlencode(asked, doseq=True)
             socket.send(message.SerializeToString())
-            deadline, sent = time.monotonic() + PATIENCE_SECONDS, []
+            deadline, sent = time.monotonic() + PATIENCE_SECONDS, list[bytes]()
             while True:
-                said = ForwardMsg.FromString(socket.recv(deadline - time.monotonic()))  # type: ignore[arg-type]
-                sent.append(said.SerializeToString())
-                if said.WhichOneof("type") == "script_finished":
+                sent.append(socket.recv(deadline - time.monotonic(), decode=False))
+                if ForwardMsg.FromString(sent[-1]).WhichOneof("type") == "script_finished":
                     return b"".join(sent)
 
     def get(self, path: str, *, link: bool = False) -> tuple[int, bytes]:

@@ -80,7 +80,7 @@ class Writer:
 
     @contextmanager
     def audited(self, action: str, run_id: str, asked: Row, now: int) -> Iterator[int]:
-        """For the time in which MLflow is asked for a change: the id of the audit's entry, which `audit.finish` ends."""
+        """For the time in which MLflow is asked for a change: the id of its entry, which `audit.finish` ends."""
         with self.store.write() as conn:
             entry = audit.begin(conn, who=self.who, time=now, action=action, run_id=run_id, asked=asked)
         try:

@@ -85,9 +85,11 @@ class Registrar(Writer):
 
     def _make_version(self, client: Any, row: Row, model: Model, name: str) -> str:
         what, run_id = f"model {name}", row["run_id"]
-        more = {"await_creation_for": READY_SECONDS}
-        more |= {} if model.model_id is None else {"model_id": model.model_id}
-        made = self.ask(what, lambda: client.create_model_version(name, model.source, run_id, **more))
+        more: dict[str, Any] = {} if model.model_id is None else {"model_id": model.model_id}
+        made = self.ask(
+            what,
+            lambda: client.create_model_version(name, model.source, run_id, await_creation_for=READY_SECONDS, **more),
+        )
         if row["applications"]:
             app_id = row["applications"][0]["app_id"]
             self.ask(what, lambda: client.set_model_version_tag(name, made.version, "spark.app.id", app_id))

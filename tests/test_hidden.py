@@ -174,7 +174,8 @@ def test_the_pages_have_what_is_not_hidden_and_all_of_it_for_an_admin(office: Of
     for asked, visible in (
         ({"tab": "runs"}, b"open-run"), ({"page": "run", "id": OPEN_ID}, b"open-param"),
         ({"page": "application", "id": MIXED, "tab": "jobs"}, b"open job"), ({"tab": "health"}, b"open-run"),
-        ({"page": "compare", "run": [OPEN_ID, LOST_ID, HIDDEN_ID]}, b"open-lost"), ({"tab": "server"}, b"Ingest lag"),
+        ({"page": "compare", "run": [OPEN_ID, LOST_ID, HIDDEN_ID]}, b"open-lost"),
+        ({"tab": "server"}, b"Unreadable lines"),
     ):  # fmt: skip
         assert visible in office.she.page(asked), asked
     for asked in ({"tab": "runs"}, {"page": "run", "id": HIDDEN_ID}, {"tab": "health"}, {"tab": "server"},
@@ -231,5 +232,5 @@ def test_who_has_not_signed_in_is_sent_nothing_of_any_run(office: Office) -> Non
     for asked in ({"tab": "runs"}, {"page": "run", "id": OPEN_ID}, {"tab": "server"}):
         said = stranger.page(asked)
         assert b"Sign in" in said
-        assert [word for word in (HIDDEN, b"open-run", b"Ingest lag") if word in said] == []
+        assert [word for word in (HIDDEN, b"open-run", b"Unreadable lines") if word in said] == []
     assert stranger.get("/api/v1/runs")[0] == 401

@@ -39,9 +39,12 @@ class Looker:
         token = generate_xsrf_token_string()
         headers = {"Cookie": f"{self._cookie()}; {XSRF_COOKIE_NAME}={token}"}
         with connect(
-            f"ws://{urlsplit(self.address).netloc}/_stcore/stream", subprotocols=[Subprotocol(each) for each in ("streamlit", token)],
-            origin=Origin(self.address), additional_headers=headers, max_size=None,
-        ) as socket:  # fmt: skip
+            f"ws://{urlsplit(self.address).netloc}/_stcore/stream",
+            subprotocols=[Subprotocol("streamlit"), Subprotocol(token)],
+            origin=Origin(self.address),
+            additional_headers=headers,
+            max_size=None,
+        ) as socket:
             message = BackMsg()
             message.rerun_script.query_string = urlencode(asked, doseq=True)
             socket.send(message.SerializeToString())

@@ -82,7 +82,9 @@ def guarded(store: Store | None = None, **said: Any) -> Starlette:
     async def answer(request: Request) -> JSONResponse:
         access = access_of(request)
         assert access is not None
-        return JSONResponse({"who": access.who})
+        answer = JSONResponse({"who": access.who})
+        answer.set_cookie("a", "b", httponly=True)
+        return answer
 
     settings = Settings.model_validate({"home": "/nowhere", **said})
     sent = [] if store is None else collector.routes(lambda: collector.Collector(store, settings.collector))
@@ -333,6 +335,13 @@ def test_a_browser_is_let_in_by_the_cookie_of_its_sign_in_and_by_no_other(
         for frame in ("/", "/static/js/x.js", "/_stcore/health", "/auth/login", "/oauth2callback"):
             assert ask(app, frame, Cookie=bad).json() == {"who": "nobody"}
     assert ask(app, path, Authorization=f"Bearer {token(store, 'read')}").json() == {"who": "token a name"}
+
+
+@pytest.mark.parametrize(("url", "secure"), [("https://m.example", True), ("http://localhost:8501", False)])
+def test_a_cookie_of_a_server_that_is_reached_by_https_is_shown_to_nobody_without_it(url: str, secure: bool) -> None:
+    app = guarded(sign_in={**SIGN_IN, "url": url})
+    said = ask(app, "/healthz").headers["Set-Cookie"].split("; ")
+    assert (said[0], "HttpOnly" in said, "Secure" in said) == ("a=b", True, secure)
 
 
 def cookie(claims: Any, *, key: str = "the-key-of-the-server-0123456789") -> str:

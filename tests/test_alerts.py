@@ -226,6 +226,12 @@ def test_runs_that_are_orphaned_or_suspect_are_told(store: Store, hook: Webhook,
     worker.look_and_tell(NOW + 3 * MINUTE)
     assert titles(hook) == ["[run orphaned] Run orphaned: open 1"]
     assert "its driver is gone: application app-1 is FAILED" in hook.got[0]["message"]
+    journal = Journal(tmp_path, "app-2", name="train", start=NOW + 4 * MINUTE)
+    run = journal.run_start(run_id_of("ended at exit"), "ended at exit")
+    journal.run_end(run, at_exit=True)
+    ingest_file(store, journal.end("ValueError: died"), now=NOW + 5 * MINUTE)
+    worker.look_and_tell(NOW + 6 * MINUTE)
+    assert titles(hook)[1:] == ["[run suspect] Run suspect: ended at exit"]
 
 
 def test_a_metric_past_its_threshold_is_told_of_the_runs_that_the_filter_chooses(store: Store, hook: Webhook) -> None:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from afterglow_monitor.clock import now_ms
-from afterglow_store import Store, backup, check, ingest_file, leases, migrate, open_store
+from afterglow_store import Store, audit, backup, check, ingest_file, leases, migrate, open_store
 from afterglow_store.engine import connect
 from afterglow_store.errors import BackupFailed, StoreTooNew
 from afterglow_store.schema import application, job, link, metadata, run
@@ -129,6 +129,18 @@ def test_a_backup_of_a_newer_afterglow_is_refused(sqlite_url: str, tmp_path: Pat
             assert migrate.revision(conn) == migrate.HEAD
 
 
+def test_a_backup_of_a_newer_afterglow_leaves_postgresql_empty(store: Store, elsewhere: str, tmp_path: Path) -> None:
+    if store.engine.dialect.name == "sqlite":
+        return
+    with store.write() as conn:
+        conn.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    backup.backup(store, tmp_path / "backup")
+    with pytest.raises(StoreTooNew, match="with schema 9999"):
+        backup.restore(elsewhere, tmp_path / "backup")
+    with closing(connect(elsewhere)) as empty, empty.read() as conn:
+        assert sa.inspect(conn).get_table_names() == []
+
+
 def wrong(store: Store) -> dict[str, str]:
     with store.read() as conn:
         return {each.what: each.wrong for each in check.check(conn) if each.wrong is not None}
@@ -188,8 +200,13 @@ def test_the_commands_say_what_they_did(sqlite_url: str, tmp_path: Path) -> None
     assert afterglow(tmp_path, sqlite_url, "restore", "--yes", str(tmp_path / "b")).returncode == 0
     done = afterglow(tmp_path, sqlite_url, "check")
     assert (done.returncode, "WRONG" in done.stdout) == (0, False)
+    with closing(connect(sqlite_url)) as store, store.read() as conn:
+        assert [(each["action"], each["after"]) for each in audit.entries(conn)] == [
+            (audit.RESTORE, {"file": str(tmp_path / "b")})
+        ]
     with closing(connect(sqlite_url)) as store, store.write() as conn:
         conn.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     done = afterglow(tmp_path, sqlite_url, "check")
     assert (done.returncode, "WRONG  schema: it is at 9999" in done.stdout) == (1, True)
+    assert "upgrade this installation" in done.stdout
     assert "a newer one has written it" in afterglow(tmp_path, sqlite_url, "upgrade").stderr

@@ -120,7 +120,8 @@ def test_a_user_is_forgotten_with_runs_and_applications_and_what_they_begin_late
     ingest_file(store, Path(shutil.copy(journal, tmp_path / "copy.jsonl")), now=NOW)
     with store.read() as conn:
         assert conn.execute(sa.select(application)).all() == []
-        assert conn.scalars(sa.select(audit_entry.c.who)).all() == []
+        [entry] = conn.execute(sa.select(audit_entry)).all()  # that it was done, not of whom
+    assert (entry.who, entry.action, entry.after["kind"]) == ("grace", "forget", USER)
     later = Journal(tmp_path / "later", "app-2", name="later", start=NOW + 1, user="zoe")
     later.run_end(later.run_start(run_id_of("later"), "later"))
     ingest_file(store, later.end(), now=NOW + 2)

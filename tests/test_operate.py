@@ -168,7 +168,7 @@ def test_a_line_of_the_log_has_no_secret(form: str, tmp_path: Path, monkeypatch:
 
 def test_each_line_of_a_server_in_json_is_an_object(afterglow_home: Path) -> None:
     afterglow_home.mkdir()
-    (afterglow_home / "afterglow.toml").write_text("[log]\nformat = 'json'")
+    (afterglow_home / "afterglow.toml").write_text("[log]\nformat = 'json'\nlevel = 'debug'")
     port = free_port()
     command = [sys.executable, "-m", "afterglow_monitor.cli", "up", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
@@ -184,6 +184,7 @@ def test_each_line_of_a_server_in_json_is_an_object(afterglow_home: Path) -> Non
     said = [json.loads(line) for line in errors.splitlines()]
     assert any(each["message"].startswith("worker") for each in said)
     assert {each["process"] for each in said} == {"web", "worker"}
+    assert [each for each in said if "No runtime found" in each["message"]] == []  # Streamlit's, thirty of them
 
 
 def test_requests_are_counted_by_what_they_are_for_and_by_nothing_that_a_stranger_can_make_up() -> None:

@@ -18,7 +18,7 @@ from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, load_settings
 from afterglow_monitor.sync import ServerSync
 from afterglow_monitor.worker import schedule
-from afterglow_store import Query, Store, ingest_file, open_store, retention, search_runs, snapshots
+from afterglow_store import Query, Store, audit, ingest_file, open_store, retention, search_runs, snapshots
 from afterglow_store.retention import DAY_MS, Counts, cut, prune, too_old, would_prune
 from afterglow_store.runs import Origin, take_in_experiment, take_in_runs
 from afterglow_store.schema import metadata, run, snapshot, source, stage
@@ -237,6 +237,9 @@ def test_the_command_shows_first_asks_and_then_deletes(tmp_path: Path) -> None:
         assert rows_left(store)["run"] == 1
         assert "Deleted: 1 applications" in afterglow("--keep-days", days, "--yes")
         assert "run" not in rows_left(store)
+        with store.read() as conn:
+            [entry] = audit.entries(conn)
+        assert (entry["action"], entry["after"]["applications"]) == (audit.PRUNE, 1)
         assert "Nothing was deleted" in afterglow("--keep-days", days)
         (tmp_path / "afterglow.toml").write_text("[store]\nkeep_days = 0\n")
         assert "everything is kept" in afterglow()

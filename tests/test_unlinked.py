@@ -404,7 +404,9 @@ def test_a_run_that_mlflow_has_deleted_is_an_error_and_nothing_is_written(
         linker.link(run_id, number, why="known", now=START + HOUR)
     assert "spark.app.id" not in client.get_run(run_id).data.tags
     with store.read() as conn:
-        assert audit.entries(conn) == []
+        [entry] = audit.entries(conn)
+    assert entry["action"] == "link (not finished)"
+    assert "MLflow did not take it" in entry["after"]["refused"]
 
 
 def test_the_commands_list_show_ask_link_and_undo(

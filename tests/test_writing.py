@@ -18,6 +18,8 @@ from afterglow_store import Store, audit, snapshots
 from afterglow_store.errors import NotFound
 from afterglow_store.items import experiment_by_id, run_by_id
 from afterglow_store.runs import take_in_run
+from afterglow_store.visibility import Grant, Scope, exactly
+from tests.support.meddling import meddling_proxy
 
 NOW = 1_790_000_000_000
 NOBODY = "http://127.0.0.1:1"  # where nothing listens
@@ -124,6 +126,31 @@ class TestTags:
         with store.read() as conn:
             assert audit.entries(conn) == []
 
+    def test_a_change_of_which_mlflow_took_a_part_and_said_no_is_in_the_audit(
+        self, store: Store, client: MlflowClient, mlflow_server: str
+    ) -> None:
+        run_id = finished_run(store, client, team="a", old="1")
+        no = 403, b'{"error_code": "PERMISSION_DENIED", "message": "not you"}'
+        with meddling_proxy(mlflow_server) as proxy:
+            proxy.meddle = lambda path, answer: no if path.endswith("/runs/delete-tag") else answer
+            there = MlflowClient(tracking_uri=proxy.uri)
+            with pytest.raises(CannotWrite, match="not you"):
+                Tagger(store, "grace", lambda row: there).change(run_id, Edit({"team": "b"}, ["old"]), now=NOW + 1)
+        assert client.get_run(run_id).data.tags["team"] == "b"
+        with store.read() as conn:
+            [entry] = audit.entries(conn)
+        assert (entry["who"], entry["action"], entry["run_id"]) == ("grace", "tag (not finished)", run_id)
+        assert entry["after"]["asked"] == {"tags": {"team": "b", "old": None}}
+        assert "not you" in entry["after"]["refused"]
+
+    def test_an_edit_that_changes_nothing_is_not_in_the_audit(
+        self, store: Store, client: MlflowClient, tagger: Tagger
+    ) -> None:
+        run_id = finished_run(store, client, team="a")
+        tagger.change(run_id, Edit({"team": "a"}), now=NOW + 1)
+        with store.read() as conn:
+            assert audit.entries(conn) == []
+
     def test_of_a_run_that_is_not_there_are_not_found(self, tagger: Tagger) -> None:
         with pytest.raises(NotFound):
             tagger.change("0" * 32, Edit({"team": "b"}), now=NOW)
@@ -162,6 +189,23 @@ class TestModels:
         assert (model.name, model.model_id) == ("forest", logged.model_id)
         assert registrar.save(run_id, model, name, now=NOW + 1) == "1"
         assert client.get_model_version(name, "1").source == logged.artifact_location
+
+    def test_of_runs_that_somebody_may_not_see_are_neither_listed_nor_written_to(
+        self, store: Store, client: MlflowClient
+    ) -> None:
+        hers, other = finished_run(store, client), finished_run(store, client)
+        mine, hidden = (f"{name} {uuid4().hex[:8]}" for name in ("mine", "hidden"))
+        model = Model("model", f"runs:/{hers}/model")
+        everything = Registrar(store, "ops", lambda row: client)
+        everything.save(hers, model, mine, now=NOW + 1)
+        everything.save(other, Model("model", f"runs:/{other}/model"), hidden, now=NOW + 1)
+        grant = Grant(experiments=(exactly(row_of(store, hers)["experiment"]),))
+        registrar = Registrar(store.seen_by(Scope((grant,))), "grace", lambda row: client)
+        assert {mine, hidden} & set(registrar.names(hers)) == {mine}
+        assert registrar.save(hers, model, mine, now=NOW + 2) == "2"
+        with pytest.raises(CannotWrite, match="not yours to see"):
+            registrar.save(hers, model, hidden, now=NOW + 3)
+        assert [each.run_id for each in client.search_model_versions(f"name = '{hidden}'")] == [other]
 
     def test_a_name_that_mlflow_would_not_take_is_refused(self, store: Store) -> None:
         model = Model("model", "/model")

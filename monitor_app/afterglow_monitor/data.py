@@ -163,8 +163,8 @@ def health(most: int) -> dict[str, Any]:
 
 @reading
 def server_status() -> dict[str, Any]:
-    """As the store's `report` has it, of now."""
-    with store().read() as conn:
+    """As the store's `report` has it, of now: of the server, not of any item, so that it is the same for everybody."""
+    with _whole_store().read() as conn:
         return report(conn, now=now_ms())
 
 

@@ -14,9 +14,11 @@ from afterglow_monitor.errors import BadSettings
 from afterglow_monitor.secrets import hushed, read_secret
 from afterglow_monitor.settings import LogSettings, Settings
 
-# What of others is not worth a line: each second that a pass takes longer, each step of a schema that is up to date.
+# What of others is not worth a line: each second that a pass takes longer, each step of a schema that is up to date,
+# each try to reach a server that is down, each cache that Streamlit makes before its runtime.
 _QUIETER = {"apscheduler": logging.ERROR, "alembic": logging.WARNING, "mlflow": logging.WARNING,
-            "apprise": logging.ERROR, "httpx": logging.WARNING}  # fmt: skip
+            "apprise": logging.ERROR, "httpx": logging.WARNING, "urllib3.connectionpool": logging.ERROR,
+            "streamlit.runtime.caching.cache_data_api": logging.ERROR}  # fmt: skip
 
 
 def start(settings: Settings, process: str) -> None:
@@ -38,6 +40,7 @@ def _take_over_streamlit() -> None:
         for handler in list(logger.handlers):
             logger.removeHandler(handler)
         logger.propagate = True
+        logger.setLevel(_QUIETER.get(logger.name, logger.level))
 
     of_streamlit.setup_formatter = through_ours
     for logger in of_streamlit._loggers.values():

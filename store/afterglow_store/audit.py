@@ -14,6 +14,8 @@ LINK, UNLINK = "link", "undo link"
 TAG, UNTAG = "tag", "undo tag"
 REGISTER, CREATE = "register model", "create experiment"
 CREATE_TOKEN, REVOKE_TOKEN = "create token", "revoke token"
+PRUNE, FORGET, RESTORE = "prune", "forget", "restore a backup"
+UNFINISHED = " (not finished)"  # behind the action of what was begun, until it is known what became of it
 
 NO_RUN = ""  # the `run_id` of what is of no run
 
@@ -24,6 +26,31 @@ def record(conn: sa.Connection, *, who: str, time: int, action: str, run_id: str
     """Keep one change of a run at `time` (ms)."""
     entry = {"who": who, "time": time, "action": action, "run_id": run_id, "before": before, "after": after}
     conn.execute(sa.insert(audit_entry).values(**entry))
+
+
+def begin(conn: sa.Connection, *, who: str, time: int, action: str, run_id: str, asked: Row) -> int:
+    """Keep that a change is begun, before anybody is asked for it: who is killed before he can say how it went, or gets
+    no answer, has left this. The entry's id."""
+    entry = {"who": who, "time": time, "action": action + UNFINISHED, "run_id": run_id, "after": {"asked": asked}}
+    return int(conn.scalars(sa.insert(audit_entry).values(**entry, before={}).returning(audit_entry.c.id)).one())
+
+
+def finish(conn: sa.Connection, entry: int, *, action: str, before: Row, after: Row) -> None:
+    """It is done."""
+    done = {"action": action, "before": before, "after": after}
+    conn.execute(sa.update(audit_entry).where(audit_entry.c.id == entry).values(**done))
+
+
+def refused(conn: sa.Connection, entry: int, why: str) -> None:
+    """It was not, or not all of it."""
+    of_it = audit_entry.c.id == entry
+    asked = conn.scalar(sa.select(audit_entry.c.after).where(of_it)) or {}
+    conn.execute(sa.update(audit_entry).where(of_it).values(after={**asked, "refused": why}))
+
+
+def drop(conn: sa.Connection, entry: int) -> None:
+    """There was nothing to change."""
+    conn.execute(sa.delete(audit_entry).where(audit_entry.c.id == entry))
 
 
 def entries(conn: sa.Connection, *, limit: int = 100) -> list[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -50,23 +51,36 @@ def restore(url: str, file: Path) -> None:
         _refuse_at_work(store)
         if store.engine.dialect.name == "postgresql":
             _refuse_full(store)
+            _refuse_newer(file)
             options = ("--no-owner", "--single-transaction", "--exit-on-error")
             _run("pg_restore", store.engine.url, *options, str(file))
         else:
             _restore_sqlite(store, file)
-        migrate.refuse_newer(store)
 
 
 def _restore_sqlite(store: Store, file: Path) -> None:
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as copy:
             found = copy.execute("SELECT version_num FROM alembic_version").fetchone()
-            if found is None or found[0] > migrate.HEAD:
-                raise StoreTooNew(f"{file} is of a newer Afterglow, with schema {found and found[0]}")
+            _refuse_unknown(file, found and found[0])
             with _raw(store) as its:
                 copy.backup(its)
     except sqlite3.Error as exc:
         raise BackupFailed(f"{file} is no backup of a store in SQLite: {exc}") from exc
+
+
+def _refuse_newer(file: Path) -> None:
+    """Of a backup of PostgreSQL: it is asked before anything of it is in the database."""
+    said = _started("pg_restore", "--data-only", "--table=alembic_version", "--file=-", str(file))
+    found = re.search(r"^COPY .*alembic_version .*\n(.*)\n", said, re.MULTILINE)
+    if found is None:
+        raise BackupFailed(f"{file} is no backup of a store in PostgreSQL")
+    _refuse_unknown(file, found[1])
+
+
+def _refuse_unknown(file: Path, at: str | None) -> None:
+    if at is None or at > migrate.HEAD:
+        raise StoreTooNew(f"{file} is of a newer Afterglow, with schema {at}: upgrade this installation first")
 
 
 def _refuse_full(store: Store) -> None:
@@ -93,13 +107,19 @@ def _refuse_at_work(store: Store) -> None:
 
 
 def _run(program: str, url: sa.URL, *arguments: str) -> None:
+    target = url.set(drivername="postgresql", password=None).render_as_string(hide_password=False)
+    _started(program, f"--dbname={target}", *arguments, password=url.password)
+
+
+def _started(program: str, *arguments: str, password: object = None) -> str:
+    """What it writes."""
     path = shutil.which(program)
     if path is None:
         raise BackupFailed(f"{program} is not on the PATH: install PostgreSQL's client programs")
-    target = url.set(drivername="postgresql", password=None).render_as_string(hide_password=False)
-    environment = os.environ | ({"PGPASSWORD": str(url.password)} if url.password else {})
+    environment = os.environ | ({"PGPASSWORD": str(password)} if password else {})
     done = subprocess.run(  # noqa: S603 - no shell; the file's name comes last
-        [path, f"--dbname={target}", *arguments], env=environment, capture_output=True, text=True, check=False
+        [path, *arguments], env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise BackupFailed(f"{program} failed: {done.stderr.strip()[-500:]}")
+    return done.stdout

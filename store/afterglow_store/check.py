@@ -57,7 +57,8 @@ def check(conn: sa.Connection) -> Iterator[Finding]:
     """One after the other. It reads all of the store: minutes, where that is large."""
     at = migrate.revision(conn)
     if at != migrate.HEAD:
-        yield Finding("schema", f"it is at {at or 'none'}, this Afterglow needs {migrate.HEAD}: afterglow db upgrade")
+        todo = "upgrade this installation" if (at or "") > migrate.HEAD else "afterglow db upgrade"
+        yield Finding("schema", f"it is at {at or 'none'}, this Afterglow needs {migrate.HEAD}: {todo}")
         return
     yield Finding("schema")
     file = _file(conn)

@@ -7,11 +7,11 @@ the next call: the tombstones come first, and what the rest is found by goes las
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 
-from afterglow_store import figures, tombstones
+from afterglow_store import audit, figures, tombstones
 from afterglow_store.engine import Store, erase_traces, overwrite_deleted
 from afterglow_store.errors import NotFound
 from afterglow_store.items import experiment_by_name
@@ -89,11 +89,13 @@ def _roots(key: Key) -> sa.ColumnElement[bool]:
 
 def forget(store: Store, found: Found, *, who: str, now: int) -> tuple[Counts, bool]:
     """Erase it. What was deleted, and whether the database has let go of the bytes as well: on SQLite not before the
-    last reader of an older state is done."""
+    last reader of an older state is done. The audit has that it was done, and not of what."""
     done, (kind, id_) = Counts(), found.key
+    by = NOBODY if who == id_ else who
     with store.write() as conn:
         buried = {found.key, *((RUN, run_id) for run_id in found.run_ids)}
-        tombstones.bury(conn, buried, time=now, who=NOBODY if who == id_ else who)
+        tombstones.bury(conn, buried, time=now, who=by)
+        entry = audit.begin(conn, who=by, time=now, action=audit.FORGET, run_id=audit.NO_RUN, asked={"kind": kind})
     run_ids = found.run_ids or ([id_] if kind == RUN else [])
     for first in range(0, len(run_ids), RUNS):
         with store.write() as conn:
@@ -112,6 +114,7 @@ def forget(store: Store, found: Found, *, who: str, now: int) -> tuple[Counts, b
         if kind == USER:
             by_them = sa.or_(audit_entry.c.who == id_, audit_entry.c.who.startswith(f"{id_} ", autoescape=True))
             conn.execute(sa.update(audit_entry).where(by_them).values(who=NOBODY))
+        audit.finish(conn, entry, action=audit.FORGET, before={}, after={"kind": kind, **asdict(done)})
     return done, erase_traces(store)
 
 

@@ -15,6 +15,7 @@ from afterglow_store.schema import (
     experiment,
     job,
     link,
+    registered_version,
     run,
     source,
     sql_execution,
@@ -189,6 +190,11 @@ def runs_named(conn: sa.Connection, run_ids: Sequence[str]) -> list[Row]:
     """These runs as search_runs gives them, in this order; those that the store does not have are left out."""
     rows = {row["run_id"]: row for row in _runs(conn, run.c.run_id.in_(run_ids))}
     return [rows[each] for each in run_ids if each in rows]
+
+
+def is_registered(conn: sa.Connection, model: str) -> bool:
+    """Whether a registered model of that name has a version of a run."""
+    return bool(conn.scalar(sa.select(sa.exists().where(registered_version.c.name == model))))
 
 
 def data_of_runs(conn: sa.Connection, run_ids: Sequence[str]) -> dict[str, dict[str, list[Row]]]:

@@ -61,12 +61,6 @@ def revision(conn: sa.Connection) -> str | None:
     return None if found is None else str(found)
 
 
-def refuse_newer(store: Store) -> None:
-    """Raises StoreTooNew when a newer Afterglow has written the store."""
-    with store.read() as conn:
-        _refuse_newer(_config(conn), revision(conn), store.url)
-
-
 def _migrate(store: Store) -> None:
     from alembic import command  # noqa: PLC0415 - a quarter of a second that a store of today does not need
 

@@ -132,10 +132,12 @@ class Journal:
         self._run_event("AfterglowRunStart", run_details)
         return run_details
 
-    def run_end(self, run: dict[str, Any], status: str = "FINISHED", **changes: Any) -> None:
+    def run_end(self, run: dict[str, Any], status: str = "FINISHED", *, at_exit: bool = False, **changes: Any) -> None:
+        """`at_exit`: by the interpreter that ends, since the job has not ended it."""
         ended = {"outputs": [], "outputs_complete": True, "registered_versions": []}
         ended |= run | changes | {"status": status, "end_time": self.clock}
-        self._run_event("AfterglowRunEnd", ended, Status=status)
+        said = {"Status": status} | ({"At Exit": True} if at_exit else {})
+        self._run_event("AfterglowRunEnd", ended, **said)
 
     def progress(self, *running: Sequence[int], dropped: int = 0, bus_dropped: int | None = 0) -> Journal:
         """`running`: job, stages done, stages, tasks done, tasks."""

@@ -32,7 +32,7 @@ class Gate:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        send = guarded(send)
+        send = guarded(send, https=self._rules.https)
         try:
             access = scope[_ACCESS] = await self._access(scope)
         except Refused as exc:

@@ -20,17 +20,26 @@ _PAGE = Path(streamlit.__file__).parent / "static" / "index.html"
 _INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
-def guarded(send: Send) -> Send:
-    """`send`, which adds to each answer the headers that its route has not set itself."""
+def guarded(send: Send, *, https: bool = False) -> Send:
+    """`send`, which adds to each answer the headers that its route has not set itself. `https`: browsers reach this
+    server by it alone, and are to show its cookies nowhere else. Streamlit leaves that out: it does not know."""
 
     async def send_guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in every_answer().items():
                 headers.setdefault(name, value)
+            if https:
+                message["headers"] = [_secure(*each) for each in message["headers"]]
         await send(message)
 
     return send_guarded
+
+
+def _secure(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    if name.lower() != b"set-cookie" or b"; secure" in value.lower():
+        return name, value
+    return name, value + b"; Secure"
 
 
 @functools.cache

@@ -64,6 +64,7 @@ class Rules:
     def __init__(self, settings: Settings, store: Callable[[], Store]) -> None:
         self._settings, self._store = settings, store
         self._cookies = functools.cache(lambda: cookie_key(settings, store()))
+        self.https = settings.sign_in.url.startswith("https:")
 
     def access(self, scope: Scope) -> Access:
         """Raises Refused, BadSettings and what the store raises."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import getpass
 from contextlib import closing
 from pathlib import Path
 
 import click
 
 from afterglow_monitor.cli.common import plain_errors
+from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import load_settings
-from afterglow_store import migrate, open_store
+from afterglow_store import audit, migrate, open_store
 from afterglow_store.backup import backup as make_backup
 from afterglow_store.backup import restore as put_back
 from afterglow_store.check import check as findings
@@ -56,7 +58,9 @@ def restore(file: Path, yes: bool) -> None:
         if not yes:
             click.confirm(f"Replace all that is in {shown} by {file}?", abort=True)
         put_back(url, file)
-        open_store(url).close()
+        with closing(open_store(url)) as store, store.write() as conn:
+            audit.record(conn, who=getpass.getuser(), time=now_ms(), action=audit.RESTORE, run_id=audit.NO_RUN,
+                         before={}, after={"file": str(file)})  # fmt: skip
     click.echo(f"{shown} is as {file} has it.")
 
 

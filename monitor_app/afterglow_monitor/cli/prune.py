@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from dataclasses import asdict
 
 import click
@@ -9,7 +10,7 @@ import click
 from afterglow_monitor.cli.common import opened
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.public import iso
-from afterglow_store import retention
+from afterglow_store import Store, audit, retention
 
 
 @click.command()
@@ -36,7 +37,18 @@ def prune(keep_days: float | None, dry_run: bool, yes: bool) -> None:
             return
         if not yes:
             click.confirm("Delete them from Afterglow's store?", abort=True)
-        click.echo(f"Deleted: {shown(retention.prune(store, before, now=now))}")
+        click.echo(f"Deleted: {shown(_prune(store, before, now))}")
+
+
+def _prune(store: Store, before: int, now: int) -> retention.Counts:
+    """Unlike what `afterglow up` does by itself every day, it is somebody's doing: the audit has it."""
+    asked = {"before": before}
+    with store.write() as conn:
+        entry = audit.begin(conn, who=getpass.getuser(), time=now, action=audit.PRUNE, run_id=audit.NO_RUN, asked=asked)
+    counts = retention.prune(store, before, now=now)
+    with store.write() as conn:
+        audit.finish(conn, entry, action=audit.PRUNE, before={}, after=asked | asdict(counts))
+    return counts
 
 
 def shown(counts: retention.Counts) -> str:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from afterglow_monitor import acting, data, details
 from afterglow_monitor import format as fmt
+from afterglow_monitor.access import sign_in
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
 from afterglow_monitor.grid import Column
@@ -37,7 +38,8 @@ def _now(zone: tzinfo) -> None:
     _facts(found)
     _jobs(found["jobs"], zone, now)
     servers(found["servers"], zone, now)
-    _alerts(data.alerts_told(MOST_ALERTS), zone, now)
+    if sign_in.scope() is None:  # they tell of any run
+        _alerts(data.alerts_told(MOST_ALERTS), zone, now)
 
 
 def _facts(found: Row) -> None:

@@ -1,5 +1,5 @@
-"""What people change through Afterglow. MLflow comes first, then the store, with an audit row: what MLflow did not take
-is nowhere.
+"""What people change through Afterglow. The audit comes first, with what is asked for; then MLflow; then the store, and
+the audit with what was done: what MLflow did not take is in the audit alone.
 
 settle.py       what became of orphaned runs
 linking.py      of which application a run is
@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -77,8 +78,17 @@ class Writer:
         take_in_run(conn, details, **where, as_of=as_of, cause=snapshots.SYNC)
         refresh_sums(conn, [row["run_id"]])
 
-    def record(self, conn: Any, action: str, run_id: str, before: Row, after: Row, now: int) -> None:
-        audit.record(conn, who=self.who, time=now, action=action, run_id=run_id, before=before, after=after)
+    @contextmanager
+    def audited(self, action: str, run_id: str, asked: Row, now: int) -> Iterator[int]:
+        """For the time in which MLflow is asked for a change: the id of its entry, which `audit.finish` ends."""
+        with self.store.write() as conn:
+            entry = audit.begin(conn, who=self.who, time=now, action=action, run_id=run_id, asked=asked)
+        try:
+            yield entry
+        except MonitorError as exc:
+            with self.store.write() as conn:
+                audit.refused(conn, entry, str(exc))
+            raise
 
 
 def plain_words(exc: Exception) -> str:

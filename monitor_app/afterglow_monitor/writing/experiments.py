@@ -32,12 +32,12 @@ def create(writer: Writer, server: MlflowServer, name: str, tags: Mapping[str, s
     if wrong := wrong_name(name):
         raise CannotWrite(wrong)
     client, what = client_of_server(server), f"experiment {name}"
-    experiment_id = writer.ask(what, lambda: client.create_experiment(name, tags=dict(tags)))
-    made = writer.ask(what, lambda: client.get_experiment(experiment_id))
+    # Its name is kept in the experiment's own row alone, where `afterglow forget` finds it.
+    with writer.audited(audit.CREATE, audit.NO_RUN, {"server": server.name}, now) as entry:
+        experiment_id = writer.ask(what, lambda: client.create_experiment(name, tags=dict(tags)))
+        made = writer.ask(what, lambda: client.get_experiment(experiment_id))
     with writer.store.write() as conn:
         take_in_experiment(conn, dict(plain_experiment(made)), server=server.name)
-        # Its name is kept in the experiment's own row alone, where `afterglow forget` finds it.
-        writer.record(
-            conn, audit.CREATE, audit.NO_RUN, {}, {"server": server.name, "experiment_id": experiment_id}, now
-        )
+        after = {"server": server.name, "experiment_id": experiment_id}
+        audit.finish(conn, entry, action=audit.CREATE, before={}, after=after)
         return experiment_by_id(conn, server.name, experiment_id)

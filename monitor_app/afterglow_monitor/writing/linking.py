@@ -42,14 +42,15 @@ class Linker(Writer):
             raise CannotLink(f"MLflow says that run {run_id} is of {there[APP_ID_TAG]}: it was changed meanwhile")
         wanted = tags_of(app) | {SAID_TAG: f"{app['app_id']} by {self.who}: {why}"}
         tags = {key: value for key, value in wanted.items() if key not in there}
-        self.ask(f"run {run_id}", lambda: client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()]))
-        details["tags"] = there | tags
         after = {"app_id": app["app_id"], "application_id": app["id"], "tags": tags}
+        with self.audited(audit.LINK, run_id, after, now) as entry:
+            self.ask(f"run {run_id}", lambda: client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()]))
+        details["tags"] = there | tags
         with self.store.write() as conn:
             self.take_in(conn, row, details, now)
             add_links(conn, app["id"], {run_id: (INFERRED, row["start_time"] or now)})
             refresh_sums(conn, [run_id])
-            self.record(conn, audit.LINK, run_id, {"app_id": None}, after, now)
+            audit.finish(conn, entry, action=audit.LINK, before={"app_id": None}, after=after)
             return run_by_id(conn, run_id)
 
     def undo(self, run_id: str, *, now: int) -> Row:
@@ -68,17 +69,18 @@ class Linker(Writer):
         there = details["tags"]
         if there.get(APP_ID_TAG, done["app_id"]) != done["app_id"]:
             raise CannotLink(f"MLflow says that run {run_id} is of {there[APP_ID_TAG]}: it was changed meanwhile")
-        # The application's id goes last: as long as it is there, another try finds what is left.
-        for key in sorted(done["tags"], key=lambda key: key == APP_ID_TAG):
-            if there.get(key) == done["tags"][key]:
-                self.ask(f"run {run_id}", partial(client.delete_tag, run_id, key))
-                del there[key]
+        with self.audited(audit.UNLINK, run_id, done, now) as entry:
+            # The application's id goes last: as long as it is there, another try finds what is left.
+            for key in sorted(done["tags"], key=lambda key: key == APP_ID_TAG):
+                if there.get(key) == done["tags"][key]:
+                    self.ask(f"run {run_id}", partial(client.delete_tag, run_id, key))
+                    del there[key]
         with self.store.write() as conn:
             self.take_in(conn, row, details, now)
             remove_inferred(conn, done["application_id"], run_id)
             refresh_sums(conn, [run_id])
             refresh_counts(conn, [done["application_id"]])
-            self.record(conn, audit.UNLINK, run_id, done, {"app_id": None}, now)
+            audit.finish(conn, entry, action=audit.UNLINK, before=done, after={"app_id": None})
             return run_by_id(conn, run_id)
 
 

@@ -12,6 +12,7 @@ from afterglow_monitor.errors import CannotWrite
 from afterglow_monitor.tracking_server import NOT_THERE, pages
 from afterglow_monitor.writing import NO_ANSWER, Row, Writer
 from afterglow_store import audit
+from afterglow_store.items import is_registered
 
 MOST_NAME = 250  # characters
 MODEL_FILE = "MLmodel"  # what makes a folder a model
@@ -47,10 +48,17 @@ class Registrar(Writer):
         return [*self._logged(client, row), *self._in_files(client, row)]
 
     def names(self, run_id: str) -> list[str]:
-        """The registered models that the run's server has. Raises as `models_of`."""
+        """The registered models that the run's server has; to who may not see everything, those with a version of a
+        run that he may. Raises as `models_of`."""
         search = self.client_of(self.row(run_id)).search_registered_models
         found = self.ask("its models", lambda: [*pages(lambda token: search(page_token=token))], failed=NO_ANSWER)
-        return sorted(each.name for each in found)
+        return sorted(each.name for each in found if self._is_shown(each.name))
+
+    def _is_shown(self, name: str) -> bool:
+        if self.store.scope is None:
+            return True
+        with self.store.read() as conn:
+            return is_registered(conn, name)
 
     def save(self, run_id: str, model: Model, name: str, *, now: int) -> str:
         """Register `model` of this run as the next version of `name`, which is made if there is none; the version.
@@ -61,23 +69,30 @@ class Registrar(Writer):
             raise CannotWrite(wrong)
         row = self.row(run_id)
         client, what = self.client_of(row), f"model {name}"
-        if not self.ask(what, lambda: _exists(client, name)):
-            self.ask(what, lambda: client.create_registered_model(name))
-        of_model = {} if model.model_id is None else {"model_id": model.model_id}
+        there = self.ask(what, lambda: _exists(client, name))
+        if there and not self._is_shown(name):
+            raise CannotWrite(f"the name {name} is taken by a model that is not yours to see: choose another one")
+        asked = {"name": name, "source": model.source}
+        with self.audited(audit.REGISTER, run_id, asked, now) as entry:
+            if not there:
+                self.ask(what, lambda: client.create_registered_model(name))
+            version = self._make_version(client, row, model, name)
+            details = self.details(client, row)
+        with self.store.write() as conn:
+            self.take_in(conn, row, details, now)
+            audit.finish(conn, entry, action=audit.REGISTER, before={}, after=asked | {"version": version})
+        return version
+
+    def _make_version(self, client: Any, row: Row, model: Model, name: str) -> str:
+        what, run_id = f"model {name}", row["run_id"]
+        more: dict[str, Any] = {} if model.model_id is None else {"model_id": model.model_id}
         made = self.ask(
             what,
-            lambda: client.create_model_version(
-                name, model.source, run_id, await_creation_for=READY_SECONDS, **of_model
-            ),
+            lambda: client.create_model_version(name, model.source, run_id, await_creation_for=READY_SECONDS, **more),
         )
         if row["applications"]:
             app_id = row["applications"][0]["app_id"]
             self.ask(what, lambda: client.set_model_version_tag(name, made.version, "spark.app.id", app_id))
-        details = self.details(client, row)
-        with self.store.write() as conn:
-            self.take_in(conn, row, details, now)
-            after = {"name": name, "version": str(made.version), "source": model.source}
-            self.record(conn, audit.REGISTER, run_id, {}, after, now)
         return str(made.version)
 
     def _logged(self, client: Any, row: Row) -> list[Model]:

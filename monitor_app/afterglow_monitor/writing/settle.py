@@ -32,9 +32,10 @@ class Settler(Writer):
         client = self.client_of(row)
         self._expect(client, run_id, RUNNING)
         note = f"{status} by {self.who}: {row['status_reason'] or 'its process is gone'}"
-        self._write(run_id, lambda: client.set_terminated(run_id, status, end_time))
-        self._write(run_id, lambda: client.set_tag(run_id, TAG, note))
-        return self._record(client, row, audit.SETTLE, now)
+        with self.audited(audit.SETTLE, run_id, {"status": status}, now) as entry:
+            self._write(run_id, lambda: client.set_terminated(run_id, status, end_time))
+            self._write(run_id, lambda: client.set_tag(run_id, TAG, note))
+            return self._record(client, row, audit.SETTLE, entry, now)
 
     def undo(self, run_id: str, *, now: int) -> Row:
         """Take back the last settling of this run: RUNNING again, the tag gone. MLflow keeps an end time that it has
@@ -49,9 +50,10 @@ class Settler(Writer):
             raise CannotSettle(f"run {run_id} was not settled by Afterglow: there is nothing to undo")
         client = self.client_of(row)
         self._expect(client, run_id, last["after"]["status"])
-        self._write(run_id, lambda: client.update_run(run_id, status=RUNNING))
-        self._write(run_id, lambda: client.delete_tag(run_id, TAG))
-        return self._record(client, row, audit.UNDO, now)
+        with self.audited(audit.UNDO, run_id, {"status": RUNNING}, now) as entry:
+            self._write(run_id, lambda: client.update_run(run_id, status=RUNNING))
+            self._write(run_id, lambda: client.delete_tag(run_id, TAG))
+            return self._record(client, row, audit.UNDO, entry, now)
 
     def _expect(self, client: Any, run_id: str, status: str) -> None:
         found = self._write(run_id, lambda: client.get_run(run_id)).info.status
@@ -61,13 +63,13 @@ class Settler(Writer):
     def _write(self, run_id: str, change: Callable[[], Any]) -> Any:
         return self.ask(f"run {run_id}", change)
 
-    def _record(self, client: Any, row: Row, action: str, now: int) -> Row:
+    def _record(self, client: Any, row: Row, action: str, entry: int, now: int) -> Row:
         details = self.details(client, row)
         before = {name: row[name] for name in ("status", "effective_status", "end_time")}
         after = {name: details[name] for name in ("status", "end_time")}
         with self.store.write() as conn:
             self.take_in(conn, row, details, now)
-            self.record(conn, action, row["run_id"], before, after, now)
+            audit.finish(conn, entry, action=action, before=before, after=after)
         return self.row(row["run_id"])
 
 

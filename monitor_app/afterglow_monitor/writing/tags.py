@@ -32,9 +32,11 @@ class Edit:
 
 @dataclass(frozen=True)
 class _Done:
-    """What MLflow has of a run after an edit, and the tags that it was about: None where there is, or was, none."""
+    """What MLflow has of a run after an edit, and the tags that it was about: None where there is, or was, none.
+    `entry`: of the audit, to be finished."""
 
     row: Row
+    entry: int
     details: Row
     before: dict[str, str | None]
     after: dict[str, str | None]
@@ -69,7 +71,7 @@ class Tagger(Writer):
         """
         _check(edit)
         row = self.row(run_id)
-        return self._taken(self._write(row, edit), audit.TAG, now)
+        return self._taken(self._write(row, edit, audit.TAG, now), audit.TAG, now)
 
     def change_many(self, run_ids: Sequence[str], edit: Edit, *, now: int) -> Iterator[tuple[str, str | None]]:
         """Make the same edit of many runs: each one's id as it is done, with what kept MLflow from taking it.
@@ -77,7 +79,7 @@ class Tagger(Writer):
         Raises CannotWrite, before anything is written, for a tag that breaks the rules.
         """
         _check(edit)
-        return self._each(run_ids, partial(self._write, edit=edit), audit.TAG, now)
+        return self._each(run_ids, partial(self._write, edit=edit, action=audit.TAG, now=now), audit.TAG, now)
 
     def undo(self, run_id: str, *, now: int) -> Row:
         """Take back the last edit of this run's tags. Its row.
@@ -85,17 +87,17 @@ class Tagger(Writer):
         Raises NotFound; CannotWrite when there is none, the tags have been changed since, or MLflow does not take it.
         """
         row = self.row(run_id)
-        return self._taken(self._write_back(row), audit.UNTAG, now)
+        return self._taken(self._write_back(row, now), audit.UNTAG, now)
 
     def undo_many(self, run_ids: Sequence[str], *, now: int) -> Iterator[tuple[str, str | None]]:
         """`undo` of many runs: as change_many."""
-        return self._each(run_ids, self._write_back, audit.UNTAG, now)
+        return self._each(run_ids, partial(self._write_back, now=now), audit.UNTAG, now)
 
     def _each(
         self, run_ids: Sequence[str], write: Callable[[Row], _Done], action: str, now: int
     ) -> Iterator[tuple[str, str | None]]:
-        """MLflow is asked of several runs at a time, the store written by this thread alone. A person who leaves stops
-        it between two such groups: what MLflow took is in the store."""
+        """MLflow is asked of several runs at a time, their rows are written by this thread alone. A person who leaves
+        stops it between two such groups: what MLflow took is in the store."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for first in range(0, len(run_ids), AT_ONCE):
                 group = run_ids[first : first + AT_ONCE]
@@ -110,20 +112,22 @@ class Tagger(Writer):
             return str(exc)
         return None
 
-    def _write(self, row: Row, edit: Edit) -> _Done:
+    def _write(self, row: Row, edit: Edit, action: str, now: int) -> _Done:
         client, what = self.client_of(row), f"run {row['run_id']}"
         before = self.details(client, row, whole=False)["tags"]
         gone = [name for name in edit.delete if name in before]
-        if edit.set:
-            tags = [RunTag(*tag) for tag in edit.set.items()]
-            self.ask(what, lambda: client.log_batch(row["run_id"], tags=tags))
-        for name in gone:
-            self.ask(what, partial(client.delete_tag, row["run_id"], name))
-        details = self.details(client, row, whole=False)
-        changed = [{name: tags.get(name) for name in (*edit.set, *gone)} for tags in (before, details["tags"])]
-        return _Done(row, details, *changed)
+        asked = {"tags": {**edit.set, **dict.fromkeys(gone)}}
+        with self.audited(action, row["run_id"], asked, now) as entry:
+            if edit.set:
+                tags = [RunTag(*tag) for tag in edit.set.items()]
+                self.ask(what, lambda: client.log_batch(row["run_id"], tags=tags))
+            for name in gone:
+                self.ask(what, partial(client.delete_tag, row["run_id"], name))
+            details = self.details(client, row, whole=False)
+        changed = [{name: tags.get(name) for name in asked["tags"]} for tags in (before, details["tags"])]
+        return _Done(row, entry, details, *changed)
 
-    def _write_back(self, row: Row) -> _Done:
+    def _write_back(self, row: Row, now: int) -> _Done:
         with self.store.read() as conn:
             last = audit.last_of_run(conn, row["run_id"], audit.TAG, audit.UNTAG)
         if last is None or last["action"] != audit.TAG:
@@ -134,14 +138,17 @@ class Tagger(Writer):
                 raise CannotWrite(f"the tag {name} of run {row['run_id']} was changed meanwhile")
         was = last["before"]["tags"]
         there_then = {name: value for name, value in was.items() if value is not None}
-        return self._write(row, Edit(there_then, was.keys() - there_then.keys()))
+        return self._write(row, Edit(there_then, was.keys() - there_then.keys()), audit.UNTAG, now)
 
     def _taken(self, done: _Done, action: str, now: int) -> Row:
         run_id = done.row["run_id"]
         with self.store.write() as conn:
             self.take_in(conn, done.row, done.details, now)
-            if done.before != done.after:
-                self.record(conn, action, run_id, {"tags": done.before}, {"tags": done.after}, now)
+            if done.before == done.after:
+                audit.drop(conn, done.entry)
+            else:
+                before, after = {"tags": done.before}, {"tags": done.after}
+                audit.finish(conn, done.entry, action=action, before=before, after=after)
         return self.row(run_id)
 
 

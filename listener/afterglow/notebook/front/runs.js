@@ -76,9 +76,12 @@ function columnsOf(view) {
   const spark = view.runs.some((run) => run.spark?.jobs);
   const params = view.runs.some((run) => Object.keys(run.params).length);
   const links = view.runs.some((run) => run.monitor || run.mlflow);
-  const room = view.width - 300 - (spark ? 175 : 0) - (params ? 90 : 0) - (links ? 125 : 0);
-  const most = Math.max(1, Math.min(MAX_METRICS, Math.round(room / 78)));
-  return { spark, params, links, metrics: keys(view.runs, "metrics").slice(0, most) };
+  let room = view.width - 300 - (spark ? 175 : 0) - (params ? 90 : 0) - (links ? 125 : 0);
+  const fits = (key, at) => {
+    room -= Math.min(164, Math.max(78, 24 + key.length * 6.5)); // as widget.css has them
+    return at === 0 || room > -40;
+  };
+  return { spark, params, links, metrics: keys(view.runs, "metrics").slice(0, MAX_METRICS).filter(fits) };
 }
 
 function runRows(run, columns, view) {
@@ -105,7 +108,7 @@ function runRows(run, columns, view) {
     ...columns.metrics.map((key) => make("td", { class: "afterglow-number" }, key in run.metrics ? number(run.metrics[key]) : "")),
     columns.params && make("td", { class: "afterglow-rest" }, pairs(run.params)),
     columns.spark && make("td", {}, sparkCell(run)),
-    columns.links && make("td", { class: "afterglow-links" }, link("Monitor", run.monitor), " ", link("MLflow", run.mlflow)),
+    columns.links && make("td", { class: "afterglow-links" }, link("Monitor", run.monitor), link("MLflow", run.mlflow)),
   ].filter(Boolean);
   const row = make("tr", {}, ...cells);
   return open ? [row, details(run, cells.length)] : [row];

@@ -67,9 +67,9 @@ def fetched(store: Store, row: Row, path: str) -> Iterator[Path]:
 
 
 def _fetch(store: Store, row: Row, path: str, folder: Path) -> Path:
+    known_file(row, path)
     from afterglow_monitor.writing import NO_ANSWER, Writer, clients  # noqa: PLC0415 - MLflow takes a second to import
 
-    known_file(row, path)
     asking = Writer(store, "", clients(load_settings()))
     client = asking.client_of(row)
     got = asking.ask(path, lambda: client.download_artifacts(row["run_id"], path, str(folder)), failed=NO_ANSWER)

@@ -1,5 +1,6 @@
 """`%load_ext afterglow` in IPython shells of this process: what is shown under a cell, and that no cell notices."""
 
+import json
 import re
 import socket
 import statistics
@@ -22,7 +23,12 @@ from nbclient import NotebookClient
 
 import afterglow
 from afterglow import hook, notebook
+from afterglow.driver import LogCall
 from afterglow.notebook.background import Background
+from afterglow.notebook.picture import RunPicture
+from afterglow.notebook.view import nested
+from tests.support import world
+from tests.support.api import Served
 from tests.support.jupyter import write_notebook
 from tests.support.parts import ROOT
 
@@ -177,6 +183,52 @@ def test_whatever_logs_to_a_run_shows_it_with_what_was_logged(loaded: Notebook) 
     until(lambda: widget_state(loaded)["runs"][0]["name"] == "of another cell")
 
 
+@pytest.mark.parametrize(
+    "touch", ["set_tag(run_id, 'seen', 'yes')", "delete_tag(run_id, 'old')", "log_artifact(run_id, 'f')"]
+)
+def test_a_cell_that_only_tags_a_run_or_gives_it_a_file_has_touched_it(
+    loaded: Notebook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, touch: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("f").touch()
+    with mlflow.start_run(run_name="of yesterday", tags={"old": "1"}) as run:
+        pass
+    loaded.shell.user_ns.update(client=mlflow.MlflowClient(), run_id=run.info.run_id)
+    loaded.run(f"client.{touch}")
+    expected = {"set_tag": {"old": "1", "seen": "yes"}, "delete_tag": {}, "log_artifact": {"old": "1"}}
+    until(lambda: widget_state(loaded)["runs"][0]["tags"] == expected[touch.partition("(")[0]])
+    assert widget_state(loaded)["runs"][0]["status"] == "FINISHED"
+
+
+def test_a_nested_run_is_below_its_parent_unless_another_order_was_asked_for(loaded: Notebook) -> None:
+    loaded.run(
+        "with mlflow.start_run(run_name='search'):\n"
+        "    for depth in (1, 2):\n"
+        "        with mlflow.start_run(run_name=f'trial {depth}', nested=True): mlflow.log_metric('rmse', depth)\n"
+        "with mlflow.start_run(run_name='later'): mlflow.log_metric('rmse', 0)\n"
+        "import afterglow\n"
+        "afterglow.display_runs()\n"
+        "afterglow.display_runs(order_by=['metrics.rmse DESC'])"
+    )
+    views = [[(each["name"], each["depth"]) for each in view.state()["runs"]] for view in notebook._cells._views]  # type: ignore[union-attr]
+    search, trials, later = ("search", 0), [("trial 1", 1), ("trial 2", 1)], ("later", 0)
+    assert views == [
+        [search, *trials, later],
+        [later, search, *reversed(trials)],
+        [("trial 2", 0), ("trial 1", 0), later, search],
+    ]
+    assert "\n  trial 1" in loaded.outputs[0]["text/plain"]
+
+
+def test_runs_that_name_each_other_as_parents_are_all_shown() -> None:
+    runs = [
+        {"id": "a", "parent": "b", "depth": 0},
+        {"id": "b", "parent": "a", "depth": 0},
+        {"id": "c", "parent": "c", "depth": 0},
+    ]
+    assert sorted(nested(runs), key=lambda run: run["id"]) == runs
+
+
 def test_what_another_process_logs_is_read_from_mlflow_and_what_changes_later_is_shown_later(loaded: Notebook) -> None:
     loaded.run("run = mlflow.start_run(run_name='goes on')")
     run_id = loaded.shell.user_ns["run"].info.run_id
@@ -222,6 +274,40 @@ def test_switched_off_it_says_so_and_shows_nothing(
     bench.run("import mlflow\nwith mlflow.start_run(): pass")
     assert bench.outputs == []
     assert "AFTERGLOW_DISABLED" in caplog.text
+
+
+# -- with a server -----------------------------------------------------------------------------------------------
+
+
+def test_a_monitor_adds_its_link_its_word_and_what_spark_did_for_a_run_of_elsewhere(
+    loaded: Notebook, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AFTERGLOW_MONITOR_URL", served.address)
+    monkeypatch.setenv("AFTERGLOW_TOKEN", "afterglow_of_nobody")
+    # MLflow here does not know it, and Monitor does.
+    loaded.shell.user_ns["log"] = lambda: hook.driver.run_logged_to(
+        world.CV_PARENT, mlflow.get_tracking_uri(), LogCall("log_param", ("p", "q"), {})
+    )
+    loaded.run("log()")
+    until(lambda: widget_state(loaded)["runs"][0]["missing"])
+    [run] = widget_state(loaded)["runs"]
+    assert (run["monitor"], run["spark"]) == (f"{served.address}/?page=run&id={world.CV_PARENT}", None)  # not let in
+    monkeypatch.delenv("AFTERGLOW_TOKEN")
+    loaded.run("log()", cell_id="another")
+    until(lambda: notebook._cells._views[-1].state()["runs"][0]["spark"])  # type: ignore[union-attr]
+    [known] = afterglow.search_runs(f"run_id = '{world.CV_PARENT}'", source=served.address).to_dict("records")
+    use = notebook._cells._views[-1].state()["runs"][0]["spark"]  # type: ignore[union-attr]
+    assert (use["jobs"], use["core_seconds"]) == (6, pytest.approx(known["total.core_seconds"]))
+
+
+@pytest.mark.parametrize(
+    ("by_monitor", "shown"), [("RUNNING", ("ORPHANED", "its driver is gone")), ("FAILED", ("RUNNING", ""))]
+)
+def test_monitors_word_counts_as_long_as_it_is_of_the_same_status(by_monitor: str, shown: tuple[str, str]) -> None:
+    picture = RunPicture("a" * 32, "sqlite:///x")
+    picture.details["status"] = "RUNNING"
+    picture.monitor = {"status": by_monitor, "effective_status": "ORPHANED", "status_reason": "its driver is gone"}
+    assert (picture.to_json()["status"], picture.to_json()["reason"]) == shown
 
 
 # -- staying out of the way ------------------------------------------------------------------------------------
@@ -397,6 +483,43 @@ def test_what_the_readme_and_the_docs_show_runs_in_a_notebook_without_anybody_th
     assert ["0.25" in shown[0][0].data["text/html"], "Running" in shown[0][0].data["text/html"]] == [True, False]
     assert "depth 8" in shown[1][0].data["text/plain"]
     assert "depth 2" not in shown[1][0].data["text/plain"]
+
+
+KEPT_WAITING = """\
+import threading, time, mlflow
+from afterglow.notebook.background import Background
+from afterglow.notebook.cells import Cells
+delays = [0.0]  # seconds that we took of each cell's thread, and that it waited for us
+def measured(owner, name, clock):
+    method = getattr(owner, name)
+    def wrapped(*given, **named):
+        began = clock()
+        try: return method(*given, **named)
+        finally:
+            if threading.current_thread() is threading.main_thread(): delays[-1] += clock() - began
+    setattr(owner, name, wrapped)
+for name in ("cell_begins", "touched", "logged", "ended", "cell_ends"): measured(Cells, name, time.thread_time)
+measured(Background, "wait", time.monotonic)
+%load_ext afterglow
+def one_run():
+    with mlflow.start_run():
+        mlflow.log_params({"depth": 3, "trees": 50})
+        for step in range(20): mlflow.log_metric("loss", 1 / (step + 1), step=step)"""
+
+
+def test_a_cell_of_a_real_kernel_is_kept_waiting_for_less_than_50_ms(
+    tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "Default")
+    many = "for _ in range(60): mlflow.MlflowClient().create_run('0')"
+    cells = [f"delays.append(0.0)\n{cell}" for cell in ("one_run()", "for _ in range(5): one_run()", many)]
+    book = nbformat.read(write_notebook(tmp_path / "x.ipynb", [KEPT_WAITING, *cells, "delays"]), as_version=4)  # type: ignore[no-untyped-call]
+    NotebookClient(book, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert [len(cell.outputs) for cell in book.cells[1:-1]] == [1, 1, 1]
+    _, *delays = json.loads(book.cells[-1].outputs[0].data["text/plain"])
+    assert min(delays) > 0.001
+    assert max(delays) < 0.05, delays
 
 
 # -- what the tests look with ----------------------------------------------------------------------------------

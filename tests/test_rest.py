@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 
 from afterglow_monitor.rest import serving
 from afterglow_monitor.rest.document import document
+from afterglow_monitor.rest.elsewhere import ELSEWHERE
 from afterglow_monitor.rest.operations import OPERATIONS
 from afterglow_monitor.rest.paging import token_of
 from afterglow_store import Store, ingest_file, open_store
@@ -325,3 +326,4 @@ def test_the_page_about_it_has_all_routes_and_their_parameters() -> None:
         f"| `{each.path}` | {each.summary} | {', '.join(f'`{p.name}`' for p in each.params if p.where == 'query')} |"
         for each in OPERATIONS
     ]
+    assert [each for each in ELSEWHERE if f"`{each.method.upper()} {each.path}`" not in page] == []

@@ -5,10 +5,13 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import mlflow as mlflow_itself
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
+import afterglow
 from afterglow_monitor.tracking_database import TrackingDatabase
 from afterglow_store import Query, Store, open_store, search_runs
 from afterglow_store.runs import Origin, refresh_sums, take_in_experiment, take_in_runs
@@ -138,3 +141,19 @@ def number(value: Any) -> str:
     """MLflow keeps infinity as the largest number that there is."""
     plain = None if value is None else float(value)
     return str({float("inf"): 1.7976931348623157e308, float("-inf"): -1.7976931348623157e308}.get(plain, plain))  # type: ignore[arg-type]
+
+
+def test_the_table_has_what_mlflows_has_with_the_same_types(store: Store, generated_url: str) -> None:
+    before = mlflow_itself.get_tracking_uri()
+    mlflow_itself.set_tracking_uri(generated_url)
+    try:
+        asked = f"attributes.start_time <= {NOW}"
+        theirs = mlflow_itself.search_runs(search_all_experiments=True, filter_string=asked, run_view_type=ViewType.ALL)
+        nothing = mlflow_itself.search_runs(search_all_experiments=True, filter_string="tags.nowhere = 'x'")
+    finally:
+        mlflow_itself.set_tracking_uri(before)
+    ours = afterglow.search_runs(asked, since="all", source=store.url)
+    assert len(theirs) == len(ours) == RUNS
+    assert set(theirs) <= set(ours)
+    pd.testing.assert_frame_equal(ours.set_index("run_id")[[*theirs][1:]], theirs.set_index("run_id"), check_like=True)
+    assert set(nothing) <= set(afterglow.search_runs("tags.nowhere = 'x'", source=store.url))

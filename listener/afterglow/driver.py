@@ -38,7 +38,7 @@ class OpenRun:
 
 @dataclass(frozen=True)
 class LogCall:
-    """A call of MLflow's log_metric, log_param or log_batch, without the run's id."""
+    """A call of MLflow's log_metric, log_param, log_batch or set_tag, or the like, without the run's id."""
 
     method: str
     positional: tuple[Any, ...]
@@ -53,7 +53,7 @@ class RunWatch(Protocol):
         """It was made or became active, and is given then, or something was logged to it."""
 
     def logged(self, run_id: str, tracking_uri: str, call: "LogCall") -> None:
-        """Metrics, params or tags were logged to it."""
+        """Metrics, params, tags or files were logged to it, or a tag was taken away."""
 
     def ended(self, run_id: str, tracking_uri: str, status: str) -> None:
         """It was given a final status."""
@@ -201,6 +201,12 @@ class Driver:
             known = self._remember(run_id, tracking_uri, "client", tags={})
             known.only_logged = True
             self._link(known, session)
+
+    @never_raises
+    def run_touched(self, run_id: str, tracking_uri: str, call: LogCall) -> None:
+        """Somebody in this process tagged a run, or gave it files."""
+        if not self._on_recorder_thread():
+            self._tell("logged", run_id, tracking_uri, call)
 
     @never_raises
     def _tell(self, what: str, *arguments: Any) -> None:

@@ -9,6 +9,8 @@
   recorded; the server's sync still finds them.
 - `TrackingServiceClient.log_metric`, `.log_param` and `.log_batch`: logging by id to a run that was made
   elsewhere. Without them such a run is not linked.
+- `TrackingServiceClient.set_tag`, `.delete_tag`, `.log_artifact` and `.log_artifacts`: what else a notebook's cell does
+  to a run. It links no run: whoever tags those of last year has not made them. Without them it is not shown there.
 - `mlflow.tracking.fluent._safe_end_run`: MLflow's exit handler, to come after it, and to tell the runs that it ends
   from those that the program ended. Without it a run that is left open ends after the driver's end.
 
@@ -57,6 +59,8 @@ def install(driver: Driver, *, replace_stack: bool) -> bool:
     _patch_method(client_class, "update_run", driver, _update_run)
     for name in ("log_metric", "log_param", "log_batch"):
         _patch_method(client_class, name, driver, _log)
+    for name in ("set_tag", "delete_tag", "log_artifact", "log_artifacts"):
+        _patch_method(client_class, name, driver, _touch)
     return True
 
 
@@ -198,3 +202,12 @@ def _log(original: Any, driver: Driver) -> Any:
         return result
 
     return log
+
+
+def _touch(original: Any, driver: Driver) -> Any:
+    def touch(self: Any, run_id: str, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, run_id, *args, **kwargs)
+        driver.run_touched(run_id, self.tracking_uri, LogCall(original.__name__, args, kwargs))
+        return result
+
+    return touch

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 MOST = 100_000  # as mlflow.search_runs has it
 
 Time = str | datetime
-_RUN = ("run_id", "name", "experiment", "experiment_id", "server", "status", "effective_status", "start_time",
-        "end_time", "duration_s", "user", "source", "applications", "jobs", "core_seconds")  # fmt: skip
+_RUN = ("run_id", "name", "experiment", "experiment_id", "server", "status", "effective_status", "artifact_uri",
+        "start_time", "end_time", "duration_s", "user", "source", "applications", "jobs", "core_seconds")  # fmt: skip
 _APPLICATION = ("app_id", "attempt", "name", "status", "start_time", "end_time", "duration_s", "user", "runs", "jobs",
                 "failed_jobs", "core_seconds")  # fmt: skip
 _EXPERIMENT = (

@@ -7,7 +7,6 @@ a browser would run, it gets from the route, which forbids it everything (CSP sa
 from __future__ import annotations
 
 import functools
-import logging
 import mimetypes
 import shutil
 import tempfile
@@ -19,7 +18,6 @@ from typing import Any
 from urllib.parse import quote
 
 from anyio import to_thread
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -27,14 +25,11 @@ from starlette.routing import Route
 
 from afterglow_monitor.access.seeing import of_request
 from afterglow_monitor.admission import admit
-from afterglow_monitor.bodies import Refused
-from afterglow_monitor.errors import BadSettings, CannotWrite
+from afterglow_monitor.rest.problems import EXPECTED, told
 from afterglow_monitor.settings import load_settings
 from afterglow_store import Store, open_store
-from afterglow_store.errors import NotFound, StoreError
+from afterglow_store.errors import NotFound
 from afterglow_store.items import run_by_id
-
-logger = logging.getLogger(__name__)
 
 PATH = "/api/v1/runs/{run_id}/files/{path:path}"
 HEADERS = {
@@ -72,9 +67,9 @@ def fetched(store: Store, row: Row, path: str) -> Iterator[Path]:
 
 
 def _fetch(store: Store, row: Row, path: str, folder: Path) -> Path:
+    known_file(row, path)
     from afterglow_monitor.writing import NO_ANSWER, Writer, clients  # noqa: PLC0415 - MLflow takes a second to import
 
-    known_file(row, path)
     asking = Writer(store, "", clients(load_settings()))
     client = asking.client_of(row)
     got = asking.ask(path, lambda: client.download_artifacts(row["run_id"], path, str(folder)), failed=NO_ANSWER)
@@ -89,15 +84,9 @@ async def _get(request: Request) -> Response:
     try:
         admit(request)
         return await to_thread.run_sync(_answer, request)
-    except Refused as exc:
-        return _error(exc.status, exc.sentence)
-    except NotFound as exc:
-        return _error(404, str(exc))
-    except CannotWrite as exc:
-        return _error(502, str(exc))
-    except (SQLAlchemyError, StoreError, BadSettings):
-        logger.exception("a run's file cannot be served")
-        return _error(503, "Afterglow cannot reach its store, or its settings are wrong")
+    except EXPECTED as exc:
+        problem = told(exc)
+        return JSONResponse(problem.body, problem.status, {**HEADERS, "Cache-Control": "no-store", **problem.headers})
 
 
 def _answer(request: Request) -> Response:
@@ -111,10 +100,6 @@ def _answer(request: Request) -> Response:
     if request.query_params.get("download"):
         return FileResponse(file, filename=PurePosixPath(path).name, headers=HEADERS, background=end)
     return FileResponse(file, media_type=mimetypes.guess_type(path)[0] or "text/plain", headers=HEADERS, background=end)
-
-
-def _error(status: int, sentence: str) -> Response:
-    return JSONResponse({"error": sentence}, status, HEADERS)
 
 
 _opening = threading.Lock()

@@ -28,7 +28,7 @@ from afterglow_monitor import artifacts, data
 from afterglow_monitor.address import view_from
 from afterglow_monitor.admission import admit
 from afterglow_monitor.public import public_application, public_experiment, public_run
-from afterglow_monitor.rest.problems import EXPECTED, NO_SUCH_ROUTE, Problem, bad, own_fault, problem_of
+from afterglow_monitor.rest.problems import EXPECTED, NO_SUCH_ROUTE, Problem, bad, told
 from afterglow_store import Page, Query, Store, search_applications, search_experiments, search_runs
 
 logger = logging.getLogger(__name__)
@@ -62,10 +62,7 @@ async def _get(request: Request) -> Response:
         admit(request)
         return await to_thread.run_sync(_answer, request.path_params["what"], request.query_params)
     except EXPECTED as exc:
-        problem = problem_of(exc)
-        if problem is None:
-            logger.exception("a list cannot be written")
-            problem = own_fault()
+        problem = told(exc)
         return JSONResponse(problem.body, problem.status, {"Cache-Control": "no-store", **problem.headers})
 
 

@@ -58,6 +58,7 @@ def public_run(row: Row) -> Row:
         "server": row["server"],
         "workspace": row["workspace"],
         "tracking_uri": row["tracking_uri"],
+        "artifact_uri": row["artifact_uri"],
         "status": row["status"],
         "effective_status": row["effective_status"],
         "status_reason": row["status_reason"],

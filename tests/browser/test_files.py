@@ -1,6 +1,8 @@
 """The output files of a run, looked into in Monitor; what a hostile one may do there is nothing."""
 
 import json
+import os
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 from afterglow.run_details import run_details
 from afterglow_store import open_store
 from afterglow_store.runs import take_in_run
+from tests.support.api import curl_examples
 from tests.support.monitor import Grid, running_monitor
 
 expect.set_options(timeout=15_000)  # for a machine that does other things as well
@@ -109,6 +112,10 @@ def test_only_files_that_the_run_has_are_served(monitor: tuple[str, str]) -> Non
     with urllib.request.urlopen(f"{address}/api/v1/runs/{run_id}/files/report.html") as answer:
         assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    [example] = [each for each in curl_examples() if "/files/" in each]
+    environment = {**os.environ, "AFTERGLOW_MONITOR_URL": address, "RUN_ID": run_id}
+    told = subprocess.run(["bash", "-c", example], env=environment, capture_output=True, text=True, check=True).stdout
+    assert "Report" in told
     for path in ("nothing.txt", "..%2f..%2fmlflow.db", "%2e%2e/%2e%2e/mlflow.db", "/etc/passwd"):
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"{address}/api/v1/runs/{run_id}/files/{path}")

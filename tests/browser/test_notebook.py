@@ -130,6 +130,7 @@ def test_a_cells_runs_are_shown_live_under_it_and_compared_in_jupyterlab(
     expect(first.get_by_role("progressbar")).to_have_attribute("aria-label", "2 of 4 tasks done, 2 running")
     expect(first).to_contain_text("depth=5")
     expect(notebook).not_to_contain_text("the cell is over")
+    a_list_stays_open_while_its_cell_runs(widget)
     (folder / "go").touch()
 
     # Once it is over.
@@ -174,6 +175,21 @@ def test_a_cells_runs_are_shown_live_under_it_and_compared_in_jupyterlab(
     page.goto("about:blank")
     again = open_notebook(page, f"{jupyter}/lab/tree/train.ipynb", cells=2)
     expect(again.get_by_role("img", name="Bar chart of rmse by trees")).to_be_visible()
+
+
+def a_list_stays_open_while_its_cell_runs(widget: Locator) -> None:
+    """What is drawn changes each second with the duration, and what was chosen from stays the very same element."""
+    widget.get_by_role("tab", name="Run comparison").click()
+    chart, across = widget.get_by_label("Chart", exact=True), widget.get_by_label("X", exact=True)
+    chart.select_option("scatter")
+    across.select_option("duration")
+    across.focus()
+    opened, mark = across.element_handle(), widget.locator("circle title")
+    expect(mark).not_to_have_text(mark.text_content() or "")
+    assert opened.evaluate("element => element.isConnected && element === document.activeElement")
+    chart.select_option("line")
+    across.select_option("step")
+    widget.get_by_role("tab", name="Runs", exact=True).click()
 
 
 def session(page: Page) -> dict[str, Any]:

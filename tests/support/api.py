@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from afterglow_store import open_store
 from tests.support import world
 from tests.support.databases import PostgresCluster
 from tests.support.monitor import running_monitor
+from tests.support.parts import ROOT
 
 
 @dataclass(frozen=True)
@@ -70,3 +72,9 @@ def fields_that_differ(schema: dict[str, Any], value: Any, where: str = "") -> l
         for name in known.keys() & value.keys():
             found += fields_that_differ(known[name], value[name], f"{where}.{name}")
     return found
+
+
+def curl_examples() -> list[str]:
+    """The commands with curl that the README and the page about the API show, each with its other lines."""
+    pages = (ROOT / "README.md").read_text() + (ROOT / "docs" / "rest.md").read_text()
+    return re.findall(r"^curl (?:.*\\\n)*.*$", pages, re.MULTILINE)

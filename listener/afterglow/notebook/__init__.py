@@ -77,10 +77,11 @@ def display_runs(
     pictures = [_read(cells, each) for each in found]
     (spark, number), *_ = cells.reading.wake({each.tracking_uri for each in pictures})
     spark.wait(number, SPARK_WAIT_SECONDS)
+    in_this_order = runs is not None or bool(order_by)
     if here is None:
-        sys.stdout.write(cells.text(pictures) + "\n")
+        sys.stdout.write(cells.text(pictures, in_this_order=in_this_order) + "\n")
     else:
-        cells.show(pictures)
+        cells.show(pictures, in_this_order=in_this_order)
 
 
 def _searched(names: Sequence[str] | None, filter_string: str, order_by: Any, max_results: int) -> list[Any]:

@@ -171,8 +171,8 @@ def _values(call: LogCall) -> Iterable[tuple[str, str, Any, int]]:
     given = {**dict(zip(("key", "value", "timestamp", "step"), call.positional, strict=False)), **call.named}
     if call.method == "log_metric":
         yield "metrics", given["key"], given["value"], given.get("step") or 0
-    else:
-        yield "params", given["key"], str(given["value"]), 0
+    elif call.method in ("log_param", "set_tag"):
+        yield "params" if call.method == "log_param" else "tags", given["key"], str(given["value"]), 0
 
 
 def _short(values: Mapping[str, str]) -> dict[str, str]:

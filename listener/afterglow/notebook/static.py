@@ -3,12 +3,12 @@
 Names, params and tags come from anyone: all of it is text, never markup.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
 MAX_COLUMNS = 4  # of metrics
-MAX_PAIRS = 6  # params that are named
+MAX_PAIRS = 6  # params, and tags, that are named
 MAX_CELL = 60  # characters
 
 State = Mapping[str, Any]
@@ -17,10 +17,10 @@ Run = Mapping[str, Any]
 
 def as_html(state: State) -> str:
     """A table without styles of its own but for alignment: the front end's theme is its."""
-    runs, names = state.get("runs") or [], metric_columns(state.get("runs") or [])
-    heads = ["Run", "Status", "Duration", *names, "Parameters", "Spark", "Open"]
-    rows = "".join(f"<tr>{''.join(_html_cells(run, names, state))}</tr>" for run in runs)
-    head = "".join(f'<th style="text-align:left">{escape(each)}</th>' for each in heads)
+    runs = state.get("runs") or []
+    columns = list(_html_columns(runs, state))
+    head = "".join(f'<th style="text-align:left">{escape(name)}</th>' for name, _ in columns)
+    rows = "".join(f"<tr>{''.join(_cell(cell(run)) for _, cell in columns)}</tr>" for run in runs)
     caption = escape(title(state))
     return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
@@ -29,11 +29,11 @@ def as_text(state: State) -> str:
     """The same in columns of characters."""
     runs = state.get("runs") or []
     names = metric_columns(runs)
-    table = [["run", "status", "duration", *names, "spark", "id"]]
+    table = [["run", "status", "duration", *map(_line, names), "spark", "id"]]
     table += [
-        [run["name"], word(run), duration(run, state), *_metrics(run, names), spark(run), run["id"]] for run in runs
+        [_name(run), word(run), duration(run, state), *(_metric(run, name) for name in names), spark(run), run["id"]]
+        for run in runs
     ]
-    table = [[_line(cell) for cell in row] for row in table]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
     return "\n".join([title(state), *lines])
@@ -90,26 +90,42 @@ def number(value: Any) -> str:
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e7 else f"{value:.5g}"
 
 
-def _html_cells(run: Run, names: Sequence[str], state: State) -> Iterable[str]:
-    indent = "padding-left:1.5em" if run["parent"] in {each["id"] for each in state["runs"]} else ""
-    yield f'<td style="text-align:left;{indent}">{escape(_line(run["name"]))}</td>'
-    params = list(run["params"].items())
-    pairs = ", ".join(_line(f"{key}={value}") for key, value in params[:MAX_PAIRS])
-    more = f", and {len(params) - MAX_PAIRS} more" if len(params) > MAX_PAIRS else ""
-    cells = (word(run), duration(run, state), *_metrics(run, names), pairs + more, spark(run))
-    for cell in cells:
-        yield f'<td style="text-align:left">{escape(cell)}</td>'
-    links = (("Monitor", run["monitor"]), ("MLflow", run["mlflow"]))
-    anchors = [
-        f'<a href="{escape(url, quote=True)}" target="_blank" rel="noopener noreferrer">{name}</a>'
-        for name, url in links
-        if url
-    ]
-    yield f'<td style="text-align:left">{" ".join(anchors) or escape(run["id"])}</td>'
+def _html_columns(runs: Sequence[Run], state: State) -> Iterator[tuple[str, Callable[[Run], str]]]:
+    """The head of each column, and what makes its cell in HTML; none of what no run has."""
+    yield "Run", lambda run: f'<span style="padding-left:{1.5 * run["depth"]}em">{escape(_line(run["name"]))}</span>'
+    yield "Status", lambda run: escape(word(run))
+    yield "Duration", lambda run: escape(duration(run, state))
+    for name in metric_columns(runs):
+        yield name, lambda run, name=name: escape(_metric(run, name))  # type: ignore[misc]
+    for group, head in (("params", "Parameters"), ("tags", "Tags")):
+        if any(run[group] for run in runs):
+            yield head, lambda run, group=group: escape(_pairs(run[group]))  # type: ignore[misc]
+    if any(spark(run) for run in runs):
+        yield "Spark", lambda run: escape(spark(run))
+    yield "Open", _links
 
 
-def _metrics(run: Run, names: Sequence[str]) -> list[str]:
-    return [number(run["metrics"][name]) if name in run["metrics"] else "" for name in names]
+def _cell(html: str) -> str:
+    return f'<td style="text-align:left">{html}</td>'
+
+
+def _links(run: Run) -> str:
+    links = ((name, url) for name, url in (("Monitor", run["monitor"]), ("MLflow", run["mlflow"])) if url)
+    anchors = (f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{name}</a>' for name, url in links)
+    return " ".join(anchors) or escape(run["id"])
+
+
+def _pairs(values: Mapping[str, str]) -> str:
+    some = ", ".join(_line(f"{key}={value}") for key, value in list(values.items())[:MAX_PAIRS])
+    return some + (f", and {len(values) - MAX_PAIRS} more" if len(values) > MAX_PAIRS else "")
+
+
+def _name(run: Run) -> str:
+    return "  " * int(run["depth"]) + _line(run["name"])
+
+
+def _metric(run: Run, name: str) -> str:
+    return number(run["metrics"][name]) if name in run["metrics"] else ""
 
 
 def _line(text: str) -> str:

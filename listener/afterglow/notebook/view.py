@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from IPython.display import display
@@ -21,8 +22,11 @@ MAX_HISTORIES = 40  # series of one output: a run's metric over its steps
 class RunsView:
     """One output: the runs in it, in the order in which they came, and the widget that shows them."""
 
-    def __init__(self, reading: Reading, *, cell: str = "", cell_id: str | None = None) -> None:
+    def __init__(
+        self, reading: Reading, *, cell: str = "", cell_id: str | None = None, in_this_order: bool = False
+    ) -> None:
         self._reading, self._cell, self.cell_id = reading, cell, cell_id
+        self._in_this_order = in_this_order  # of somebody's own; else runs are behind those that they are nested in
         self._runs: dict[str, RunPicture] = {}
         self._dropped = 0
         self._widget: RunsWidget | None = None
@@ -64,9 +68,10 @@ class RunsView:
 
     def show(self) -> None:
         """Put the output under the cell that is being executed. To be called once."""
-        self._widget = RunsWidget(state=self.state(), history=self.history())
+        state = self.state()
+        self._widget = RunsWidget(state=state, history=self.history())
         self._widget.on_msg(lambda _widget, content, _buffers: self._asked(content))
-        self._static = self._worth_saving()
+        self._static = worth_saving(state)
         self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
@@ -84,11 +89,12 @@ class RunsView:
                 return
             self.changed = False
             state, history = self.state(), self.history()
-            if {**state, "now": 0} != {**widget.state, "now": 0}:
+            # While runs are not over it is told that somebody still looks: the front end's clock goes by it.
+            if not self.is_settled or {**state, "now": 0} != {**widget.state, "now": 0}:
                 widget.state = state
             if history != widget.history:
                 widget.history = history
-            if (static or self.is_settled) and self._static != (worth := self._worth_saving()):
+            if (static or self.is_settled) and self._static != (worth := worth_saving(state)):
                 self._static = worth
                 self._handle.update(widget)
 
@@ -98,9 +104,9 @@ class RunsView:
         with lock:
             runs = [each.to_json() for each in self._runs.values()]
         for run in runs:
-            run["monitor"] = monitor_page(monitor, run["id"])
+            run["monitor"], run["depth"] = monitor_page(monitor, run["id"]), 0
         return {
-            "runs": runs,
+            "runs": runs if self._in_this_order else nested(runs),
             "more": self._dropped,
             "cell": self._cell,
             "now": now_ms(),
@@ -125,15 +131,28 @@ class RunsView:
         with lock:
             return all(each.is_over and each.is_read for each in self._runs.values())
 
-    def _worth_saving(self) -> tuple[Any, ...]:
-        """What has to be other for the notebook's own copy to be written anew."""
-        with lock:
-            return tuple(
-                (each.run_id, each.status, str(each.to_json()["metrics"]), str(each.spark))
-                for each in self._runs.values()
-            )
-
     def _asked(self, content: Any) -> None:
         """The front end wants the history of a metric that this process did not log itself."""
         if isinstance(content, dict) and isinstance(content.get("history"), str):
             self._reading.read_history(self.run_ids, content["history"])
+
+
+def nested(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each run behind the one that it is nested in, where that is there, with how deep it is in them."""
+    ids = {run["id"] for run in runs}
+    below: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        below.setdefault(run["parent"] if run["parent"] in ids else "", []).append(run)
+
+    def from_here(parent: str, depth: int) -> Iterator[dict[str, Any]]:
+        for run in below.pop(parent, ()):
+            yield {**run, "depth": depth}
+            yield from from_here(run["id"], depth + 1)
+
+    # A tag can be anybody's: runs that name each other are below nothing.
+    return [*from_here("", 0), *(run for rest in list(below.values()) for run in rest)]
+
+
+def worth_saving(state: dict[str, Any]) -> tuple[Any, ...]:
+    """What has to be other for the notebook's own copy to be written anew."""
+    return tuple((run["id"], run["status"], str(run["metrics"]), str(run["spark"])) for run in state["runs"])

@@ -8,15 +8,21 @@ import traitlets
 
 from afterglow.notebook.static import as_html, as_text
 
-HERE = Path(__file__).parent
+FRONT = Path(__file__).parent / "front"
+PARTS = ("elements", "values", "runs", "chart", "comparison", "saved", "widget")  # of one module
+
+
+def script() -> str:
+    """What the front end runs: one text without imports, since it comes out of the kernel and not from a server."""
+    return "\n".join((FRONT / f"{name}.js").read_text(encoding="utf-8") for name in PARTS)
 
 
 class RunsWidget(anywidget.AnyWidget):
     """Runs as a table and as a chart. `state` is all that it shows, by `RunsView.state`; the other traits are what the
     person who looks at it has chosen, so that it is the same after the output is drawn anew."""
 
-    _esm = (HERE / "widget.js").read_text(encoding="utf-8")
-    _css = (HERE / "widget.css").read_text(encoding="utf-8")
+    _esm = script()
+    _css = (FRONT / "widget.css").read_text(encoding="utf-8")
 
     state = traitlets.Dict().tag(sync=True)
     history = traitlets.Dict().tag(sync=True)  # [step, value] pairs by metric and run id

@@ -17,6 +17,7 @@ ABOUT = (
 )
 _ERRORS = {
     "400": "A parameter that cannot be read: the message says which and where.",
+    "401": "The token is not known, was revoked or has run out.",
     "403": "Who asks may not.",
     "404": "What is asked for is not in the store.",
     "405": "Only GET and HEAD.",

@@ -67,18 +67,37 @@ _FILE = {
 }
 
 
+def _wrong(codes: dict[str, str]) -> Row:
+    always = {"401": "The token is not known.", "403": "Who asks may not.", "405": "Only GET and HEAD."}
+    content = {"application/json": {"schema": ref("Error")}}
+    return {code: {"description": said, "content": content} for code, said in (always | codes).items()}
+
+
 def _export(what: str) -> Operation:
-    wrong = {"content": {"application/json": {"schema": ref("Error")}}}
-    codes = {"400": "A filter that cannot be read.", "403": "Who asks may not.", "404": "There is no such format.",
-             "405": "Only GET and HEAD.", "503": "The search took too long."}  # fmt: skip
-    answers = {"200": _FILE, **{code: {"description": said, **wrong} for code, said in codes.items()}}
+    codes = {"400": "A filter that cannot be read.", "404": "There is no such format.",
+             "503": "The search took too long."}  # fmt: skip
     return Operation(
         f"/{what}/export", f"export_{what}", f"All {what} as a file, by the words of a Monitor page's address", "",
-        params=_WORDS, about={"responses": answers},
+        params=_WORDS, about={"responses": {"200": _FILE, **_wrong(codes)}},
     )  # fmt: skip
 
 
+_RUN_FILE = Operation(
+    "/runs/{run_id}/files/{path}", "get_run_file", "A file of a run, by its path among the run's `outputs`", "",
+    params=(
+        Param("run_id", text(), "MLflow's id of the run", where="path", required=True),
+        Param("path", text(), "with slashes as they are", where="path", required=True),
+        Param("download", {"type": "string", "enum": ["1"]}, "as an attachment"),
+    ),
+    about={"responses": {
+        "200": {"description": "The file, by its own type.", "content": {"*/*": {"schema": {}}}},
+        **_wrong({"404": "The run has no such file.", "502": "MLflow does not give it.",
+                  "503": "The store cannot be reached."}),
+    }},
+)  # fmt: skip
+
 ELSEWHERE = (
+    _RUN_FILE,
     *map(_export, ("applications", "experiments", "runs")),
     Operation(
         "/journals/{journal}", "get_journal", "How much of a journal the collector has", "Position",

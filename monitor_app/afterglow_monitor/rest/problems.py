@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from afterglow_monitor.bodies import Refused
-from afterglow_monitor.errors import BadSettings
+from afterglow_monitor.errors import BadSettings, CannotWrite
 from afterglow_store.errors import BadFilter, BadPage, BadWindow, NotFound, StoreError, TooSlow
+
+logger = logging.getLogger(__name__)
 
 BAD_VALUE, NOT_FOUND, NO_SUCH_ROUTE = "INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "ENDPOINT_NOT_FOUND"
 FORBIDDEN, UNKNOWN, METHOD = "PERMISSION_DENIED", "UNAUTHENTICATED", "METHOD_NOT_ALLOWED"
@@ -24,7 +27,7 @@ class Problem(Exception):
         self.body = {"error_code": error_code, "message": message, **more}
 
 
-EXPECTED = (Problem, Refused, StoreError, SQLAlchemyError, BadSettings)
+EXPECTED = (Problem, Refused, CannotWrite, StoreError, SQLAlchemyError, BadSettings)
 
 
 def bad(parameter: str, message: str, **more: Any) -> Problem:
@@ -52,8 +55,19 @@ def problem_of(error: Exception) -> Problem | None:
             return Problem(404, NOT_FOUND, str(error))
         case TooSlow():
             return Problem(503, TOO_SLOW, str(error))
+        case CannotWrite():  # nor read: MLflow does not answer
+            return Problem(502, UNAVAILABLE, str(error))
     return None
 
 
 def own_fault() -> Problem:
     return Problem(503, UNAVAILABLE, "Afterglow cannot reach its store, or its settings are wrong: its log says more")
+
+
+def told(error: Exception) -> Problem:
+    """What to answer to one of `EXPECTED`. What is the server's own fault is in its log."""
+    found = problem_of(error)
+    if found is None:
+        logger.error("the API cannot answer", exc_info=error)
+        found = own_fault()
+    return found

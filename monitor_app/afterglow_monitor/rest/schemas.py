@@ -110,6 +110,7 @@ _RUN = {
     "server": text("the MLflow server, by its name in the settings"),
     "workspace": maybe_text("of MLflow, where the server has them"),
     "tracking_uri": maybe_text(),
+    "artifact_uri": maybe_text("where MLflow keeps its files"),
     "status": maybe_text("as MLflow has it"),
     "effective_status": maybe_text("what became of it, ORPHANED and SUSPECT too: docs/status.md"),
     "status_reason": maybe_text(),

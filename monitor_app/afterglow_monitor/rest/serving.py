@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable
 
 import orjson
@@ -17,13 +16,11 @@ from starlette.types import Receive, Scope, Send
 from afterglow_monitor import artifacts
 from afterglow_monitor.admission import admit
 from afterglow_monitor.rest.answering import answer
-from afterglow_monitor.rest.declared import Operation, Row
+from afterglow_monitor.rest.declared import Operation
 from afterglow_monitor.rest.document import document
 from afterglow_monitor.rest.operations import OPERATIONS
-from afterglow_monitor.rest.problems import EXPECTED, METHOD, NO_SUCH_ROUTE, Problem, own_fault, problem_of
+from afterglow_monitor.rest.problems import EXPECTED, METHOD, NO_SUCH_ROUTE, Problem, told
 from afterglow_store import Store
-
-logger = logging.getLogger(__name__)
 
 BASE = "/api/v1"
 READERS = 8  # that wait for the store at once
@@ -102,18 +99,11 @@ def _knows(request: Request, tag: str) -> bool:
 
 
 def _error(error: Exception) -> Response:
-    found = problem_of(error)
-    if found is None:
-        logger.error("the API cannot answer", exc_info=error)
-        found = own_fault()
-    return _json(found.body, found)
-
-
-def _json(body: Row, problem: Problem) -> Response:
+    problem = told(error)
     headers = {**HEADERS, "Cache-Control": "no-store", **problem.headers}
     if problem.status == 405:
         headers["Allow"] = "GET, HEAD"
-    return Response(orjson.dumps(body), problem.status, headers, "application/json")
+    return Response(orjson.dumps(problem.body), problem.status, headers, "application/json")
 
 
 def _no_such_route(request: Request) -> Response:

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 
 from afterglow_store.errors import SourceRefused
 
-PIECE_BYTES = 1 << 20
-ZSTD_BYTES = 64 << 10  # packed ones, that may hold a hundred times as many
+PIECE_BYTES = 512 << 10  # what is larger leaves the processor's cache before it is parsed
+ZSTD_BYTES = 16 << 10  # packed ones, that may hold a hundred times as many
 MAX_BLOCK_BYTES = 64 << 20  # far above what Spark writes (32 KiB to 1 MiB): a longer one is a damaged length
 
 
@@ -57,7 +57,7 @@ def codec_of(name: str) -> Codec:
 
 def plain(file: BinaryIO) -> Iterator[Piece]:
     while piece := file.read(PIECE_BYTES):
-        yield piece, file.tell()
+        yield piece, None  # anywhere: see LogFile
 
 
 def zstd(file: BinaryIO) -> Iterator[Piece]:

@@ -47,7 +47,7 @@ def read_file(store: Store, log: EventLog, number: int, *, with_tasks: bool = Tr
     head = number == 0 and position == 0
     while (portion := _next(file, position, head, in_long_line, with_tasks)) is not None:
         over = portion.at_end and portion.refused is None
-        yield FilePortion(number, portion, read_so_far(file) if over else None)
+        yield FilePortion(number, portion, read_so_far(file, portion.end) if over else None)
         if portion.at_end or portion.refused is not None:
             return
         position, in_long_line, head = portion.end, portion.in_long_line, False

@@ -112,7 +112,8 @@ def _ingest_log_file(
     done = _ingest(store, file, now, lambda: progress(file.passed), with_tasks=with_tasks)
     if done.unnamed:  # to be told again
         return done
-    mark_read(store, file.name, read_so_far(file))
+    if (known := find_source(store, file)) is not None:
+        mark_read(store, file.name, read_so_far(file, known.position))
     return done
 
 
@@ -122,9 +123,10 @@ def mark_read(store: Store, name: str, read: dict[str, int | None]) -> None:
         conn.execute(sa.update(source).where(source.c.path == name).values(read))
 
 
-def read_so_far(file: LogFile) -> dict[str, int | None]:
-    """What a source's row says of a file that was read to its end."""
-    packed, plain = file.mark if file.mark != START else (None, None)
+def read_so_far(file: LogFile, position: int) -> dict[str, int | None]:
+    """What a source's row says of a file that was read to its end; `position`: of its last whole line."""
+    mark = file.mark_at(position)
+    packed, plain = (None, None) if mark == START or file.is_plain else mark
     return {"file_bytes": file.size, "resume_packed": packed, "resume_plain": plain}
 
 

@@ -32,7 +32,7 @@ def read_lines(source: LineSource, position: int, *, head: bool, in_long_line: b
     chunk = CHUNK_BYTES if source.written is None else LOG_CHUNK_BYTES
     data = more = source.read(position, chunk)
     while b"\n" not in more or (head and not names_application(data)):
-        more = source.read(position + len(data), max(chunk, len(data)))
+        more = source.read(position + len(data), min(max(chunk, len(data)), CHUNK_BYTES))
         if not more:
             break
         data += more

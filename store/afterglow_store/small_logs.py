@@ -181,7 +181,7 @@ def _add(conn: sa.Connection, new: list[_Small], now: int) -> None:
             "lines": each.done.lines,
             "bad_lines": each.done.bad_lines,
             "updated_time": each.file.written or now,
-            **read_so_far(each.file),
+            **read_so_far(each.file, each.end),
             "told_end": each.batch.ended_time is not None or None,
         }
         for each in new

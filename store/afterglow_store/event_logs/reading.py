@@ -30,6 +30,7 @@ class LogFile:
         self.name = plain_name(path)
         self.earlier = earlier
         self._codec = codec_of(path.name)
+        self.is_plain = self._codec is plain
         state = path.stat()
         self.size = state.st_size  # bytes on disk
         self.written: int | None = state.st_mtime_ns // 1_000_000
@@ -38,22 +39,21 @@ class LogFile:
             resume = START
         self._begin_at(resume)
 
-    @property
-    def mark(self) -> Mark:
-        """The last one before what was read last began."""
-        return START if self._codec is plain else self._marks[0]
+    def mark_at(self, position: int) -> Mark:
+        """The last one from which `position` can be read, a position that was read not long ago."""
+        return max((mark for mark in self._marks if mark[1] <= position), default=START)
 
     def read(self, position: int, size: int) -> bytes:
         """More than `size` where that is unpacked anyway: to cut it off would be to copy all of it. Raises BrokenLog
         where the file is damaged."""
-        if self._codec is plain and not self._start <= position <= self._start + len(self._unpacked):
+        if self.is_plain and not self._start <= position <= self._start + len(self._unpacked):
             self._begin_at(self._anywhere(position))
         elif position < self._start:
-            self._begin_at(self._marks[0] if self._marks[0][1] <= position else START)
+            self._begin_at(self.mark_at(position))
         self._unpack(position, size)
         if position > self._start:
             raise SourceShrunk(f"{self.path} has shrunk: {position} plain bytes of it were read before")
-        while len(self._marks) > 1 and self._marks[1][1] <= position:
+        while len(self._marks) > 1 and self._marks[1][1] <= position - MAX_EVENT_LOG_LINE_BYTES:
             self._marks.popleft()
         return self._unpacked
 
@@ -63,7 +63,7 @@ class LogFile:
         return position, position
 
     def _begin_at(self, mark: Mark) -> None:
-        self._marks = deque([mark])  # the last one at or before `_start`, and those after it
+        self._marks = deque([mark])  # and those after it; the first is before the line that is read
         self._pieces = self._read_pieces(mark)
         self._start, self._unpacked = mark[1], b""  # the plain bytes from `_start` on, as far as unpacked
 
@@ -80,7 +80,7 @@ class LogFile:
 
     def _read_pieces(self, since: Mark) -> Iterator[bytes]:
         plain_bytes, pieces = since[1], self._packed_pieces(since[0])
-        in_memory = self._codec is plain and isinstance(self.path, Path)  # as the system reads ahead itself
+        in_memory = self.is_plain and isinstance(self.path, Path)  # as the system reads ahead itself
         for piece, again, passed in pieces if in_memory or self.size < AHEAD_BYTES else ahead(pieces):
             self.passed = passed
             plain_bytes += len(piece)

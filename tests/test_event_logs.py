@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import pickle
 import random
+import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +21,7 @@ import pytest
 import sqlalchemy as sa
 import zstandard
 
+from afterglow_monitor.cli.ingest import Done, progress
 from afterglow_monitor.journals import EventLogTail
 from afterglow_store import Store, by_file, ingest_event_log, open_store
 from afterglow_store.event_logs import BrokenLog, EventLog, LogFile, find
@@ -298,6 +302,56 @@ def test_the_command_takes_in_what_it_can_and_names_what_it_cannot(packed: Path,
     assert done.stdout.startswith("4 logs: ")
     assert done.stdout.endswith(", 1 refused\n")
     assert ingest().stdout == "4 logs: 0 new lines (0 bytes), 1 refused\n"
+
+
+def test_a_line_of_hundreds_of_megabytes_is_left_out_and_takes_no_memory(
+    plain_log: Path, tmp_path: Path, expected: dict[str, object]
+) -> None:
+    log, megabyte = tmp_path / "log.zstd", b"x" * (1 << 20)
+    lines = plain_log.read_bytes().splitlines(keepends=True)
+    with log.open("wb") as file, zstandard.ZstdCompressor().stream_writer(file, closefd=False) as packing:
+        packing.write(b"".join(lines[:-1]) + b'{"Event":"')
+        for _ in range(400):
+            packing.write(megabyte)
+        packing.write(b'"}\n' + lines[-1])
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    done = subprocess.run([sys.executable, "-c", INGEST, url, log], capture_output=True, text=True, check=True)
+    megabytes, read, bad = map(int, done.stdout.split())
+    assert (read, bad) == (len(lines), 1)
+    assert megabytes < 300
+    with closing(open_store(url)) as store:
+        found = rows(store)
+    [bad] = found.pop("bad_line")
+    assert any(str(value).startswith('{"Event":"xxx') for value in bad)
+    assert found == {table: its for table, its in expected.items() if table != "bad_line"}
+
+
+INGEST = """
+import resource, sys
+from pathlib import Path
+from afterglow_store import ingest_event_log, open_store
+from afterglow_store.event_logs import find
+[log] = find([Path(sys.argv[2])])
+taken = ingest_event_log(open_store(sys.argv[1]), log, now=0)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1_024, taken.lines, taken.bad_lines)
+"""
+
+
+def test_progress_is_shown_with_its_rate_and_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal, clock = Terminal(), itertools.count(1_000.0, 2.0)
+    now = [next(clock)]
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    with progress(100_000_000) as tell:
+        for logs in range(1, 5):
+            now[0] = next(clock)
+            tell(Done(logs=logs, bytes=logs * 20_000_000), 0)
+    assert re.search(r"4 logs, [\d.]+ MB/s .* 80%  00:00:02", terminal.getvalue())
 
 
 def test_finds_logs_as_a_history_server_does(tmp_path: Path) -> None:

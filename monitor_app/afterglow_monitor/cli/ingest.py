@@ -74,7 +74,7 @@ def ingest(paths: list[Place], processes: int, master: str | None, without_tasks
 def _ingest(store: Store, url: str, folders: list[Place], processes: int, *, with_tasks: bool) -> Done:
     logs = list(find(path for path in folders if path.exists()))
     done = Done()
-    with _progress(sum(log.size for log in logs)) as tell:
+    with progress(sum(log.size for log in logs)) as tell:
         if processes == 1:
             taken = backfill.here(store, logs, lambda passed: tell(done, passed), with_tasks=with_tasks)
         else:
@@ -98,7 +98,7 @@ def _tell_all(results: Iterable[backfill.Told], done: Done, tell: Callable[[Done
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[Done, int], None]]:
+def progress(total: int) -> Iterator[Callable[[Done, int], None]]:
     """Shows on a terminal how much of `total` bytes is behind, how fast it goes and how long the rest will take. To be
     told what is done with, and how many bytes of the next log."""
     begun = time.monotonic()

@@ -122,7 +122,7 @@ def test_what_comes_before_the_damage_is_taken_in_and_stays(packed: Path, tmp_pa
     broken = tmp_path / "log.lz4"
     broken.write_bytes(data[:half] + b"LZ4Blink" + data[half + 8 :])
     for _ in range(2):
-        with pytest.raises(BrokenLog, match=f"no LZ4Block at byte {half}"):
+        with pytest.raises(BrokenLog, match=f"no LZ4Block at byte {half:,}"):
             ingest_event_log(store, only(broken), now=0)
     plain = unpacked(data[:half], "log.lz4")
     with store.read() as conn:
@@ -351,7 +351,7 @@ def test_progress_is_shown_with_its_rate_and_the_time_that_is_left(monkeypatch: 
         for logs in range(1, 5):
             now[0] = next(clock)
             tell(Done(logs=logs, bytes=logs * 20_000_000), 0)
-    assert re.search(r"4 logs, [\d.]+ MB/s .* 80%  00:00:02", terminal.getvalue())
+    assert re.search(r"4 logs, [\d.]+ MiB/s .* 80%  00:00:02", terminal.getvalue())
 
 
 def test_finds_logs_as_a_history_server_does(tmp_path: Path) -> None:

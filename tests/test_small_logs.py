@@ -96,12 +96,14 @@ def test_what_cannot_be_stored_of_one_costs_the_others_nothing(folder: Path, sto
 
 
 def test_attempts_of_an_application_are_each_one_of_their_own(small_log: bytes, tmp_path: Path, store: Store) -> None:
+    made = tmp_path / "logs"
+    made.mkdir()
     for attempt in (b"1", b"2"):
         of_attempt = of_application(small_log, 7).replace(
             b'"App ID":"local-00007"', b'"App ID":"local-00007","App Attempt ID":"%s"' % attempt
         )
-        (tmp_path / f"local-00007_{attempt.decode()}").write_bytes(of_attempt)
-    taken = list(ingest_event_logs(store, list(find([tmp_path])), now=0))
+        (made / f"local-00007_{attempt.decode()}").write_bytes(of_attempt)
+    taken = list(ingest_event_logs(store, list(find([made])), now=0))
     assert len(taken) == 2
     with store.read() as conn:
         found = conn.execute(sa.select(application.c.app_id, application.c.attempt).order_by(application.c.attempt))

@@ -65,6 +65,7 @@ class LogFile:
     def _begin_at(self, mark: Mark) -> None:
         self._marks = deque([mark])  # and those after it; the first is before the line that is read
         self._pieces = self._read_pieces(mark)
+        self._broken: BrokenLog | None = None
         self._start, self._unpacked = mark[1], b""  # the plain bytes from `_start` on, as far as unpacked
 
     def _unpack(self, position: int, size: int) -> None:
@@ -72,11 +73,21 @@ class LogFile:
         held = self._unpacked[position - self._start :]
         self._start = min(position, self._start + len(self._unpacked))
         pieces, there = [held], len(held)
-        while there < size and (piece := next(self._pieces, None)) is not None:
+        while there < size and (piece := self._next()) is not None:
             piece, self._start = piece[position - self._start :], min(position, self._start + len(piece))
             pieces.append(piece)
             there += len(piece)
         self._unpacked = b"".join(pieces)
+        if self._broken is not None and there == len(held):
+            raise self._broken
+
+    def _next(self) -> bytes | None:
+        """What comes before damage is told before the damage."""
+        try:
+            return next(self._pieces, None)
+        except BrokenLog as exc:
+            self._broken = exc
+            return None
 
     def _read_pieces(self, since: Mark) -> Iterator[bytes]:
         plain_bytes, pieces = since[1], self._packed_pieces(since[0])

@@ -316,8 +316,8 @@ def test_a_line_of_hundreds_of_megabytes_is_left_out_and_takes_no_memory(
         packing.write(b'"}\n' + lines[-1])
     url = f"sqlite:///{tmp_path / 'store.db'}"
     done = subprocess.run([sys.executable, "-c", INGEST, url, log], capture_output=True, text=True, check=True)
-    megabytes, read, bad = map(int, done.stdout.split())
-    assert (read, bad) == (len(lines), 1)
+    megabytes, read, left_out = map(int, done.stdout.split())
+    assert (read, left_out) == (len(lines), 1)
     assert megabytes < 300
     with closing(open_store(url)) as store:
         found = rows(store)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
+import pickle
 import random
+import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pyspark
@@ -16,12 +21,13 @@ import pytest
 import sqlalchemy as sa
 import zstandard
 
+from afterglow_monitor.cli.ingest import Done, progress
 from afterglow_monitor.journals import EventLogTail
-from afterglow_store import Store, ingest_event_log, open_store
+from afterglow_store import Store, by_file, ingest_event_log, open_store
 from afterglow_store.event_logs import BrokenLog, EventLog, LogFile, find
 from afterglow_store.event_logs.codecs import codec_of
 from afterglow_store.lines import read_lines
-from afterglow_store.schema import source
+from afterglow_store.schema import source, stage
 from tests.support.demo import Demo
 from tests.support.ingesting import contents
 from tests.support.parts import require
@@ -110,6 +116,43 @@ class TestACodec:
         assert ingest_event_log(store, log, now=1).lines == 0
 
 
+def test_what_comes_before_the_damage_is_taken_in_and_stays(packed: Path, tmp_path: Path, store: Store) -> None:
+    data = (packed / "log.lz4").read_bytes()
+    half = data.index(b"LZ4Block", len(data) // 2)
+    broken = tmp_path / "log.lz4"
+    broken.write_bytes(data[:half] + b"LZ4Blink" + data[half + 8 :])
+    for _ in range(2):
+        with pytest.raises(BrokenLog, match=f"no LZ4Block at byte {half:,}"):
+            ingest_event_log(store, only(broken), now=0)
+    plain = unpacked(data[:half], "log.lz4")
+    with store.read() as conn:
+        taken = conn.execute(sa.select(source.c.lines, source.c.position)).one()
+    assert taken == (plain.count(b"\n"), plain.rindex(b"\n") + 1)
+
+
+def test_without_tasks_stages_have_what_spark_adds_up_itself(
+    plain_log: Path, tmp_path: Path, store: Store, expected: dict[str, object]
+) -> None:
+    ingest_event_log(store, only(plain_log), now=0, with_tasks=False)
+    with closing(open_store(f"sqlite:///{tmp_path / 'expected.db'}")) as other:
+        both = [stages_of(each) for each in (store, other)]
+    assert len(both[0]) == len(both[1]) > 0
+    for skipped, whole in zip(*both, strict=True):
+        assert (skipped["skew"], skipped["succeeded_tasks"], skipped["failed_tasks"]) == (None, None, None)
+        for column in ("status", "start_time", "end_time", "tasks", "error"):
+            assert skipped[column] == whole[column]
+        if not whole["failed_tasks"] and not whole["killed_tasks"]:
+            assert skipped["executor_run_ms"] == whole["executor_run_ms"]
+    assert {name: found for name, found in rows(store).items() if name in ("executor", "sql_execution")} == {
+        name: expected[name] for name in ("executor", "sql_execution")
+    }
+
+
+def stages_of(store: Store) -> list[dict[str, object]]:
+    with store.read() as conn:
+        return [dict(row._mapping) for row in conn.execute(sa.select(stage).order_by(*stage.primary_key))]
+
+
 def test_a_length_out_of_all_bounds_is_damage_and_takes_no_memory(tmp_path: Path) -> None:
     log = tmp_path / "log.lz4"
     log.write_bytes(b"LZ4Block\x26" + (2**31 - 1).to_bytes(4, "little") + bytes(8))
@@ -120,7 +163,7 @@ def test_a_length_out_of_all_bounds_is_damage_and_takes_no_memory(tmp_path: Path
 def test_a_packed_log_is_read_on_from_anywhere(packed: Path, plain_log: Path) -> None:
     plain, file = plain_log.read_bytes(), LogFile(packed / "log.zstd")
     for position in (0, 5, len(plain) // 2, len(plain) - 3, 1_000, len(plain)):
-        assert file.read(position, 70_000) == plain[position : position + 70_000]
+        assert file.read(position, 70_000)[:70_000] == plain[position : position + 70_000]
     assert LogFile(packed / "log.zstd").read(len(plain) - 10, 100) == plain[-10:]
 
 
@@ -156,7 +199,7 @@ def test_a_packed_log_that_grows_is_unpacked_on_from_a_mark(
     assert rows(store) == expected
     assert [mark > len(data) * part * 0.7 for (mark, _), part in zip(marks, (0.5, 0.9, 1.0), strict=True)] == [True] * 3
     opened = LogFile(growing, resume=(marks[1][0], _plain_at(data, marks[1][0], codec)))
-    assert opened.read(marks[1][1], 1_000_000) == plain_log.read_bytes()[marks[1][1] :][:1_000_000]
+    assert opened.read(marks[1][1], 1_000_000)[:1_000_000] == plain_log.read_bytes()[marks[1][1] :][:1_000_000]
 
 
 def _plain_at(data: bytes, packed_bytes: int, codec: str) -> int:
@@ -181,6 +224,28 @@ class TestARollingLog:
         log = only(folder.parent)
         assert [part.name.split("_")[1] for part in log.parts] == [str(number) for number in range(1, 12)]
         ingest_event_log(store, log, now=0)
+        assert rows(store) == expected
+
+    def test_gives_the_same_rows_when_its_files_are_read_apart(
+        self, folder: Path, store: Store, expected: dict[str, object]
+    ) -> None:
+        """As on Spark: by whoever, in any order, and sent to who takes them in."""
+        log = only(folder)
+        ingest_event_log(store, EventLog(str(folder), log.parts[:2]), now=0)
+        read = {file: list(by_file.read_file(store, log, file)) for file in reversed(range(11))}
+        assert [bool(read[file]) for file in range(11)] == [False] * 2 + [True] * 9
+        sent = pickle.loads(pickle.dumps([portion for file in range(11) for portion in read[file]]))
+        by_file.take_in(store, log, sent, now=0)
+        assert rows(store) == expected
+        assert [portion for file in range(11) for portion in by_file.read_file(store, log, file)] == []
+
+    def test_is_taken_in_once_when_another_one_was_quicker(
+        self, folder: Path, store: Store, expected: dict[str, object]
+    ) -> None:
+        log = only(folder)
+        read = [portion for file in range(11) for portion in by_file.read_file(store, log, file)]
+        ingest_event_log(store, EventLog(str(folder), log.parts[:6]), now=0)
+        by_file.take_in(store, log, read, now=0)
         assert rows(store) == expected
 
     def test_goes_on_with_the_next_file(self, folder: Path, store: Store, expected: dict[str, object]) -> None:
@@ -239,6 +304,56 @@ def test_the_command_takes_in_what_it_can_and_names_what_it_cannot(packed: Path,
     assert ingest().stdout == "4 logs: 0 new lines (0 bytes), 1 refused\n"
 
 
+def test_a_line_of_hundreds_of_megabytes_is_left_out_and_takes_no_memory(
+    plain_log: Path, tmp_path: Path, expected: dict[str, object]
+) -> None:
+    log, megabyte = tmp_path / "log.zstd", b"x" * (1 << 20)
+    lines = plain_log.read_bytes().splitlines(keepends=True)
+    with log.open("wb") as file, zstandard.ZstdCompressor().stream_writer(file, closefd=False) as packing:
+        packing.write(b"".join(lines[:-1]) + b'{"Event":"')
+        for _ in range(400):
+            packing.write(megabyte)
+        packing.write(b'"}\n' + lines[-1])
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    done = subprocess.run([sys.executable, "-c", INGEST, url, log], capture_output=True, text=True, check=True)
+    megabytes, read, left_out = map(int, done.stdout.split())
+    assert (read, left_out) == (len(lines), 1)
+    assert megabytes < 300
+    with closing(open_store(url)) as store:
+        found = rows(store)
+    [bad] = found.pop("bad_line")
+    assert any(str(value).startswith('{"Event":"xxx') for value in bad)
+    assert found == {table: its for table, its in expected.items() if table != "bad_line"}
+
+
+INGEST = """
+import resource, sys
+from pathlib import Path
+from afterglow_store import ingest_event_log, open_store
+from afterglow_store.event_logs import find
+[log] = find([Path(sys.argv[2])])
+taken = ingest_event_log(open_store(sys.argv[1]), log, now=0)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1_024, taken.lines, taken.bad_lines)
+"""
+
+
+def test_progress_is_shown_with_its_rate_and_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal, clock = Terminal(), itertools.count(1_000.0, 2.0)
+    now = [next(clock)]
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    with progress(100_000_000) as tell:
+        for logs in range(1, 5):
+            now[0] = next(clock)
+            tell(Done(logs=logs, bytes=logs * 20_000_000), 0)
+    assert re.search(r"4 logs, [\d.]+ MiB/s .* 80%  00:00:02", terminal.getvalue())
+
+
 def test_finds_logs_as_a_history_server_does(tmp_path: Path) -> None:
     for name in ("application_1_2_1.zstd", "local-1.inprogress", ".hidden", "_SUCCESS"):
         (tmp_path / name).touch()
@@ -256,6 +371,6 @@ def test_finds_logs_as_a_history_server_does(tmp_path: Path) -> None:
 def test_lines_of_a_packed_log_are_those_of_the_plain_one(packed: Path, plain_log: Path) -> None:
     file, position, found = LogFile(packed / "log.snappy"), 0, b""
     while (stretch := read_lines(file, position, head=position == 0, in_long_line=False)) is not None:
-        found += stretch.lines
+        found += stretch.lines[: stretch.end - stretch.start]
         position = stretch.end
     assert found == plain_log.read_bytes()

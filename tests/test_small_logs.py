@@ -95,6 +95,21 @@ def test_what_cannot_be_stored_of_one_costs_the_others_nothing(folder: Path, sto
     assert contents(store) == one_by_one(logs, f"sqlite:///{tmp_path / 'one-by-one.db'}")
 
 
+def test_attempts_of_an_application_are_each_one_of_their_own(small_log: bytes, tmp_path: Path, store: Store) -> None:
+    made = tmp_path / "logs"
+    made.mkdir()
+    for attempt in (b"1", b"2"):
+        of_attempt = of_application(small_log, 7).replace(
+            b'"App ID":"local-00007"', b'"App ID":"local-00007","App Attempt ID":"%s"' % attempt
+        )
+        (made / f"local-00007_{attempt.decode()}").write_bytes(of_attempt)
+    taken = list(ingest_event_logs(store, list(find([made])), now=0))
+    assert len(taken) == 2
+    with store.read() as conn:
+        found = conn.execute(sa.select(application.c.app_id, application.c.attempt).order_by(application.c.attempt))
+        assert [tuple(row) for row in found] == [("local-00007", "1"), ("local-00007", "2")]
+
+
 def test_an_application_whose_outcome_no_one_saw_has_ended_and_not_succeeded(folder: Path, store: Store) -> None:
     list(ingest_event_logs(store, list(find([folder / "local-00001"])), now=0))
     with store.read() as conn:

@@ -8,7 +8,8 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from afterglow_store import Store, ingest_file, lines, open_store
+from afterglow_store import Store, ingest_event_log, ingest_file, lines, open_store, portions
+from afterglow_store.event_logs import EventLog, find
 from afterglow_store.event_logs.summing import Spread, bin_of, middle
 from afterglow_store.event_logs.tasks import KILLED, METRICS, TASK_END, TaskEnd, task_end, whole_task_end
 from afterglow_store.schema import stage, task_sums
@@ -33,6 +34,10 @@ def store(sqlite_url: str) -> Iterator[Store]:
     opened = open_store(sqlite_url)
     yield opened
     opened.close()
+
+
+def only(path: Path) -> EventLog:
+    return next(iter(find([path])))
 
 
 def stages(store: Store) -> list[Event]:
@@ -98,12 +103,13 @@ def test_tasks_that_end_after_their_stage_are_summed_and_do_not_change_its_skew(
     before = stages(store)
     late = _with_late_task(log)
     found = []
-    for size in (lines.CHUNK_BYTES, 20_000):  # in one transaction, and in many
-        monkeypatch.setattr(lines, "CHUNK_BYTES", size)
+    for size in (portions.LOG_BYTES, 20_000):  # in one transaction, and in many
+        monkeypatch.setattr(portions, "LOG_BYTES", size)
+        monkeypatch.setattr(lines, "LOG_CHUNK_BYTES", min(size, lines.LOG_CHUNK_BYTES))
         copy = tmp_path / f"late-{size}"
         copy.write_bytes(late)
         other = open_store(f"sqlite:///{copy}.db")
-        ingest_file(other, copy, now=0)
+        ingest_event_log(other, only(copy), now=0)
         found.append(stages(other))
         other.close()
     assert found[0] == found[1]

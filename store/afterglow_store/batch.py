@@ -7,19 +7,18 @@ database sees each row once.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 from afterglow_store.engine import among, upsert
-from afterglow_store.event_logs.tasks import TaskEnd
+from afterglow_store.event_logs.stage_tasks import StageKey, StageTasks
 from afterglow_store.redact import redact_values
 from afterglow_store.schema import application, application_conf, executor, job, source, sql_execution, stage
 
 Key = tuple[Any, ...]
-StageKey = tuple[int, int]  # stage id, attempt
 
 _TABLES = (application_conf, executor, job, sql_execution, stage)
 _KEYS = {table.name: [column.name for column in table.primary_key][1:] for table in _TABLES}
@@ -30,6 +29,13 @@ _KINDS: dict[str, dict[str, type]] = {
         if isinstance(column.type, sa.Integer | sa.Text)
     }
     for table in _TABLES
+}
+
+# Where an application has a journal and an event log, whichever is read first. The journal has a plan as it was run and
+# an event log as it was made; it names files and leaves out Spark's own tags.
+_BETTER_IN_JOURNALS = {
+    "job": {"tags": "tags"},
+    "sql_execution": {"plan": "plan_hash", "inputs": "inputs", "outputs": "outputs"},
 }
 
 BEATING = ("listener", "hook")  # the writers that send heartbeats; an event log falls silent with nobody gone
@@ -71,10 +77,11 @@ class Batch:
     job_tag_runs: dict[str, int] = field(default_factory=dict)  # run id: time of its first job here
     ended_time: int | None = None
     rows: dict[sa.Table, dict[Key, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
-    of_log: bool = False  # Spark's own event log: it has each task …
-    tasks: dict[StageKey, list[TaskEnd]] = field(default_factory=lambda: defaultdict(list))
+    of_log: bool = False  # Spark's own event log: it has each task
+    with_tasks: bool = True  # … unless they were skipped
+    tasks: Mapping[StageKey, StageTasks] = field(default_factory=dict)
     begun_stages: set[StageKey] = field(default_factory=set)
-    ended_stages: dict[StageKey, int] = field(default_factory=dict)  # … of which so many ended before their stage
+    ended_stages: set[StageKey] = field(default_factory=set)
     earlier_parts: list[int] = field(default_factory=list)  # the sources that hold the log's files before this one
     is_new: bool = False  # nothing of this application is in the store yet
     log_over: bool = False  # one of them, or this one, has told the application's end
@@ -119,16 +126,16 @@ def _look_at_earlier_parts(conn: sa.Connection, batch: Batch, earlier: Collectio
 
 
 def write_rows(conn: sa.Connection, batches: Sequence[Batch]) -> None:
-    alike: dict[tuple[sa.Table, frozenset[str]], list[dict[str, Any]]] = defaultdict(list)
+    alike: dict[tuple[sa.Table, frozenset[str], bool], list[dict[str, Any]]] = defaultdict(list)
     for batch in batches:
         for table, rows in batch.rows.items():
             keys = _KEYS[table.name]
             for key, values in rows.items():
                 named = zip(keys, key, strict=True)
                 row = {"application_id": batch.application_id, **dict(named), **redact_values(values)}
-                alike[table, frozenset(row)].append(row)
-    for (table, _), group in alike.items():
-        upsert(conn, table, group)
+                alike[table, frozenset(row), batch.of_log].append(row)
+    for (table, _, of_log), group in alike.items():
+        upsert(conn, table, group, unless=_BETTER_IN_JOURNALS.get(table.name, {}) if of_log else {})
     _change(conn, application, [(batch.application_id, batch.application) for batch in batches])
     _change(conn, source, [(batch.source_id, batch.client) for batch in batches])
 
@@ -137,12 +144,21 @@ def _change(conn: sa.Connection, table: sa.Table, changes: Iterable[tuple[int, d
     alike: dict[frozenset[str], list[dict[str, Any]]] = defaultdict(list)
     for which, values in changes:
         if any(isinstance(value, sa.ClauseElement) for value in values.values()):
-            conn.execute(sa.update(table).where(table.c.id == which).values(**redact_values(values)))
+            set_ = {name: _at_least(table, name, value) for name, value in redact_values(values).items()}
+            conn.execute(sa.update(table).where(table.c.id == which).values(set_))
         elif values:
             alike[frozenset(values)].append({"which": which, **redact_values(values)})
     for names, rows in alike.items():
         update = sa.update(table).where(table.c.id == sa.bindparam("which"))
-        conn.execute(update.values({name: sa.bindparam(name) for name in sorted(names)}), rows)
+        values = {name: sa.bindparam(name, type_=table.c[name].type) for name in sorted(names)}
+        conn.execute(update.values({name: _at_least(table, name, value) for name, value in values.items()}), rows)
+
+
+def _at_least(table: sa.Table, name: str, value: Any) -> Any:
+    """What was heard last stays so when an older log is read."""
+    if name != "last_event_time":
+        return value
+    return sa.case((table.c[name] > value, table.c[name]), else_=value)
 
 
 def _refuse_other_kinds(table: sa.Table, values: Iterable[tuple[str, Any]]) -> None:

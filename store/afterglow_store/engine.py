@@ -164,6 +164,9 @@ def erase_traces(store: Store) -> bool:
     return not busy
 
 
+_ALWAYS: Mapping[str, str] = {}
+
+
 def upsert(
     conn: sa.Connection,
     table: sa.Table,
@@ -172,24 +175,37 @@ def upsert(
     newer: str | None = None,
     key: Sequence[str] = (),
     keep: bool = False,
+    unless: Mapping[str, str] = _ALWAYS,
 ) -> None:
     """Insert `rows`, all with the same columns, or set those columns where the key (the primary one, or `key`) exists
     already.
 
     With `newer`, a column name, a stored row is left as it is when it holds a larger value there; with `keep`, always.
+    A column of `unless` is left as it is where the one that is named there has a value.
     """
     if not rows:
         return
-    conn.execute(_upsert(conn.dialect.name, table, tuple(rows[0]), newer, tuple(key), keep), rows)
+    conn.execute(
+        _upsert(conn.dialect.name, table, tuple(rows[0]), newer, tuple(key), keep, tuple(unless.items())), rows
+    )
 
 
 @functools.lru_cache(maxsize=STATEMENTS)  # to put one together takes longer than SQLite takes for its rows
 def _upsert(
-    dialect: str, table: sa.Table, columns: tuple[str, ...], newer: str | None, key: tuple[str, ...], keep: bool
+    dialect: str,
+    table: sa.Table,
+    columns: tuple[str, ...],
+    newer: str | None,
+    key: tuple[str, ...],
+    keep: bool,
+    unless: tuple[tuple[str, str], ...],
 ) -> Any:
     statement = (postgresql if dialect == "postgresql" else sqlite).insert(table)
     keys = list(key) or [column.name for column in table.primary_key]
-    changes = {name: statement.excluded[name] for name in columns if name not in keys}
+    changes: dict[str, sa.ColumnElement[Any]] = {name: statement.excluded[name] for name in columns if name not in keys}
+    for name, other in unless:
+        if name in changes:
+            changes[name] = sa.case((table.c[other].is_not(None), table.c[name]), else_=changes[name])
     if keep or not changes:
         return statement.on_conflict_do_nothing(index_elements=keys)
     where = None

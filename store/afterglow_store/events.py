@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from afterglow_store import compact
-from afterglow_store.batch import Batch, RunEvent, StageKey
-from afterglow_store.event_logs.tasks import whole_task_end
+from afterglow_store.batch import Batch, RunEvent
+from afterglow_store.event_logs.stage_tasks import StageKey
 from afterglow_store.redact import redact_properties, redact_text
 from afterglow_store.schema import FIGURES, application, application_conf, executor, job, sql_execution, stage
 
@@ -118,7 +118,7 @@ def stage_submitted(batch: Batch, event: Event) -> None:
         tasks=info.get("Number of Tasks"),
     )
     if batch.of_log:
-        batch.begun_stages.add(_stage_key(info))
+        batch.begun_stages.add(stage_key(info))
     batch.seen(info.get("Submission Time"))
 
 
@@ -143,11 +143,11 @@ def stage_completed(batch: Batch, event: Event) -> None:
         of_stage = {"Stage ID": info["Stage ID"], "Stage Attempt ID": info.get("Stage Attempt ID")}
         stage_tasks(batch, event["Tasks"] | of_stage)
     if batch.of_log:
-        batch.ended_stages[_stage_key(info)] = len(batch.tasks.get(_stage_key(info), ()))
+        batch.ended_stages.add(stage_key(info))
     batch.seen(info.get("Completion Time"))
 
 
-def _stage_key(info: Event) -> StageKey:
+def stage_key(info: Event) -> StageKey:
     return info["Stage ID"], info.get("Stage Attempt ID") or 0
 
 
@@ -166,12 +166,6 @@ def stage_tasks(batch: Batch, event: Event) -> None:
         **skew,
         **_weighed(batch, _figures({f"internal.metrics.{name}": sum_ for name, sum_ in event["Metrics"].items()})),
     )
-
-
-def task_ended(batch: Batch, event: Event) -> None:
-    """Of an event log: added up when the stretch is written."""
-    task = event.get("Task") or whole_task_end(event)
-    batch.tasks[task.stage_id, task.stage_attempt].append(task)
 
 
 def sql_start(batch: Batch, event: Event) -> None:
@@ -278,7 +272,6 @@ HANDLERS: dict[str, Callable[[Batch, Event], None]] = {
     "SparkListenerJobEnd": job_end,
     "SparkListenerStageSubmitted": stage_submitted,
     "SparkListenerStageCompleted": stage_completed,
-    "SparkListenerTaskEnd": task_ended,
     "org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionStart": sql_start,
     "org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionEnd": sql_end,
     "AfterglowJob": whole_job,

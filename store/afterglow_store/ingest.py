@@ -25,9 +25,9 @@ from afterglow_store.engine import Store
 from afterglow_store.errors import SourceRefused, SourceShrunk
 from afterglow_store.event_logs import EventLog, LogFile, Place, plain_name
 from afterglow_store.event_logs.reading import START
-from afterglow_store.events import HANDLERS, Event
-from afterglow_store.lines import Stretch, read_lines
-from afterglow_store.parsing import Line, application_of, facts_of, head, key_of, left_out, parse, take_in
+from afterglow_store.events import Event
+from afterglow_store.parsing import Parsed, application_of, facts_of, head, key_of, left_out, take_in
+from afterglow_store.portions import Portion, read_portion
 from afterglow_store.received import delete_chunks, refuse_journal
 from afterglow_store.schema import received_journal, source
 from afterglow_store.sources import FileSource, LineSource, ReceivedSource
@@ -68,19 +68,24 @@ def ingest_received(store: Store, journal: str, *, now: int) -> Ingested:
 
 
 def ingest_event_log(
-    store: Store, log: EventLog, *, now: int, progress: Callable[[int], None] = lambda passed: None
+    store: Store,
+    log: EventLog,
+    *,
+    now: int,
+    progress: Callable[[int], None] = lambda passed: None,
+    with_tasks: bool = True,
 ) -> Ingested:
     """Take in what is new in a Spark event log, its files one after the other. After each transaction `progress` is
-    told how many of the log's bytes on disk are behind.
+    told how many of the log's bytes on disk are behind. Unless `with_tasks`, the lines of single tasks are skipped.
 
     Raises SourceRefused, in its form BrokenLog where a file is damaged. What was taken in before stays.
     """
     total, passed = Ingested(), 0
     names = tuple(plain_name(part) for part in log.parts)
     for index, part in enumerate(log.parts):
-        file, read_before = _log_file(store, part, names[:index])
+        file, read_before = log_file(store, part, names[:index])
         if read_before != file.size:
-            total += _ingest_log_file(store, file, now, partial(_tell, progress, passed))
+            total += _ingest_log_file(store, file, now, partial(_tell, progress, passed), with_tasks=with_tasks)
         passed += file.size
         progress(passed)
     return total
@@ -90,7 +95,7 @@ def _tell(progress: Callable[[int], None], before: int, in_file: int) -> None:
     progress(before + in_file)
 
 
-def _log_file(store: Store, part: Place, earlier: tuple[str, ...]) -> tuple[LogFile, int | None]:
+def log_file(store: Store, part: Place, earlier: tuple[str, ...]) -> tuple[LogFile, int | None]:
     """And how large it was when all in it had been read."""
     s = source.c
     known = sa.select(s.file_bytes, s.resume_packed, s.resume_plain).where(s.path == plain_name(part))
@@ -101,40 +106,57 @@ def _log_file(store: Store, part: Place, earlier: tuple[str, ...]) -> tuple[LogF
     return LogFile(part, earlier=earlier, resume=(found.resume_packed, found.resume_plain)), found.file_bytes
 
 
-def _ingest_log_file(store: Store, file: LogFile, now: int, progress: Callable[[int], None]) -> Ingested:
-    done = _ingest(store, file, now, lambda: progress(file.passed))
+def _ingest_log_file(
+    store: Store, file: LogFile, now: int, progress: Callable[[int], None], *, with_tasks: bool
+) -> Ingested:
+    done = _ingest(store, file, now, lambda: progress(file.passed), with_tasks=with_tasks)
     if done.unnamed:  # to be told again
         return done
-    with store.write() as conn:
-        conn.execute(sa.update(source).where(source.c.path == file.name).values(read_so_far(file)))
+    if (known := find_source(store, file)) is not None:
+        mark_read(store, file.name, read_so_far(file, known.position))
     return done
 
 
-def read_so_far(file: LogFile) -> dict[str, int | None]:
-    """What a source's row says of a file that was read to its end."""
-    packed, plain = file.mark if file.mark != START else (None, None)
+def mark_read(store: Store, name: str, read: dict[str, int | None]) -> None:
+    """That all in a file is read, so that it is not opened again."""
+    with store.write() as conn:
+        conn.execute(sa.update(source).where(source.c.path == name).values(read))
+
+
+def read_so_far(file: LogFile, position: int) -> dict[str, int | None]:
+    """What a source's row says of a file that was read to its end; `position`: of its last whole line."""
+    mark = file.mark_at(position)
+    packed, plain = (None, None) if mark == START or file.is_plain else mark
     return {"file_bytes": file.size, "resume_packed": packed, "resume_plain": plain}
 
 
-def _ingest(store: Store, lines_of: LineSource, now: int, progress: Callable[[], None] = lambda: None) -> Ingested:
+def _ingest(
+    store: Store, of: LineSource, now: int, progress: Callable[[], None] = lambda: None, *, with_tasks: bool = True
+) -> Ingested:
     total = Ingested()
     while True:
-        known = _known(store, lines_of, now)
+        known = known_source(store, of, now)
         try:
-            stretch = read_lines(lines_of, known.position, head=known.is_new, in_long_line=bool(known.in_long_line))
+            portion = read_portion(
+                of, known.position, head=known.is_new, in_long_line=bool(known.in_long_line), with_tasks=with_tasks
+            )
         except SourceShrunk:
             if known.received < known.position:
                 raise
             return total  # a copy that is behind what the collector received
-        part = _ingest_stretch(store, lines_of, known, stretch, now) if stretch is not None else None
-        if part is None:
-            return total if stretch is None or known.position else Ingested(unnamed=1)
+        part = take_in_portion(store, of, known, portion, now) if portion is not None else None
+        if portion is None or part is None:
+            return total if portion is None or known.position else Ingested(unnamed=1)
         total += part
         progress()
+        if portion.refused is not None:
+            raise portion.refused
+        if portion.at_end:
+            return total
 
 
 @dataclass(frozen=True)
-class _Known:
+class Known:
     """What the store knows of a source."""
 
     id: int
@@ -149,10 +171,9 @@ class _Known:
         return self.application_id is None and self.position == 0
 
 
-def _known(store: Store, lines_of: LineSource, now: int) -> _Known:
+def known_source(store: Store, lines_of: LineSource, now: int) -> Known:
     """Adds the source on first sight. A journal is known by its name, wherever it is read."""
-    with store.read() as conn:
-        known = _find(conn, lines_of)
+    known = find_source(store, lines_of)
     if known is None:
         with store.write() as conn:
             if _find(conn, lines_of) is None:
@@ -167,7 +188,12 @@ def _known(store: Store, lines_of: LineSource, now: int) -> _Known:
     return known
 
 
-def _find(conn: sa.Connection, lines_of: LineSource) -> _Known | None:
+def find_source(store: Store, of: LineSource) -> Known | None:
+    with store.read() as conn:
+        return _find(conn, of)
+
+
+def _find(conn: sa.Connection, lines_of: LineSource) -> Known | None:
     same = source.c.path == lines_of.name
     if lines_of.journal is not None:
         same = sa.or_(same, source.c.journal == lines_of.journal)
@@ -178,28 +204,26 @@ def _find(conn: sa.Connection, lines_of: LineSource) -> _Known | None:
         .where(same)
         .order_by(source.c.journal.is_(None))  # a copy that was met before journals had names
     ).first()
-    return None if found is None else _Known(**found._mapping)
+    return None if found is None else Known(**found._mapping)
 
 
-def _ingest_stretch(store: Store, lines_of: LineSource, known: _Known, stretch: Stretch, now: int) -> Ingested | None:
+def take_in_portion(store: Store, of: LineSource, known: Known, portion: Portion, now: int) -> Ingested | None:
     """None when nothing can be done yet, or another one did it."""
-    lines, bad = parse(stretch)
-    events = [event for _, event in lines]
+    parsed, length = portion.parsed, portion.end - portion.start
     with store.write() as conn:
-        if not _advance(conn, lines_of, known, stretch, events, now):
+        if not _advance(conn, of, known, portion, now):
             return None
-        if lines_of.journal is not None and known.received:
-            delete_chunks(conn, lines_of.journal, until=stretch.end)
-        if known.is_new and not _named(conn, known.id, lines_of, events):
+        if of.journal is not None and known.received:
+            delete_chunks(conn, of.journal, until=portion.end)
+        if known.is_new and not _named(conn, known.id, of, parsed.events):
             conn.rollback()  # it has not said its name yet: take nothing, and come back
             return None
         if conn.scalar(sa.select(source.c.application_id).where(source.c.id == known.id)) is None:
-            return Ingested(bytes=stretch.end - stretch.start)  # pruned or forgotten: it counts as read
-        of_use = [line for line in lines if line[1]["Event"] in HANDLERS]
-        left_out = _apply_or_leave_out(conn, lines_of, known.id, of_use) if of_use else []
-        done = Ingested(len(lines) - len(left_out), len(bad) + len(left_out), stretch.end - stretch.start)
+            return Ingested(bytes=length)  # pruned or forgotten: it counts as read
+        left_out = _apply_or_leave_out(conn, of, known.id, parsed)
+        done = Ingested(parsed.read - len(left_out), len(parsed.bad) + len(left_out), length)
         _count(conn, known.id, done)
-        keep_bad_lines(conn, known.id, bad + left_out, known=known.bad_lines)
+        keep_bad_lines(conn, known.id, parsed.bad + left_out, known=known.bad_lines)
     return done
 
 
@@ -217,36 +241,36 @@ def _named(conn: sa.Connection, source_id: int, lines_of: LineSource, events: li
 CONNECTION_LOST = (OperationalError, InterfaceError)
 
 
-def _apply_or_leave_out(conn: sa.Connection, of: LineSource, source_id: int, lines: list[Line]) -> list[BadLine]:
+def _apply_or_leave_out(conn: sa.Connection, of: LineSource, source_id: int, parsed: Parsed) -> list[BadLine]:
     """Make rows of the events. Those of which that cannot be done, since a value is of another kind than it has to be,
     are found by halves and left out: whatever one of them breaks in the rows, it costs no other event."""
+    if not parsed.lines and not parsed.tasks.stages:
+        return []
     try:
         with conn.begin_nested():
             batch = open_batch(conn, source_id, of.earlier)
-            bad = take_in(batch, lines)
+            bad = take_in(batch, parsed)
             write(conn, [batch])
             return bad
     except CONNECTION_LOST:
         raise
     except Exception as exc:  # noqa: BLE001 - what a value of the wrong kind raises is up to where it is used first
-        if len(lines) > 1:
-            half = len(lines) // 2
-            parts = (lines[:half], lines[half:])
-            return [bad for part in parts for bad in _apply_or_leave_out(conn, of, source_id, part)]
-        return [left_out(*lines[0], exc)]
+        parts = parsed.parts()
+        if not parts:
+            return [left_out(*line, exc) for line in parsed.lines]
+        return [bad for part in parts for bad in _apply_or_leave_out(conn, of, source_id, part)]
 
 
-def _advance(
-    conn: sa.Connection, lines_of: LineSource, known: _Known, stretch: Stretch, events: list[Event], now: int
-) -> bool:
+def _advance(conn: sa.Connection, of: LineSource, known: Known, portion: Portion, now: int) -> bool:
     """Compare and set the offset. First in the transaction: the row's lock keeps a second ingest waiting, and then
     sends it away."""
     values = {
-        "position": stretch.end,
-        "in_long_line": stretch.in_long_line or None,
-        "updated_time": lines_of.written or now,
+        "position": portion.end,
+        "in_long_line": portion.in_long_line or None,
+        "updated_time": of.written or now,
     }
-    if events and isinstance(seq := events[-1].get("Seq"), int):
+    lines = portion.parsed.lines
+    if lines and isinstance(seq := lines[-1][1].get("Seq"), int):
         values["last_seq"] = seq
     same = sa.and_(source.c.id == known.id, source.c.position == known.position)
     return conn.execute(sa.update(source).where(same).values(values)).rowcount == 1

@@ -8,7 +8,7 @@ from afterglow_store.errors import SourceRefused
 from afterglow_store.sources import LineSource
 
 CHUNK_BYTES = 4 << 20  # a transaction's worth: large enough to be quick, small enough not to hold others up
-LOG_CHUNKS = 4  # of those, of an event log: nearly all of it is tasks, of which a transaction has only the sums
+LOG_CHUNK_BYTES = 512 << 10  # of an event log, where it is no more than what a processor keeps near while it is parsed
 MAX_HEAD_BYTES = 16 << 20  # by here an application has told its name, or the file is none of ours
 
 
@@ -29,9 +29,10 @@ def read_lines(source: LineSource, position: int, *, head: bool, in_long_line: b
     its name, which it does only after its configuration. Raises SourceRefused where it never does."""
     if in_long_line:
         return _rest_of_long_line(source, position)
-    data = source.read(position, CHUNK_BYTES * (1 if source.written is None else LOG_CHUNKS))
-    while b"\n" not in data[-CHUNK_BYTES:] or (head and not names_application(data)):
-        more = source.read(position + len(data), CHUNK_BYTES)
+    chunk = CHUNK_BYTES if source.written is None else LOG_CHUNK_BYTES
+    data = more = source.read(position, chunk)
+    while b"\n" not in more or (head and not names_application(data)):
+        more = source.read(position + len(data), min(max(chunk, len(data)), CHUNK_BYTES))
         if not more:
             break
         data += more

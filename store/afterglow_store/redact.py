@@ -6,6 +6,7 @@ start of a word, so that the cost stays linear whatever the text.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -59,6 +60,16 @@ def _redacted(value: Any) -> Any:
 
 def redact_text(text: str) -> str:
     """The text without its secret-shaped parts. Twice is the same as once."""
+    return _of_short(text) if len(text) < 200 else _without_secrets(text)
+
+
+@functools.lru_cache(maxsize=4_096)
+def _of_short(text: str) -> str:
+    """Most are the properties of a Spark, which are the same in the next application."""
+    return _without_secrets(text)
+
+
+def _without_secrets(text: str) -> str:
     if "@" in text:
         text = _ORACLE.sub(rf"\1{REDACTED}@", _URL.sub(_without_user, text))
     if _SECRET_KEY.search(text) or "pwd" in text.lower():
@@ -66,6 +77,7 @@ def redact_text(text: str) -> str:
     return _BEARER.sub(rf"\1{REDACTED}", _TOKEN.sub(REDACTED, text))
 
 
+@functools.lru_cache(maxsize=4_096)
 def _names_secret(key: str) -> bool:
     return _SECRET_KEY.search(_INNOCENT_KEY.sub("", key)) is not None  # a tokenizer's password is one all the same
 

@@ -23,8 +23,8 @@ from afterglow_store.engine import Store, among
 from afterglow_store.errors import SourceRefused
 from afterglow_store.event_logs import EventLog, LogFile
 from afterglow_store.ingest import CONNECTION_LOST, Ingested, ingest_event_log, ingest_file, read_so_far
-from afterglow_store.lines import CHUNK_BYTES, read_lines
-from afterglow_store.parsing import application_of, facts_of, head, key_of, parse, take_in
+from afterglow_store.parsing import application_of, facts_of, head, key_of, take_in
+from afterglow_store.portions import read_portion
 from afterglow_store.schema import application, source
 from afterglow_store.sources import FileSource
 from afterglow_store.writing import write
@@ -45,20 +45,20 @@ class _Small:
     log: EventLog
     file: LogFile
     end: int
-    lines: int
+    done: Ingested
     key: ApplicationKey
     facts: dict[str, Any]
-    user: str | None
     batch: Batch
     bad: list[BadLine]
 
-    @property
-    def done(self) -> Ingested:
-        return Ingested(self.lines - len(self.bad), len(self.bad), self.end)
-
 
 def ingest_event_logs(
-    store: Store, logs: Sequence[EventLog], *, now: int, progress: Callable[[int], None] = lambda passed: None
+    store: Store,
+    logs: Sequence[EventLog],
+    *,
+    now: int,
+    progress: Callable[[int], None] = lambda passed: None,
+    with_tasks: bool = True,
 ) -> Iterator[tuple[EventLog, Result]]:
     """As `ingest_event_log`, of each of these, journals among them. Each is told with what was taken in, or with why it
     was not."""
@@ -69,22 +69,22 @@ def ingest_event_logs(
         for log in some:
             if known.get(log.name) == log.size:
                 yield log, Ingested()
-            elif (small := None if log.name in known else _read(log)) is None:
-                yield log, _alone(store, log, now, progress)
+            elif (small := None if log.name in known else _read(log, with_tasks)) is None:
+                yield log, _alone(store, log, now, progress, with_tasks)
             else:
                 group.append(small)
                 if sum(each.end for each in group) >= GROUP_BYTES:
-                    yield from _take_in(store, group, now)
+                    yield from _take_in(store, group, now, progress)
                     group = []
-        yield from _take_in(store, group, now)
+        yield from _take_in(store, group, now, progress)
 
 
-def _alone(store: Store, log: EventLog, now: int, progress: Callable[[int], None] = lambda passed: None) -> Result:
+def _alone(store: Store, log: EventLog, now: int, progress: Callable[[int], None], with_tasks: bool) -> Result:
     try:
         first = log.parts[0]
         if isinstance(first, Path) and FileSource(first).journal is not None:
             return ingest_file(store, first, now=now)
-        return ingest_event_log(store, log, now=now, progress=progress)
+        return ingest_event_log(store, log, now=now, progress=progress, with_tasks=with_tasks)
     except (SourceRefused, FileNotFoundError) as exc:
         return exc
 
@@ -96,29 +96,32 @@ def _known(store: Store, logs: Sequence[EventLog]) -> dict[str, int | None]:
         return {row.path: row.file_bytes for row in conn.execute(sa.select(source).where(of_them))}
 
 
-def _read(log: EventLog) -> _Small | None:
+def _read(log: EventLog, with_tasks: bool) -> _Small | None:
     """None of what is not small, or not so simple: a journal, a file that names no application or is damaged."""
     try:
         file = LogFile(log.parts[0])
         if len(log.parts) > 1 or file.size > MAX_BYTES:
             return None
-        stretch = read_lines(file, 0, head=True, in_long_line=False)
-        if stretch is None or stretch.in_long_line or b"\n" in file.read(stretch.end, CHUNK_BYTES):
-            return None
+        portion = read_portion(file, 0, head=True, with_tasks=with_tasks)
     except (SourceRefused, OSError):
         return None
-    if b"AfterglowJournalStart" in stretch.lines:
+    if portion is None or not portion.at_end or portion.in_long_line:
         return None
-    lines, bad = parse(stretch)
-    said = application_of(head([event for _, event in lines]))
-    if said is None:
+    parsed = portion.parsed
+    by_name = head(parsed.events)
+    said = application_of(by_name)
+    if said is None or "AfterglowJournalStart" in by_name:
         return None
     batch = Batch(0, 1, {}, 0, of_log=True, is_new=True)
-    bad += take_in(batch, lines)
-    return _Small(log, file, stretch.end, len(lines), key_of(said), facts_of(said), said.get("User"), batch, bad)
+    left_out = take_in(batch, parsed)
+    bad = parsed.bad + left_out
+    done = Ingested(parsed.read - len(left_out), len(bad), portion.end)
+    return _Small(log, file, portion.end, done, key_of(said), facts_of(said), batch, bad)
 
 
-def _take_in(store: Store, group: list[_Small], now: int) -> Iterator[tuple[EventLog, Result]]:
+def _take_in(
+    store: Store, group: list[_Small], now: int, progress: Callable[[int], None]
+) -> Iterator[tuple[EventLog, Result]]:
     """In one transaction. If there is anything about one of them that it cannot be in, each has its own."""
     try:
         taken = _together(store, group, now) if group else set()
@@ -128,7 +131,8 @@ def _take_in(store: Store, group: list[_Small], now: int) -> Iterator[tuple[Even
         logger.debug("%d logs one by one", len(group), exc_info=True)
         taken = set()
     for each in group:
-        yield each.log, each.done if each.log.name in taken else _alone(store, each.log, now)
+        done = each.log.name in taken
+        yield each.log, each.done if done else _alone(store, each.log, now, progress, each.batch.with_tasks)
 
 
 def _together(store: Store, group: list[_Small], now: int) -> set[str]:
@@ -177,7 +181,7 @@ def _add(conn: sa.Connection, new: list[_Small], now: int) -> None:
             "lines": each.done.lines,
             "bad_lines": each.done.bad_lines,
             "updated_time": each.file.written or now,
-            **read_so_far(each.file),
+            **read_so_far(each.file, each.end),
             "told_end": each.batch.ended_time is not None or None,
         }
         for each in new

@@ -11,8 +11,9 @@ from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
-from afterglow_store.batch import Batch, StageKey
+from afterglow_store.batch import Batch
 from afterglow_store.engine import upsert
+from afterglow_store.event_logs.stage_tasks import StageKey, StageTasks
 from afterglow_store.event_logs.summing import TaskSums, from_json, together
 from afterglow_store.events import stage_tasks
 from afterglow_store.schema import source, task_sums
@@ -21,28 +22,29 @@ from afterglow_store.schema import source, task_sums
 def add_tasks(conn: sa.Connection, batch: Batch) -> None:
     """Put what the tasks add up to, of each stage that the batch has tasks, the beginning or the end of. Once the log
     has told the application's end its account is closed. Raises as `stage_tasks`."""
-    keys = batch.tasks.keys() | batch.begun_stages | batch.ended_stages.keys()
-    if keys and not batch.log_over:
+    keys = batch.tasks.keys() | batch.begun_stages | batch.ended_stages
+    if keys and batch.with_tasks and not batch.log_over:
         before = _stored(conn, batch.earlier_parts, keys)
         mine = {} if batch.is_new else _stored(conn, [batch.source_id], keys)
         for key in sorted(keys):
-            _add(batch, key, mine.setdefault(key, TaskSums()), before.get(key, TaskSums()))
+            _add(batch, key, mine.setdefault(key, TaskSums()), before.get(key))
         if batch.ended_time is None:
             upsert(conn, task_sums, [_row(batch.source_id, key, sums) for key, sums in sorted(mine.items())])
     if batch.of_log and batch.ended_time is not None and not batch.is_new:
         _close(conn, batch)
 
 
-def _add(batch: Batch, key: StageKey, mine: TaskSums, before: TaskSums) -> None:
-    tasks, at = batch.tasks.get(key, []), batch.ended_stages.get(key)
-    over, skew = mine.ended or before.ended, {}
+def _add(batch: Batch, key: StageKey, mine: TaskSums, before: TaskSums | None) -> None:
+    """`before`: what is in the files before this one."""
+    tasks, ends = batch.tasks.get(key) or StageTasks(), key in batch.ended_stages
+    over, skew = mine.ended or (before is not None and before.ended), {}
     mine.begun = mine.begun or key in batch.begun_stages
-    mine.add(tasks[:at], late=over)
-    if at is not None:
-        skew = {} if over else together(before, mine).skew()
-        mine.add(tasks[at:], late=True)
-        mine.ended = True
-    total = together(before, mine)
+    mine.take(tasks.before, late=over)
+    if ends and not over:
+        skew = (together(before, mine) if before else mine).skew()
+    mine.take(tasks.after, late=True)
+    mine.ended = mine.ended or ends
+    total = together(before, mine) if before else mine
     if total.begun:
         stage_tasks(batch, total.event(*key) | ({"Skew": skew} if skew else {}))
 

@@ -44,8 +44,7 @@ def write(conn: sa.Connection, batches: Sequence[Batch]) -> None:
     exited = {batch.application_id for batch in batches if "driver_outcome" in (batch.application | batch.client)}
     decide_runs(conn, runs_of(conn, applications, exited))
     refresh_counts(conn, applications)
-    for batch in batches:
-        _snapshot_items(conn, batch)
+    _snapshot_items(conn, batches)
 
 
 def _take_in_runs(conn: sa.Connection, batch: Batch) -> set[str]:
@@ -102,27 +101,22 @@ def _runs_of_jobs(conn: sa.Connection, jobs: Mapping[int, set[int]]) -> set[str]
     return {row.run_id for row in conn.execute(of_jobs) if row.job_id in jobs[row.application_id]} if job_ids else set()
 
 
-def _snapshot_items(conn: sa.Connection, batch: Batch) -> None:
-    """Keep every run of the application as the application left it. The hook reads a run's details after its end, off
-    the job's thread: where that comes after the application's end, the run's snapshot is made again."""
-    application_id = batch.application_id
-    if batch.ended_time is None and not any(event.ended for event in batch.runs):
-        return
-    ended = conn.scalar(sa.select(application.c.spark_end_time).where(application.c.id == application_id))
-    if ended is None:
-        return
-    runs = {event.run_id for event in batch.runs if event.ended}
-    if batch.ended_time is not None:
-        runs |= set(conn.scalars(sa.select(link.c.run_id).where(link.c.application_id == application_id)))
-    for run_id in sorted(runs):
-        details = run_details(conn, run_id)
-        if details is not None:
-            snapshots.take(
-                conn,
-                "run",
-                run_id,
-                details,
-                time=ended,
-                cause=snapshots.APPLICATION_END,
-                application_id=application_id,
-            )
+def _snapshot_items(conn: sa.Connection, batches: Sequence[Batch]) -> None:
+    """Keep every run of the applications as they left it. The hook reads a run's details after its end, off the job's
+    thread: where that comes after the application's end, the run's snapshot is made again."""
+    runs = {(batch.application_id, event.run_id) for batch in batches for event in batch.runs if event.ended}
+    over = {batch.application_id for batch in batches if batch.ended_time is not None}
+    linked = sa.select(link.c.application_id, link.c.run_id).where(link.c.application_id.in_(over))
+    runs |= {(row.application_id, row.run_id) for row in conn.execute(linked)} if over else set()
+    of = {application_id for application_id, _ in runs}
+    times = sa.select(application.c.id, application.c.spark_end_time).where(application.c.id.in_(of))
+    ended = {row.id: row.spark_end_time for row in conn.execute(times)} if of else {}
+    for application_id, run_id in sorted(runs):
+        if ended.get(application_id) is not None:
+            _snapshot(conn, run_id, application_id, ended[application_id])
+
+
+def _snapshot(conn: sa.Connection, run_id: str, application_id: int, time: int) -> None:
+    if (details := run_details(conn, run_id)) is not None:
+        cause = snapshots.APPLICATION_END
+        snapshots.take(conn, "run", run_id, details, time=time, cause=cause, application_id=application_id)

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 
 from afterglow_store.errors import SourceRefused
 
-PIECE_BYTES = 1 << 20
-ZSTD_BYTES = 64 << 10  # packed ones, that may hold a hundred times as many
+PIECE_BYTES = 512 << 10  # what is larger leaves the processor's cache before it is parsed
+ZSTD_BLOCKS = 8  # that are unpacked at once: of at most 128 KiB each, whatever they are packed into
 MAX_BLOCK_BYTES = 64 << 20  # far above what Spark writes (32 KiB to 1 MiB): a longer one is a damaged length
 
 
@@ -57,25 +57,61 @@ def codec_of(name: str) -> Codec:
 
 def plain(file: BinaryIO) -> Iterator[Piece]:
     while piece := file.read(PIECE_BYTES):
-        yield piece, file.tell()
+        yield piece, None  # anywhere: see LogFile
 
 
 def zstd(file: BinaryIO) -> Iterator[Piece]:
-    """One frame after the other. Of a frame without its end, what its complete blocks hold."""
+    """One frame after the other, some blocks at a time. Of a frame without its end, what its complete blocks hold.
+
+    A reader that is given packed bytes unpacks all of them: of a line of the same letter 30,000 times as many. So the
+    blocks are found here (RFC 8878, section 3.1.1), and the library only unpacks them.
+    """
     import zstandard  # noqa: PLC0415 - with pyarrow 50 MB, which most processes need never
 
-    decompressor = zstandard.ZstdDecompressor()
-    frame = decompressor.decompressobj()
-    while packed := file.read(ZSTD_BYTES):
-        while packed:
-            try:
-                piece = frame.decompress(packed)
-            except zstandard.ZstdError as exc:
-                raise BrokenLog(f"{exc}, before byte {file.tell():,}") from exc
-            packed = frame.unused_data if frame.eof else b""
-            yield piece, file.tell() - len(packed) if frame.eof else None
-            if frame.eof:
-                frame = decompressor.decompressobj()
+    data, decompressor = _Input(file), zstandard.ZstdDecompressor()
+    while (magic := data.take(4)) is not None:
+        if magic == b"\x28\xb5\x2f\xfd":
+            yield from _zstd_frame(data, decompressor.decompressobj(), magic)
+        elif magic[0] & 0xF0 == 0x50 and magic[1:] == b"\x2a\x4d\x18":  # to be skipped
+            data.block(int.from_bytes(data.take(4) or b"", "little"))
+        else:
+            raise BrokenLog(f"no zstd frame at byte {data.position - 4:,}")
+
+
+def _zstd_frame(data: _Input, frame: Any, magic: bytes) -> Iterator[Piece]:
+    import zstandard  # noqa: PLC0415
+
+    head = data.take(1) or b"\0"
+    packed, over = [magic, head, data.take(_zstd_head_size(head[0])) or b""], False
+    while not over:
+        while not over and len(packed) < ZSTD_BLOCKS and (block := _zstd_block(data)) is not None:
+            over = bool(block[0] & 1)
+            packed.append(block)
+        if over and head[0] & 4:
+            packed.append(data.take(4) or b"")  # a checksum
+        if not packed:
+            return
+        try:
+            yield frame.decompress(b"".join(packed)), data.position if over else None
+        except zstandard.ZstdError as exc:
+            raise BrokenLog(f"{exc}, before byte {data.position:,}") from exc
+        packed.clear()
+
+
+def _zstd_head_size(said: int) -> int:
+    """Of what comes after this byte: the window's size, a dictionary's id, and the size of the content."""
+    single, dictionary, content = said >> 5 & 1, said & 3, said >> 6
+    return 1 - single + (0, 1, 2, 4)[dictionary] + (single, 2, 4, 8)[content]
+
+
+def _zstd_block(data: _Input) -> bytes | None:
+    """With its head; None where it is not complete."""
+    if (head := data.take(3)) is None:
+        return None
+    said = int.from_bytes(head, "little")
+    of_one_byte = said >> 1 & 3 == 1
+    block = data.block(1 if of_one_byte else said >> 3)
+    return None if block is None else head + block
 
 
 def lz4(file: BinaryIO) -> Iterator[Piece]:

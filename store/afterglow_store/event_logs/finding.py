@@ -23,8 +23,12 @@ class EventLog:
 
     @property
     def size(self) -> int:
-        """Bytes on disk. 0 of parts that are gone meanwhile."""
-        return sum(_size(part) for part in self.parts)
+        return sum(self.sizes)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Of its parts, in bytes on disk. 0 of those that are gone meanwhile."""
+        return [_size(part) for part in self.parts]
 
 
 def find(paths: Iterable[Place]) -> Iterator[EventLog]:

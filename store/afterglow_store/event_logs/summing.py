@@ -38,25 +38,31 @@ class Spread:
 
     least: int = 0
     most: int = 0
-    bins: Counter[int] = field(default_factory=Counter)
+    bins: dict[int, int] = field(default_factory=dict)  # no Counter: most stages are small, and ten of these are slow
+
+    @property
+    def count(self) -> int:
+        return sum(self.bins.values())
 
     def add(self, values: Iterable[int]) -> None:
         seen = Counter(values)
-        low, high = min(seen), max(seen)
-        self.least, self.most = (min(self.least, low), max(self.most, high)) if self.bins else (low, high)
+        self._extend(min(seen), max(seen))
         for value, times in seen.items():
-            self.bins[bin_of(value)] += times
+            bin_ = bin_of(value)
+            self.bins[bin_] = self.bins.get(bin_, 0) + times
 
     def merge(self, other: Spread) -> None:
-        if not other.bins:
-            return
-        low, high = min(self.least, other.least), max(self.most, other.most)
-        self.least, self.most = (low, high) if self.bins else (other.least, other.most)
-        self.bins.update(other.bins)
+        if other.bins:
+            self._extend(other.least, other.most)
+            for bin_, times in other.bins.items():
+                self.bins[bin_] = self.bins.get(bin_, 0) + times
+
+    def _extend(self, low: int, high: int) -> None:
+        self.least, self.most = (min(self.least, low), max(self.most, high)) if self.bins else (low, high)
 
     def quantiles(self) -> list[int]:
         """Smallest and largest; of more than two values, between them, those that 25 to 99 % do not exceed."""
-        count = self.bins.total()
+        count = self.count
         between = [self._quantile(-(-count * percent // 100)) for percent in _PERCENTS] if count > 2 else []
         return [self.least, *between, self.most]
 
@@ -108,14 +114,16 @@ class TaskSums:
     def _keep_slowest(self, others: list[list[Any]]) -> None:
         self.slowest = sorted([*self.slowest, *others], key=_millis, reverse=True)[:_SLOWEST]
 
-    def _merge(self, later: TaskSums) -> None:
+    def take(self, later: TaskSums, *, late: bool = False) -> None:
+        """Add what comes after it. As with `add`, of what is late only the sums."""
         self.begun, self.ended = self.begun or later.begun, self.ended or later.ended
         self.counts = [a + b for a, b in zip(self.counts, later.counts, strict=True)]
         self.peaks = [max(a, b) for a, b in zip(self.peaks, later.peaks, strict=True)]
         self.sums = [a + b for a, b in zip(self.sums, later.sums, strict=True)]
-        for mine, its in zip(self.spreads, later.spreads, strict=True):
-            mine.merge(its)
-        self._keep_slowest(later.slowest)
+        if not late:
+            for mine, its in zip(self.spreads, later.spreads, strict=True):
+                mine.merge(its)
+            self._keep_slowest(later.slowest)
 
     def event(self, stage_id: int, attempt: int) -> dict[str, Any]:
         """As an AfterglowStageTasks of the listener says it."""
@@ -133,7 +141,7 @@ class TaskSums:
 
     def skew(self) -> dict[str, Any]:
         """How unequal they were, in the words of the listener; {} where there are not two."""
-        tasks = self.spreads[0].bins.total()
+        tasks = self.spreads[0].count
         if tasks < 2:
             return {}
         named = dict(zip(_SPREAD_OF, self.spreads, strict=True))
@@ -152,7 +160,7 @@ def together(*parts: TaskSums) -> TaskSums:
     """Of several files of a log, in their order."""
     total = TaskSums()
     for part in parts:
-        total._merge(part)
+        total.take(part)
     return total
 
 
@@ -160,7 +168,7 @@ def from_json(said: list[Any]) -> TaskSums:
     begun, ended, counts, peaks, sums, spreads, slowest = said
     found = TaskSums(begun, ended, counts, peaks, sums, slowest=slowest)
     if spreads:
-        found.spreads = [Spread(least, most, Counter(dict(bins))) for least, most, bins in spreads]
+        found.spreads = [Spread(least, most, dict(bins)) for least, most, bins in spreads]
     return found
 
 

@@ -16,10 +16,10 @@ TASK_START = b'{"Event":"SparkListenerTaskStart"'
 TASK_END = b'{"Event":"SparkListenerTaskEnd"'
 
 _SUCCEEDED = re.compile(
-    rb'\{"Event":"SparkListenerTaskEnd","Stage ID":(\d+),"Stage Attempt ID":(\d+),"Task Type":"\w+",'
-    rb'"Task End Reason":\{"Reason":"Success"\},"Task Info":\{"Task ID":\d+,"Index":(\d+),"Attempt":(\d+),'
-    rb'(?:"Partition ID":-?\d+,)?"Launch Time":(\d+),"Executor ID":"([ !#-\[\]-~]*)","Host":"([ !#-\[\]-~]*)",'
-    rb'"Locality":"\w+","Speculative":\w+,"Getting Result Time":\d+,"Finish Time":(\d+),'
+    rb'\{"Event":"SparkListenerTaskEnd","Stage ID":(\d{1,9}),"Stage Attempt ID":(\d{1,9}),"Task Type":"\w+",'
+    rb'"Task End Reason":\{"Reason":"Success"\},"Task Info":\{"Task ID":\d+,"Index":(\d{1,9}),"Attempt":(\d{1,9}),'
+    rb'(?:"Partition ID":-?\d+,)?"Launch Time":(\d{1,15}),"Executor ID":"([ !#-\[\]-~]*)","Host":"([ !#-\[\]-~]*)",'
+    rb'"Locality":"\w+","Speculative":\w+,"Getting Result Time":\d+,"Finish Time":(\d{1,15}),'
 )
 # In a text of the line its quotes would be escaped, so these are found only where Spark wrote them.
 _METRICS = b',"Task Metrics":'
@@ -93,6 +93,9 @@ def whole_task_end(event: dict[str, Any]) -> TaskEnd:
     info, heap = event["Task Info"], event.get("Task Executor Metrics") or {}
     memory, metrics = _metrics(event.get("Task Metrics"))
     reason = event["Task End Reason"]["Reason"]
+    numbers = (event["Stage ID"], event.get("Stage Attempt ID") or 0, info["Index"], info.get("Attempt") or 0)
+    _refuse_other_than_numbers(*numbers, most=_MOST_TASKS)
+    _refuse_other_than_numbers(info["Launch Time"], info["Finish Time"], heap.get("JVMHeapMemory") or 0)
     return TaskEnd(
         event["Stage ID"], event.get("Stage Attempt ID") or 0, _OUTCOMES.get(reason, FAILED),
         info["Index"], info.get("Attempt") or 0, info["Executor ID"], info["Host"],
@@ -111,7 +114,7 @@ def _metrics(said: dict[str, Any] | None) -> tuple[int, tuple[int, ...]]:
         return 0, (0,) * len(METRICS)
     read, write = said.get(_SHUFFLE_READ) or _NOTHING, said.get(_SHUFFLE_WRITE) or _NOTHING
     input_, output = said.get(_INPUT) or _NOTHING, said.get(_OUTPUT) or _NOTHING
-    return said.get("Peak Execution Memory", 0), (
+    memory, metrics = said.get("Peak Execution Memory", 0), (
         said["Executor Run Time"], said.get("Executor CPU Time", 0), said.get("JVM GC Time", 0),
         said.get("Memory Bytes Spilled", 0), said.get("Disk Bytes Spilled", 0),
         read.get("Remote Bytes Read", 0), read.get("Local Bytes Read", 0), read.get("Total Records Read", 0),
@@ -119,6 +122,16 @@ def _metrics(said: dict[str, Any] | None) -> tuple[int, tuple[int, ...]]:
         input_.get("Bytes Read", 0), input_.get("Records Read", 0),
         output.get("Bytes Written", 0), output.get("Records Written", 0),
     )  # fmt: skip
+    _refuse_other_than_numbers(memory, *metrics)
+    return memory, metrics
+
+
+def _refuse_other_than_numbers(*values: Any, most: int = 1 << 53) -> None:
+    """Here one costs its own line, in a sum it would cost the stage. `most`: nine petabytes, a hundred days in ns."""
+    total = sum(values)
+    if type(total) is not int or not -most <= total <= most:
+        raise TypeError("a figure of a task is no number, or none that a task can have")
 
 
 _NOTHING: dict[str, int] = {}
+_MOST_TASKS = (1 << 31) - 1  # Spark counts stages and tasks by Int

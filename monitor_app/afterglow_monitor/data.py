@@ -96,7 +96,7 @@ def applications(view: View) -> Page:
         return search_applications(conn, query_of(view, "applications"))
 
 
-@reading
+@kept(ttl=2, max_entries=50)  # it adds up all runs of the time
 def experiments(view: View) -> Page:
     with store().read() as conn:
         return search_experiments(conn, query_of(view, "experiments"))

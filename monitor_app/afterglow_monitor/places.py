@@ -60,6 +60,11 @@ def _show() -> None:
             st.text(str(exc))
 
 
+def import_pages() -> None:
+    for module in PAGES.values():
+        import_module(module)
+
+
 def monitor(tab: str = "applications") -> Place:
     return Place("monitor", {"tab": tab})
 

@@ -22,19 +22,20 @@ from tests.support.journals import Journal
 
 EVENTS_PER_S, WRITTEN_PER_S = 2_000, 2_100  # how many must be taken in at least
 BATCHES_PER_S = 20
-JOBS_A_RUN, RUNS, RUNS_OF_OTHERS = 10, 500, 50
+RUNS, JOBS = 500, 5_000  # of LARGE
+RUNS_OF_OTHERS, JOBS_OF_OTHERS = 20, 2_000
 LARGE, READY = "5000b1c0", "4ead4ead"
 _SPAWN = multiprocessing.get_context("spawn")
 
 
-def application(folder: Path, key: str, runs: int) -> Path:
-    """The journal of one of this many runs, each of JOBS_A_RUN Spark jobs: a hundred events a run. `key`, 8 hexadecimal
-    digits, is in all ids."""
+def application(folder: Path, key: str, runs: int, jobs: int) -> Path:
+    """The journal of one of this many runs and Spark jobs, ten events a job. `key`, 8 hexadecimal digits, is in all
+    ids."""
     journal = Journal(folder, f"app-{key}", name="search for parameters", start=now_ms(), user="ada", master="yarn")
     for number in range(runs):
         run_id = f"{key}{number:024x}"
         run = journal.run_start(run_id, f"trial-{number:03}", params={"depth": str(number % 16)})
-        for _ in range(JOBS_A_RUN):
+        for _ in range(jobs // runs):
             journal.job(run_id, seconds=0.02)
         journal.run_end(run, metrics={"rmse": 0.5 + number / 1_000})
     return journal.end()
@@ -49,7 +50,7 @@ class Busy:
 
 
 @contextmanager
-def busy(store_url: str, folder: Path, *, large: bool = True) -> Iterator[Busy]:
+def busy(store_url: str, folder: Path) -> Iterator[Busy]:
     """On a copy of the SQLite store, with the application LARGE in it; WRITTEN_PER_S come as long as it is open."""
     home, journals = folder / "home", folder / "journals"
     for each in (home, journals):
@@ -57,8 +58,8 @@ def busy(store_url: str, folder: Path, *, large: bool = True) -> Iterator[Busy]:
     shutil.copyfile(str(sa.make_url(store_url).database), home / "store.db")
     (home / "afterglow.toml").write_text(f'[journal]\nfolders = ["{journals}"]\n')
     with closing(open_store(f"sqlite:///{home / 'store.db'}")) as store:
-        ingest_file(store, application(folder / "large", LARGE, RUNS if large else 5), now=now_ms())
-        ready = application(folder / "ready", READY, RUNS_OF_OTHERS)
+        ingest_file(store, application(folder / "large", LARGE, RUNS, JOBS), now=now_ms())
+        ready = application(folder / "ready", READY, RUNS_OF_OTHERS, JOBS_OF_OTHERS)
         drivers = _SPAWN.Process(target=write, args=(ready, journals), daemon=True)
         with running_up(home) as (web, address):
             drivers.start()

@@ -104,12 +104,16 @@ class Person:
         return "another tab", self._watched.after(tab.click, [awaited])
 
     def _elsewhere(self) -> Iterator[Timed]:
-        rows = _runs(self._server, View())
-        at, row = next((at, row) for at, row in enumerate(rows, 1) if row["name"].startswith("train-"))
+        """To a run of the generated ones: those of one user, to which none come in."""
+        user = f"user = '{self._chance.choice(others(self._server))}'"
+        yield "another filter", self._changed(lambda: self._enter(user), filter=user)
+        shown = self._shown
+        [row] = _runs(self._server, View(filter=user))[:1]
         of_experiment = _runs(self._server, View(), server=row["server"], experiment=row["experiment_id"])
         names = [each["name"] for each in of_experiment[:FIRST]]
         link, after = self._page.locator(".st-key-trail a").last, self._watched.after
-        yield "from a list to a run", after(lambda: self._grid.open_row(at), [list(PARAMS)])
+        yield "from a list to a run", after(lambda: self._grid.open_row(1), [list(PARAMS)])
         yield "from it to its experiment", after(link.click, [names])
         after(self._page.go_back, [list(PARAMS)])
-        yield "back to the list", after(self._page.go_back, [listed(self._server)])
+        yield "back to the list", after(self._page.go_back, [shown])
+        yield "another filter", self._changed(lambda: self._enter(""))

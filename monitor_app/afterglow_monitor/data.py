@@ -270,7 +270,7 @@ def sql_executions_of(application_id: int) -> list[Row]:
         return items.sql_executions_of(conn, application_id)
 
 
-@reading
+@kept(ttl=2, max_entries=50)  # as well
 def experiment(server: str, experiment_id: str) -> Row:
     """Raises NotFound."""
     with store().read() as conn:

@@ -69,11 +69,24 @@ def application_by_start(conn: sa.Connection, app_id: str, start_time: int) -> R
 
 
 def items_of(conn: sa.Connection, application_id: int) -> list[Row]:
-    """The experiments that an application wrote to, each with its `items`: the application's runs in it, parents with
-    their `children`, oldest first, every one as search_runs gives it."""
-    runs = _runs(conn, run.c.run_id.in_(sa.select(link.c.run_id).where(link.c.application_id == application_id)))
-    experiments = search_experiments(conn, Query(application_id=application_id, limit=ITEMS_LIMIT)).rows
-    roots = tree(runs)
+    """The experiments that an application wrote to, that of its newest run first: rows of the experiment table, each
+    with its `items`: the application's runs in it, parents with their `children`, oldest first, every one as
+    search_runs gives it."""
+    of_it = run.c.run_id.in_(sa.select(link.c.run_id).where(link.c.application_id == application_id))
+    written = (
+        sa.select(run.c.server, run.c.experiment_id, sa.func.max(run.c.start_time).label("newest"))
+        .where(of_it)
+        .group_by(run.c.server, run.c.experiment_id)
+        .subquery()
+    )
+    same = sa.and_(experiment.c.server == written.c.server, experiment.c.experiment_id == written.c.experiment_id)
+    found = conn.execute(
+        sa.select(experiment)
+        .join(written, same)
+        .order_by(written.c.newest.desc(), experiment.c.server, experiment.c.experiment_id)
+    )
+    experiments = [dict(row._mapping) for row in found]
+    roots = tree(_runs(conn, of_it))
     for each in experiments:
         key = (each["server"], each["experiment_id"])
         each["items"] = [row for row in roots if (row["server"], row["experiment_id"]) == key]

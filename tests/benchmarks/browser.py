@@ -70,8 +70,8 @@ def opening(server: Busy, playwright: Playwright, times: int) -> Samples:
     large = f"/?page=application&id=app-{LARGE}"
     pages: Pages = {
         "first rows, warm cache": (LIST, lambda: [listed(server)]),
-        "application of 500 runs and 5,000 jobs": (large, lambda: ["\u2003└ trial-000"]),
-        "… its jobs": (f"{large}&tab=jobs", lambda: [["trial-499", "trial-000"]]),
+        "application of 500 runs and 5,000 jobs": (large, lambda: [["\u2003└ large-000", "\u2003└ large-499"]]),
+        "… its jobs": (f"{large}&tab=jobs", lambda: [["large-499", "large-000"]]),
         "comparison of 100 runs": (
             f"/?{urlencode({'page': 'compare', 'run': compared(server)}, doseq=True)}",
             lambda: [[f"params.{each}" for each in PARAMS], "Parameters"],  # an axis of a chart, and the table

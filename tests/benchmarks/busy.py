@@ -28,13 +28,13 @@ LARGE, READY = "5000b1c0", "4ead4ead"
 _SPAWN = multiprocessing.get_context("spawn")
 
 
-def application(folder: Path, key: str, runs: int, jobs: int) -> Path:
+def application(folder: Path, key: str, runs: int, jobs: int, *, named: str = "trial") -> Path:
     """The journal of one of this many runs and Spark jobs, ten events a job. `key`, 8 hexadecimal digits, is in all
-    ids."""
+    ids; `named` in the names of the runs."""
     journal = Journal(folder, f"app-{key}", name="search for parameters", start=now_ms(), user="ada", master="yarn")
     for number in range(runs):
         run_id = f"{key}{number:024x}"
-        run = journal.run_start(run_id, f"trial-{number:03}", params={"depth": str(number % 16)})
+        run = journal.run_start(run_id, f"{named}-{number:03}", params={"depth": str(number % 16)})
         for _ in range(jobs // runs):
             journal.job(run_id, seconds=0.02)
         journal.run_end(run, metrics={"rmse": 0.5 + number / 1_000})
@@ -58,7 +58,7 @@ def busy(store_url: str, folder: Path) -> Iterator[Busy]:
     shutil.copyfile(str(sa.make_url(store_url).database), home / "store.db")
     (home / "afterglow.toml").write_text(f'[journal]\nfolders = ["{journals}"]\n')
     with closing(open_store(f"sqlite:///{home / 'store.db'}")) as store:
-        ingest_file(store, application(folder / "large", LARGE, RUNS, JOBS), now=now_ms())
+        ingest_file(store, application(folder / "large", LARGE, RUNS, JOBS, named="large"), now=now_ms())
         ready = application(folder / "ready", READY, RUNS_OF_OTHERS, JOBS_OF_OTHERS)
         drivers = _SPAWN.Process(target=write, args=(ready, journals), daemon=True)
         with running_up(home) as (web, address):

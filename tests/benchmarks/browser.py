@@ -67,20 +67,23 @@ EMPTY = "import streamlit as st\n\nst.title('Empty')\n"
 
 def opening(server: Busy, playwright: Playwright, times: int) -> Samples:
     """Pages that are opened by their addresses."""
+    return _grouped(chain(_warm(server, playwright, times), _cold(server, playwright, times)))
+
+
+def pages_of(server: Busy) -> Pages:
     large = f"/?page=application&id=app-{LARGE}"
-    pages: Pages = {
+    compared = urlencode({"page": "compare", "run": listed(server, page=5)[:COMPARED]}, doseq=True)
+    return {
         "first rows, warm cache": (LIST, lambda: [listed(server)]),
         "application of 500 runs and 5,000 jobs": (large, lambda: [["\u2003└ large-000", "\u2003└ large-499"]]),
         "… its jobs": (f"{large}&tab=jobs", lambda: [["large-499", "large-000"]]),
-        "comparison of 100 runs": (
-            f"/?{urlencode({'page': 'compare', 'run': compared(server)}, doseq=True)}",
-            lambda: [[f"params.{each}" for each in PARAMS], "Parameters"],  # an axis of a chart, and the table
-        ),
+        # An axis of a chart, and the table.
+        "comparison of 100 runs": (f"/?{compared}", lambda: [[f"params.{each}" for each in PARAMS], "Parameters"]),
     }
-    return _grouped(chain(_warm(server, playwright, pages, times), _cold(server, playwright, times)))
 
 
-def _warm(server: Busy, playwright: Playwright, pages: Pages, times: int) -> Iterator[Timed]:
+def _warm(server: Busy, playwright: Playwright, times: int) -> Iterator[Timed]:
+    pages = pages_of(server)
     with profile(playwright) as new_page:
         for number in range(times + WARM_AFTER):  # what it has compiled the browser keeps once it has met it again
             for name, (path, awaited) in pages.items():
@@ -93,10 +96,6 @@ def _cold(server: Busy, playwright: Playwright, times: int) -> Iterator[Timed]:
     for _ in range(times):
         with profile(playwright) as new_page:
             yield "first rows, cold cache", new_page().opened(f"{server.address}{LIST}", [listed(server)])
-
-
-def compared(server: Busy) -> list[str]:
-    return listed(server, page=5)[:COMPARED]
 
 
 def acting(server: Busy, playwright: Playwright, times: int) -> Samples:

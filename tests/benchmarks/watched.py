@@ -17,7 +17,7 @@ from playwright.sync_api import Page, Playwright
 from tests.support.browser import FLAGS, Complaints
 from tests.support.parts import require
 
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 120_000
 SCREEN = {"width": 1920, "height": 1080}
 NOTES = """
 (() => {
@@ -48,6 +48,7 @@ NOTES = """
     fresh = [];
   }, true);
   window.watched = {
+    all: () => [...seen.keys()],
     ask: (selectors) => { asked = selectors; },
     // Of all that is awaited, when the last was seen; of what is a list by itself, the first of that list.
     seen: (awaited) => {

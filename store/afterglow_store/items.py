@@ -125,6 +125,14 @@ def stages_of(conn: sa.Connection, application_id: int) -> list[Row]:
     return _of_application(conn, stage, application_id, stage.c.stage_id.desc(), stage.c.attempt.desc())
 
 
+def last_stage_names(conn: sa.Connection, application_id: int) -> dict[int, str]:
+    """By job, the name of the last stage that it ran: of thousands of stages no more than that is read."""
+    c = stage.c
+    ran = sa.and_(c.application_id == application_id, c.job_id.is_not(None))
+    rows = conn.execute(sa.select(c.job_id, c.name).where(ran).order_by(c.stage_id, c.attempt))
+    return dict(rows.all())
+
+
 def progress_of(conn: sa.Connection, application_id: int) -> list[Row]:
     """How far the jobs are that run, as the last heartbeat had it: `job_id`, `stages_done`, `stages`, `tasks_done`,
     `tasks`."""

@@ -38,7 +38,7 @@ def opening(server: Busy, playwright: Playwright, times: int) -> Samples:
 
 def pages_of(server: Busy) -> Pages:
     large = f"/?page=application&id=app-{LARGE}"
-    compared = urlencode({"page": "compare", "run": listed(server, page=5)[:COMPARED]}, doseq=True)
+    compared = urlencode({"page": "compare", "run": listed(server, page=50)[:COMPARED]}, doseq=True)
     return {
         "first rows, warm cache": (LIST, lambda: [listed(server)]),
         "application of 500 runs and 5,000 jobs": (large, lambda: [["\u2003└ large-000", "\u2003└ large-499"]]),

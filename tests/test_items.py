@@ -1,4 +1,4 @@
-"""Experiments with what their runs add up to: of one experiment only its own runs are read, however many there are."""
+"""One thing and what belongs to it: of an experiment and of an application no more is read than is theirs."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -32,7 +32,7 @@ def _sums(rows: list[dict[str, Any]]) -> dict[str, tuple[int, int, int]]:
     return {row["experiment_id"]: (row["runs"], row["failed_runs"], row["applications"]) for row in rows}
 
 
-def test_they_are_the_same_whether_one_is_asked_for_or_all(store: Store) -> None:
+def test_experiments_add_up_to_the_same_whether_one_is_asked_for_or_all(store: Store) -> None:
     with store.read() as conn:
         assert _sums(search_experiments(conn, Query()).rows) == {"1": (3, 1, 1), "2": (2, 0, 2)}
         assert _sums(search_experiments(conn, Query(experiment="experiment 2")).rows) == {"2": (2, 0, 2)}
@@ -40,7 +40,7 @@ def test_they_are_the_same_whether_one_is_asked_for_or_all(store: Store) -> None
         assert _sums(search_experiments(conn, Query(app="app-2")).rows) == {"2": (2, 0, 2)}
 
 
-def test_an_application_has_those_that_it_wrote_to_the_newest_first(store: Store) -> None:
+def test_an_application_has_the_experiments_that_it_wrote_to_the_newest_first(store: Store) -> None:
     with store.read() as conn:
         ids = {row["app_id"]: row["id"] for row in search_applications(conn, Query()).rows}
         found = items.items_of(conn, ids["app-1"])
@@ -51,7 +51,20 @@ def test_an_application_has_those_that_it_wrote_to_the_newest_first(store: Store
         assert [each["experiment_id"] for each in items.items_of(conn, ids["app-2"])] == ["2"]
 
 
-def test_one_is_found_by_an_index(sqlite_url: str) -> None:
+def test_a_job_has_the_name_of_the_last_stage_that_it_ran(sqlite_url: str, tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "app-1", name="train", start=START).job(stages=2).job(stages=1)
+    path = journal.end()
+    lines = path.read_text().replace('"Stage ID": 1, "Stage Attempt ID": 0, "Stage Name": "collect at train.py:57"',
+                                     '"Stage ID": 1, "Stage Attempt ID": 0, "Stage Name": "the last"')  # fmt: skip
+    path.write_text(lines)
+    with closing(open_store(sqlite_url)) as found:
+        ingest_file(found, path, now=START)
+        with found.read() as conn:
+            assert items.last_stage_names(conn, 1) == {0: "the last", 1: "collect at train.py:57"}
+            assert items.last_stage_names(conn, 2) == {}
+
+
+def test_an_experiment_is_found_by_an_index(sqlite_url: str) -> None:
     plans: list[str] = []
     with closing(open_store(sqlite_url)) as store, store.read() as conn:
 

@@ -90,7 +90,7 @@ class Session:
         if message.delta.new_element.HasField("exception"):
             self.errors.append(message.delta.new_element.exception.message)
         ended = message.WhichOneof("type") == "script_finished"
-        return ended and message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY
+        return ended and bool(message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY)
 
 
 @contextmanager

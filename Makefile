@@ -50,13 +50,13 @@ lint: .venv/synced ## Formatting, lint rules, types, import contracts
 	@report=$$($(BIN)/lint-imports) || { echo "$$report"; exit 1; }
 
 .PHONY: bench
-bench: jar ## Measure the hook, event logs, taking runs in, search beside MLflow's, and an idle server, into docs/benchmarks.md; half an hour, on an idle machine
+bench: jar ## Measure the hook, event logs, taking runs in, search beside MLflow's, an idle server, and Monitor in Chromium, into docs/benchmarks.md; an hour, on an idle machine
 	@$(BIN)/python -m tests.benchmarks.hook
 	@$(BIN)/python -m tests.benchmarks.listener
 	@$(BIN)/python -W ignore -m tests.benchmarks.event_logs --keep
 	@$(MAKE) bench-million
 	@for runs in 10000 100000; do $(BIN)/python -W ignore -m tests.benchmarks.search --runs $$runs --keep; done
-	@$(BIN)/python -m tests.benchmarks.targets
+	@$(MAKE) bench-browser
 
 .PHONY: bench-million
 bench-million: .venv/synced ## Of these, what is done with a million runs, which are generated once
@@ -66,6 +66,11 @@ bench-million: .venv/synced ## Of these, what is done with a million runs, which
 	$(BIN)/python -W ignore -m tests.benchmarks.search --runs $$runs --database "sqlite:///$$folder/mlflow.db" --keep; \
 	$(BIN)/python -W ignore -m tests.benchmarks.idle --runs $$runs --database "$$folder/mlflow.db" --seconds 30 --keep; \
 	$(BIN)/python -m tests.benchmarks.targets
+
+.PHONY: bench-browser
+bench-browser: .venv/synced ## Monitor in Chromium on a million runs, alone and with twenty people, beside MLflow's own pages; half an hour, on an idle machine
+	@$(BIN)/python -W ignore -m tests.benchmarks.browser --keep $(ARGS)
+	@$(BIN)/python -m tests.benchmarks.targets
 
 .PHONY: bench-overhead
 bench-overhead: jar ## What the listener adds to whole jobs, in turns with others; an hour and more, on an idle machine

@@ -3,17 +3,21 @@ all of it behind the gate."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import net_util
 
-from afterglow_monitor import artifacts, collector, export, metrics, probes
+from afterglow_monitor import artifacts, collector, export, metrics, places, probes
 from afterglow_monitor.access import sign_in
 from afterglow_monitor.access.gate import Gate
 from afterglow_monitor.access.rules import Rules
 from afterglow_monitor.measured import Measured
+from afterglow_monitor.preloading import Preloading
 from afterglow_monitor.rest import serving
 from afterglow_monitor.settings import load_settings
 
@@ -25,10 +29,19 @@ settings = load_settings()
 if settings.sign_in.configured:
     sign_in.hand_over(settings, artifacts.whole_store())
 
+
+@asynccontextmanager
+async def lifespan(_app: st.App) -> AsyncIterator[None]:
+    # The first person to come should not wait for imports of a second or two.
+    threading.Thread(target=places.import_pages, name="afterglow-import-pages", daemon=True).start()
+    yield
+
+
 parts = (collector, artifacts, export, probes, metrics, serving)
 gate = Middleware(Gate, rules=Rules(settings, artifacts.whole_store))
 app = st.App(
     Path(__file__).with_name("main.py"),
     routes=[*(route for part in parts for route in part.routes()), *serving.no_other_routes()],
-    middleware=[Middleware(Measured), gate],  # before Streamlit's own
+    middleware=[Middleware(Measured), gate, Middleware(Preloading)],  # before Streamlit's own
+    lifespan=lifespan,
 )

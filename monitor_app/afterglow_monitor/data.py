@@ -96,7 +96,7 @@ def applications(view: View) -> Page:
         return search_applications(conn, query_of(view, "applications"))
 
 
-@reading
+@kept(ttl=2, max_entries=50)  # it adds up all runs of the time
 def experiments(view: View) -> Page:
     with store().read() as conn:
         return search_experiments(conn, query_of(view, "experiments"))
@@ -203,8 +203,9 @@ def spark_properties_of(application_ids: tuple[int, ...]) -> dict[int, dict[str,
 @reading
 def anything() -> bool:
     """Whether the store has any application or run yet."""
+    first = Query(limit=1, count=False)
     with store().read() as conn:
-        return bool(search_applications(conn, Query(limit=1)).rows or search_runs(conn, Query(limit=1)).rows)
+        return bool(search_applications(conn, first).rows or search_runs(conn, first).rows)
 
 
 @reading
@@ -248,8 +249,8 @@ def stages_of(application_id: int) -> list[Row]:
 @reading
 def job_names(application_id: int) -> dict[int, str]:
     """What Spark's own UI calls the jobs that nobody has described: the last stage that each of them ran."""
-    newest_first = stages_of(application_id)
-    return {row["job_id"]: row["name"] for row in reversed(newest_first) if row["job_id"] is not None}
+    with store().read() as conn:
+        return items.last_stage_names(conn, application_id)
 
 
 @reading
@@ -270,7 +271,7 @@ def sql_executions_of(application_id: int) -> list[Row]:
         return items.sql_executions_of(conn, application_id)
 
 
-@reading
+@kept(ttl=2, max_entries=50)  # as well
 def experiment(server: str, experiment_id: str) -> Row:
     """Raises NotFound."""
     with store().read() as conn:

@@ -192,7 +192,11 @@ def _failed(row: Row) -> str:
     return f"  ·  {row['failed_tasks']:,} failed" if row["failed_tasks"] else ""
 
 
+DATA_CELLS = ("Input", "Shuffle read", "Shuffle write", "Spill")
+
+
 def data_cells(row: Row) -> dict[str, str]:
+    """Of each of DATA_CELLS."""
     return {
         "Input": fmt.size(row["input_bytes"]),
         "Shuffle read": fmt.size(row["shuffle_read_bytes"]),

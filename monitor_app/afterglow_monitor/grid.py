@@ -14,7 +14,7 @@ from afterglow_monitor import address, places, selection
 from afterglow_monitor.places import Place
 
 ROW_PX = 32
-TALLEST_PX = 10_000
+TALLEST_PX = 3_300  # a hundred rows; a longer list scrolls in itself: all that is high enough to be seen is painted
 ASCENDING, DESCENDING = " ↑", " ↓"
 
 

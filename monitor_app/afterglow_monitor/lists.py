@@ -106,38 +106,42 @@ def runs(
     """`without`: columns that say the same in each row here. `choose`: whether runs can be selected."""
     columns = run_columns.of(view, without)
     ids = [row["run_id"] for row in rows] if choose else []
-    keyed = [column.name for column in columns if column.name.partition(".")[0] in run_columns.GROUPS]
-    cells = [run_cells(row, zone, now=now) | {name: run_columns.cell(row, name) for name in keyed} for row in rows]
+    cells = [{column.name: _run_cell(row, column.name, zone, now) for column in columns} for row in rows]
     grid.grid(key, columns, cells, [places.run(row["run_id"]) for row in rows], view=view, ids=ids)
 
 
-def run_cells(row: Row, zone: tzinfo, *, now: int) -> dict[str, Any]:
-    return {
-        "Name": fmt.named(row["name"]),
-        "Status": [status.label(row["effective_status"])],
-        "Start": fmt.when(row["start_time"], zone, now=now),
-        "Duration": fmt.lasting(row, now=now),
-        "Experiment": fmt.in_workspace(row["experiment"], row["workspace"]),
-        "Application": ", ".join(fmt.named(each["name"]) for each in row["applications"]) or fmt.NOTHING,
-        **_suggested_cells(row.get("suggestion")),
-        "User": fmt.short(row["user_name"], 60),
-        "Metrics": fmt.metrics(row["metrics"]),
-        "Source": fmt.source(row["source_name"]),
-        "Registered version": fmt.versions(row["registered_versions"]),
-        "Core time": fmt.core_time(row["core_seconds"]),
-        "Jobs": fmt.with_failed(row["jobs"], row["failed_jobs"]),
-        "Tasks": details.run_tasks(row),
-        **details.data_cells(row),
-        "Parameters": fmt.pairs(row["params"]),
-        "Tags": fmt.pairs(fmt.own_tags(row["tags"])),
-        "Run ID": row["run_id"],
-    }
+def _run_cell(row: Row, name: str, zone: tzinfo, now: int) -> Any:
+    cell = _RUN_CELLS.get(name)
+    return run_columns.cell(row, name) if cell is None else cell(row, zone, now)
 
 
-def _suggested_cells(found: Suggestion | None) -> dict[str, str]:
-    if found is None:
-        return {column.name: fmt.NOTHING for column in run_columns.SUGGESTED}
-    return {"Suggested application": fmt.named(found.name), "Because": fmt.short(found.why, 300)}
+# What each column says of a run: only those that are shown are worked out, in each second that a list is open.
+_RUN_CELLS: dict[str, Callable[[Row, tzinfo, int], Any]] = {
+    "Name": lambda row, *_: fmt.named(row["name"]),
+    "Status": lambda row, *_: [status.label(row["effective_status"])],
+    "Start": lambda row, zone, now: fmt.when(row["start_time"], zone, now=now),
+    "Duration": lambda row, _, now: fmt.lasting(row, now=now),
+    "Experiment": lambda row, *_: fmt.in_workspace(row["experiment"], row["workspace"]),
+    "Application": lambda row, *_: ", ".join(fmt.named(each["name"]) for each in row["applications"]) or fmt.NOTHING,
+    "Suggested application": lambda row, *_: fmt.named(found.name) if (found := _suggested(row)) else fmt.NOTHING,
+    "Because": lambda row, *_: fmt.short(found.why, 300) if (found := _suggested(row)) else fmt.NOTHING,
+    "User": lambda row, *_: fmt.short(row["user_name"], 60),
+    "Metrics": lambda row, *_: fmt.metrics(row["metrics"]),
+    "Source": lambda row, *_: fmt.source(row["source_name"]),
+    "Registered version": lambda row, *_: fmt.versions(row["registered_versions"]),
+    "Core time": lambda row, *_: fmt.core_time(row["core_seconds"]),
+    "Jobs": lambda row, *_: fmt.with_failed(row["jobs"], row["failed_jobs"]),
+    "Tasks": lambda row, *_: details.run_tasks(row),
+    **{name: lambda row, *_, name=name: details.data_cells(row)[name] for name in details.DATA_CELLS},
+    "Parameters": lambda row, *_: fmt.pairs(row["params"]),
+    "Tags": lambda row, *_: fmt.pairs(fmt.own_tags(row["tags"])),
+    "Run ID": lambda row, *_: row["run_id"],
+}
+
+
+def _suggested(row: Row) -> Suggestion | None:
+    found: Suggestion | None = row.get("suggestion")
+    return found
 
 
 def _draw(

@@ -17,7 +17,7 @@ import streamlit as st
 from afterglow_monitor import browser_address
 from afterglow_monitor.access import sign_in
 from afterglow_monitor.format import named, short, verbatim
-from afterglow_store.errors import StoreTooNew, StoreUnreachable
+from afterglow_store.errors import StoreTooNew, StoreUnreachable, TooSlow
 
 # The module of each page, imported when it is shown: pages link to each other.
 PAGES = {
@@ -58,6 +58,14 @@ def _show() -> None:
         except (StoreUnreachable, StoreTooNew) as exc:
             st.header("The store cannot be read", anchor=False)
             st.text(str(exc))
+        except TooSlow as exc:
+            st.header("This page took too long", anchor=False)
+            st.text(str(exc))
+
+
+def import_pages() -> None:
+    for module in PAGES.values():
+        import_module(module)
 
 
 def monitor(tab: str = "applications") -> Place:

@@ -70,11 +70,24 @@ def application_by_start(conn: sa.Connection, app_id: str, start_time: int) -> R
 
 
 def items_of(conn: sa.Connection, application_id: int) -> list[Row]:
-    """The experiments that an application wrote to, each with its `items`: the application's runs in it, parents with
-    their `children`, oldest first, every one as search_runs gives it."""
-    runs = _runs(conn, run.c.run_id.in_(sa.select(link.c.run_id).where(link.c.application_id == application_id)))
-    experiments = search_experiments(conn, Query(application_id=application_id, limit=ITEMS_LIMIT)).rows
-    roots = tree(runs)
+    """The experiments that an application wrote to, that of its newest run first: rows of the experiment table, each
+    with its `items`: the application's runs in it, parents with their `children`, oldest first, every one as
+    search_runs gives it."""
+    of_it = run.c.run_id.in_(sa.select(link.c.run_id).where(link.c.application_id == application_id))
+    written = (
+        sa.select(run.c.server, run.c.experiment_id, sa.func.max(run.c.start_time).label("newest"))
+        .where(of_it)
+        .group_by(run.c.server, run.c.experiment_id)
+        .subquery()
+    )
+    same = sa.and_(experiment.c.server == written.c.server, experiment.c.experiment_id == written.c.experiment_id)
+    found = conn.execute(
+        sa.select(experiment)
+        .join(written, same)
+        .order_by(written.c.newest.desc(), experiment.c.server, experiment.c.experiment_id)
+    )
+    experiments = [dict(row._mapping) for row in found]
+    roots = tree(_runs(conn, of_it))
     for each in experiments:
         key = (each["server"], each["experiment_id"])
         each["items"] = [row for row in roots if (row["server"], row["experiment_id"]) == key]
@@ -111,6 +124,14 @@ def _jobs(conn: sa.Connection, which: sa.ColumnElement[bool]) -> list[Row]:
 def stages_of(conn: sa.Connection, application_id: int) -> list[Row]:
     """The stage attempts of an application, newest first; `skew` as in compact.skew, None where there is none."""
     return _of_application(conn, stage, application_id, stage.c.stage_id.desc(), stage.c.attempt.desc())
+
+
+def last_stage_names(conn: sa.Connection, application_id: int) -> dict[int, str]:
+    """By job, the name of the last stage that it ran: of thousands of stages no more than that is read."""
+    c = stage.c
+    ran = sa.and_(c.application_id == application_id, c.job_id.is_not(None))
+    rows = conn.execute(sa.select(c.job_id, c.name).where(ran).order_by(c.stage_id, c.attempt))
+    return dict(rows.all())
 
 
 def progress_of(conn: sa.Connection, application_id: int) -> list[Row]:

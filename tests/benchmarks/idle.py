@@ -77,7 +77,7 @@ def idle(home: Path, server: MlflowServer, seconds: float, *, sweep_interval: fl
         f'uri = "{server.uri}"\ndatabase = "{server.database}"\n'
     )
     watched = descendants(os.getpid())
-    with running_up(home) as pid:
+    with running_up(home) as (pid, _):
         time.sleep(SETTLED_SECONDS)
         [worker] = descendants(pid)
         parts = {"web": [pid], "worker": [worker], "mlflow": watched}
@@ -87,16 +87,16 @@ def idle(home: Path, server: MlflowServer, seconds: float, *, sweep_interval: fl
 
 
 @contextmanager
-def running_up(home: Path) -> Iterator[int]:
-    """`afterglow up`, once it answers; gives its process id."""
+def running_up(home: Path) -> Iterator[tuple[int, str]]:
+    """`afterglow up`, once it answers; gives its process id and its address."""
     command = [sys.executable, "-m", "afterglow_monitor.cli", "up", "--port", str(port := free_port())]
     environment = {**os.environ, "AFTERGLOW_HOME": str(home)}
     with (home / "log").open("wb") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as up:
         try:
-            while not answers(f"http://127.0.0.1:{port}"):
+            while not answers(address := f"http://127.0.0.1:{port}"):
                 assert up.poll() is None, (home / "log").read_text()
                 time.sleep(0.1)
-            yield up.pid
+            yield up.pid, address
         finally:
             up.terminate()
             up.wait(30)

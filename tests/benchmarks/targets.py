@@ -9,6 +9,8 @@ from statistics import median
 from typing import Any
 
 from tests.benchmarks import report
+from tests.benchmarks.browser import LIMITS_MS, p95
+from tests.benchmarks.busy import EVENTS_PER_S
 from tests.benchmarks.search import QUESTIONS, key_of
 
 MOST, FEWEST = 1_000_000, 10_000  # runs
@@ -49,6 +51,7 @@ def lines(kept: Mapping[str, Any]) -> Iterator[Line]:
     yield from _of_search(kept.get("search") or {})
     yield from _of_load(kept.get("load") or {})
     yield from _of_idle(kept.get("idle") or {})
+    yield from _of_browser(kept.get("browser") or {})
 
 
 def _of_search(kept: Mapping[str, Any]) -> Iterator[Line]:
@@ -97,12 +100,25 @@ def _of_idle(kept: Mapping[str, Any]) -> Iterator[Line]:
             yield Line(f"processor of an idle server, {of}", share, 2, " %")
 
 
+def _of_browser(kept: Mapping[str, Any]) -> Iterator[Line]:
+    for name, limit in LIMITS_MS.items():
+        if name in kept.get("samples", {}):
+            yield Line(f"in Chromium, {kept['runs']:,} runs: {name}", median(kept["samples"][name]), limit, " ms")
+    if many := kept.get("together"):
+        times = {name: p95(took) / LIMITS_MS[name] for name, took in many["seen"].items() if took}
+        slowest = max(times, key=times.__getitem__)
+        yield Line(f"… 95th percentile beside 19 others; the slowest: {slowest}", times[slowest], 2, " × the above")
+    if "web_mb" in kept:
+        yield Line("… events that the worker took in meanwhile", kept["taken_events_per_s"], EVENTS_PER_S, "/s", True)
+        yield Line("… memory of the web process", kept["web_mb"], 700, " MB")
+
+
 def table(found: Iterator[Line]) -> str:
     return "\n".join(["| | measured | to reach | |", "|---|---|---|---|", *map(str, found)])
 
 
 def _main() -> None:
-    text = table(lines({name: report.kept(name) for name in ("search", "load", "idle")}))
+    text = table(lines({name: report.kept(name) for name in ("search", "load", "idle", "browser")}))
     print(text)
     report.put("targets", text)
 

@@ -95,7 +95,11 @@ class Grid:
     def open(self, text: str) -> None:
         """Click on the first cell of the row with this text, to the right of where rows are ticked."""
         index = int(self.row(text).get_attribute("aria-rowindex") or 0)  # the header is row 1
-        self._click(60, index - 1)
+        self.open_row(index - 1)
+
+    def open_row(self, row: int) -> None:
+        """As `open`, by its place: the first row is 1."""
+        self._click(60, row)
 
     def select(self, text: str) -> None:
         """Tick the row with this text."""

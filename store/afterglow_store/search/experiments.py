@@ -26,7 +26,8 @@ def search_experiments(conn: sa.Connection, query: Query) -> Page:
     Raises BadFilter, BadPage and TooSlow.
     """
     e = experiment.c
-    sums = _sums([*within(run.c.start_time, query.window), *chosen(run.c.effective_status, query.statuses)]).subquery()
+    in_time = [*within(run.c.start_time, query.window), *chosen(run.c.effective_status, query.statuses)]
+    sums = _sums([*in_time, *_of_these(query)]).subquery()
     fields = _fields(sums)
     joined = experiment.outerjoin(sums, sa.and_(sums.c.server == e.server, sums.c.experiment_id == e.experiment_id))
     computed = [fields[name].label(name) for name in (*_COUNTS, "last_run_time", "core_seconds")]
@@ -70,12 +71,23 @@ def _where(query: Query, sums: sa.Subquery, fields: dict[str, sa.ColumnElement[A
     return where
 
 
+def _of_these(query: Query) -> list[sa.ColumnElement[bool]]:
+    """Of runs, that they are in the experiments asked for: what no row is made of is not added up."""
+    r, where = run.c, []
+    if query.server is not None:
+        where.append(r.server == query.server)
+    if query.experiment is not None:
+        e = experiment.c
+        named = sa.or_(e.experiment_id == query.experiment, e.name == query.experiment)
+        where.append(r.experiment_id.in_(sa.select(e.experiment_id).where(named)))
+    if query.app is not None or query.application_id is not None:
+        where.append(sa.tuple_(r.server, r.experiment_id).in_(_of_application(query)))
+    return where
+
+
 def _sums(of_runs: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
     r = run.c
-    linked = sa.select(link.c.run_id, sa.func.min(link.c.application_id).label("application_id")).group_by(
-        link.c.run_id
-    )
-    first_link = linked.subquery()
+    first_application = sa.select(sa.func.min(link.c.application_id)).where(link.c.run_id == r.run_id).scalar_subquery()
     return (
         sa.select(
             r.server,
@@ -84,11 +96,11 @@ def _sums(of_runs: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
             _count_if(r.effective_status == "FAILED").label("failed_runs"),
             _count_if(r.effective_status == "RUNNING").label("running_runs"),
             sa.func.count(sa.distinct(r.user_name)).label("users"),
-            sa.func.count(sa.distinct(first_link.c.application_id)).label("applications"),
+            sa.func.count(sa.distinct(first_application)).label("applications"),
             sa.func.max(r.start_time).label("last_run_time"),
             sa.cast(sa.func.coalesce(sa.func.sum(r.core_ms), 0), sa.BigInteger).label("core_ms"),
         )
-        .select_from(run.outerjoin(first_link, first_link.c.run_id == r.run_id))
+        .select_from(run)
         .where(*of_runs)
         .group_by(r.server, r.experiment_id)
     )

@@ -19,18 +19,21 @@ from afterglow_store import (
     Query,
     Store,
     audit,
+    diff,
     items,
     open_store,
     parse_window,
+    registered,
     search_applications,
     search_experiments,
     search_runs,
     search_runs_of_unknown_owner,
     snapshots,
     tracking,
+    trend,
 )
 from afterglow_store.alerts import latest as latest_alerts
-from afterglow_store.diff import Change, of_snapshots
+from afterglow_store.diff import Change, Left, of_snapshots
 from afterglow_store.filters.tokens import in_backticks
 from afterglow_store.report import report
 from afterglow_store.search.deadline import deadline
@@ -278,6 +281,54 @@ def experiment(server: str, experiment_id: str) -> Row:
 
 
 @reading
+def applications_of(server: str, experiment_id: str, most: int) -> Page:
+    """The latest applications that wrote into an experiment."""
+    with store().read() as conn:
+        return search_applications(conn, Query(server=server, experiment=experiment_id, limit=most))
+
+
+@reading
+def trend_of(server: str, experiment_id: str, metric: str, view: View, most: int) -> list[Row]:
+    """As trend.of_experiment. Raises TooSlow."""
+    with store().read() as conn:
+        window = view.span(now=now_ms())
+        return trend.of_experiment(conn, server, experiment_id, window, metric=metric, most=most)
+
+
+@reading
+def metrics_of_experiment(server: str, experiment_id: str) -> list[str]:
+    with store().read() as conn:
+        return trend.metrics_of_experiment(conn, server, experiment_id)
+
+
+@reading
+def metric_of_applications(application_ids: tuple[int, ...], metric: str) -> dict[int, float]:
+    """As trend.of_applications."""
+    with store().read() as conn:
+        return trend.of_applications(conn, application_ids, metric)
+
+
+@reading
+def metrics_of_applications(application_ids: tuple[int, ...]) -> list[str]:
+    with store().read() as conn:
+        return trend.metrics_of_applications(conn, application_ids)
+
+
+@reading
+def models(text: str, most: int) -> list[Row]:
+    """As registered.models."""
+    with store().read() as conn:
+        return registered.models(conn, text=text, most=most)
+
+
+@reading
+def model_versions(server: str, workspace: str | None, name: str) -> list[Row]:
+    """As registered.versions."""
+    with store().read() as conn:
+        return registered.versions(conn, server, workspace, name)
+
+
+@reading
 def run(run_id: str) -> Row:
     """Raises NotFound."""
     with store().read() as conn:
@@ -301,6 +352,20 @@ def jobs_of_run(run_id: str) -> list[Row]:
 def snapshots_of(run_id: str) -> list[Row]:
     with store().read() as conn:
         return snapshots.snapshots_of(conn, "run", run_id)
+
+
+@reading
+def as_left_by(application_id: int) -> dict[str, Left]:
+    """As diff.as_left_by."""
+    with store().read() as conn:
+        return diff.as_left_by(conn, application_id)
+
+
+@reading
+def snapshots_of_runs_of(application_id: int, most: int) -> list[Row]:
+    """The latest snapshots of its runs, whatever they were taken for."""
+    with store().read() as conn:
+        return snapshots.listed(conn, snapshots.Of(linked_to=application_id), limit=most)
 
 
 @reading

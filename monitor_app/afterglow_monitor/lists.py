@@ -43,7 +43,7 @@ EXPERIMENTS = (
 )
 
 
-def applications(key: str, rows: list[Row], view: View, zone: tzinfo, *, now: int) -> None:
+def applications(key: str, rows: list[Row], view: View | None, zone: tzinfo, *, now: int) -> None:
     def cells(row: Row) -> dict[str, Any]:
         return {
             "Name": fmt.named(row["name"]),

@@ -26,6 +26,7 @@ PAGES = {
     "experiment": "afterglow_monitor.pages.experiment",
     "run": "afterglow_monitor.pages.run",
     "compare": "afterglow_monitor.pages.compare",
+    "model": "afterglow_monitor.pages.model",
 }
 HOME = "monitor"
 
@@ -77,6 +78,11 @@ def run(run_id: str, *, tab: str = "", **which: str) -> Place:
     """On a tab, `which` of what it shows."""
     shown = {"tab": tab, **which}
     return Place("run", {"id": run_id} | {name: value for name, value in shown.items() if value})
+
+
+def model(server: str, workspace: str | None, name: str, version: str = "") -> Place:
+    said = {"server": server, "workspace": workspace or "", "name": name, "version": version}
+    return Place("model", {key: value for key, value in said.items() if value})
 
 
 def compare(run_ids: Sequence[str]) -> Place:

@@ -43,7 +43,7 @@ def filters(
 ) -> None:
     """For a list of `what`: one of EXAMPLES; `of_experiment`: its server and id, where the list is of one."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="toolbar"):
-        _search(view, hint)
+        search(view, hint)
         window_control(view, default_window)
         _statuses(view, statuses)
         if what == "runs":
@@ -85,7 +85,7 @@ def _turn_to(page: int, view: View) -> None:
         change(p=None if page == 1 else str(page))
 
 
-def _search(view: View, hint: str) -> None:
+def search(view: View, hint: str) -> None:
     follow("q", view.text)
     st.text_input(
         "Search",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import tzinfo
-from typing import Any
 
 import streamlit as st
 
@@ -13,7 +12,7 @@ from afterglow_monitor import (
     browser_address,
     data,
     details,
-    lists,
+    item_tree,
     places,
     series,
     status,
@@ -24,7 +23,7 @@ from afterglow_monitor import (
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
-from afterglow_monitor.grid import Column, grid, leave_if_clicked
+from afterglow_monitor.grid import Column, leave_if_clicked
 from afterglow_store.errors import NotFound
 
 TABS = {
@@ -122,66 +121,6 @@ def _progress(row: Row) -> None:
 def _executors_in_short(executors: list[Row]) -> str:
     working = [each for each in executors if each["executor_id"] != "driver"] or executors
     return f"{len(working)}  ·  {sum(each['cores'] or 0 for each in working)} cores"
-
-
-ITEMS = (
-    Column("Item", 260),
-    lists.STATUS_OF_RUNS,
-    Column("Start", 196),
-    Column("Duration", 96, right=True),
-    Column("Metrics", 270),
-    Column("Parameters", 270),
-    Column("Tags", 150),
-    Column("Core time", 88, right=True),
-    Column("With children", 110, right=True),
-)
-
-
-def _items(row: Row, zone: tzinfo, now: int) -> None:
-    experiments = data.items_of(row["id"])
-    if not experiments:
-        details.nothing(
-            "No MLflow run in this application",
-            "Runs that its driver starts appear here, if the Python package afterglow is installed there.",
-        )
-        return
-    cells, targets = [], []
-    for experiment in experiments:
-        cells.append(_experiment_cells(experiment))
-        targets.append(places.experiment(experiment["server"], experiment["experiment_id"]))
-        for run, depth in _walk(experiment["items"], 1):
-            cells.append(_item_cells(run, depth, zone, now))
-            targets.append(places.run(run["run_id"]))
-    grid("items", ITEMS, cells, targets)
-
-
-def _experiment_cells(experiment: Row) -> dict[str, Any]:
-    """What of this application is in it."""
-    runs = [run for run, _depth in _walk(experiment["items"], 1)]
-    failed = sum(run["effective_status"] == "FAILED" for run in runs)
-    return {
-        "Item": f"◆  {fmt.named(experiment['name'])}",
-        "Metrics": fmt.counted(len(runs), "run") + (f"  ·  {failed:,} failed" if failed else ""),
-        "Core time": fmt.core_time(sum(run["core_seconds"] for run in runs)),
-    }
-
-
-def _walk(runs: list[Row], depth: int) -> list[tuple[Row, int]]:
-    return [each for run in runs for each in ((run, depth), *_walk(run["children"], depth + 1))]
-
-
-def _item_cells(run: Row, depth: int, zone: tzinfo, now: int) -> dict[str, Any]:
-    return {
-        "Item": "\u2003" * (2 * depth - 1) + "└ " + fmt.named(run["name"]),
-        "Status": [status.label(run["effective_status"])],
-        "Start": fmt.when(run["start_time"], zone, now=now),
-        "Duration": fmt.lasting(run, now=now),
-        "Metrics": fmt.metrics(run["metrics"]),
-        "Parameters": fmt.pairs(run["params"]),
-        "Tags": fmt.pairs(fmt.own_tags(run["tags"])),
-        "Core time": fmt.core_time(run["core_seconds"]),
-        "With children": fmt.core_time(run["total"]["core_seconds"]) if run["children"] else "",
-    }
 
 
 def _jobs(row: Row, zone: tzinfo, now: int) -> None:
@@ -337,7 +276,7 @@ def _configuration(row: Row, zone: tzinfo, now: int) -> None:
 
 
 _DRAW: dict[str, Callable[[Row, tzinfo, int], None]] = {
-    "items": _items,
+    "items": item_tree.show,
     "timeline": timeline.show,
     "jobs": _jobs,
     "stages": _stages,

@@ -10,7 +10,7 @@ import streamlit as st
 from afterglow_monitor import address, answers, bulk_tags, data, lists, run_list, status, toolbar
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.pages import cost, health, server
+from afterglow_monitor.pages import cost, health, models, server
 from afterglow_store import Page
 from afterglow_store.windows import DEFAULT
 
@@ -18,6 +18,7 @@ TABS = {
     "applications": "Applications",
     "experiments": "Experiments",
     "runs": "Runs",
+    "models": "Models",
     "health": "Health",
     "cost": "Cost",
     "server": "Status",
@@ -75,6 +76,7 @@ _READ: dict[str, Callable[[address.View], Page]] = {
 
 
 _WHOLE: dict[str, Callable[[tzinfo], None]] = {
+    "models": models.show,
     "health": health.show,
     "cost": cost.show,
     "server": server.show,

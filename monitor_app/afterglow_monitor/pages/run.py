@@ -19,6 +19,7 @@ from afterglow_monitor import (
     output_files,
     places,
     run_charts,
+    run_models,
     tag_editor,
 )
 from afterglow_monitor import format as fmt
@@ -32,6 +33,7 @@ TABS = {
     "overview": "Overview",
     "charts": "Charts",
     "outputs": "Output files",
+    "models": "Models",
     "tags": "Tags",
     "children": "Child runs",
     "jobs": "Spark jobs",
@@ -63,7 +65,7 @@ def _read() -> Row:
 
 
 def _body() -> None:
-    for key in ("children", "snapshots", "tags", "files"):
+    for key in ("children", "snapshots", "tags", "files", "logged"):
         leave_if_clicked(key)
     row, zone, now = _read(), fmt.zone(st.context.timezone), now_ms()
     _header(row, zone, now=now)
@@ -76,7 +78,7 @@ def _body() -> None:
 
 def _change_tab() -> None:
     tab = next(key for key, label in TABS.items() if label == st.session_state["run tab"])
-    address.change(tab=None if tab == "overview" else tab, tag=None, file=None)
+    address.change(tab=None if tab == "overview" else tab, tag=None, file=None, model=None)
 
 
 def _header(row: Row, zone: tzinfo, *, now: int) -> None:
@@ -205,6 +207,7 @@ _DRAW: dict[str, Callable[[Row, tzinfo, int], None]] = {
     "overview": _overview,
     "charts": run_charts.show,
     "outputs": output_files.show,
+    "models": run_models.show,
     "tags": tag_editor.show,
     "children": _children,
     "jobs": _jobs,

@@ -33,12 +33,15 @@ from afterglow_store import (
     trend,
 )
 from afterglow_store.alerts import latest as latest_alerts
+from afterglow_store.cost import Price
+from afterglow_store.cost import cost as cost_of
+from afterglow_store.cost import idle as idle_of
+from afterglow_store.cost import tag_keys as tag_keys_of
 from afterglow_store.diff import Change, Left, of_snapshots
 from afterglow_store.filters.tokens import in_backticks
 from afterglow_store.report import report
 from afterglow_store.search.deadline import deadline
 from afterglow_store.suggest import Suggestion, add_suggestions, suggest
-from afterglow_store.usage import usage as usage_of
 from afterglow_store.windows import DEFAULT
 
 Row = dict[str, Any]
@@ -138,10 +141,25 @@ def run_ids(view: View, of_experiment: tuple[str, str] | None, most: int) -> lis
 
 
 @kept(ttl=30, max_entries=50)  # it goes through every job of the time
-def usage(by: str, view: View) -> list[Row]:
-    """As the store's `usage` has it. Raises TooSlow."""
+def cost(by: str, tag: str, view: View) -> list[Row]:
+    """As the store's `cost` has it, at the prices of the settings. Raises TooSlow."""
+    said = load_settings().cost
+    prices = [Price(**each.model_dump()) for each in said.prices]
     with store().read() as conn, deadline(conn, USAGE_SECONDS):
-        return usage_of(conn, by, view.span(now=now_ms()))
+        return cost_of(conn, by, view.span(now=now_ms()), tag=tag, prices=prices, other=said.core_hour)
+
+
+@kept(ttl=30, max_entries=50)
+def idle(by: str | None, view: View) -> dict[Any, Row]:
+    """As the store's `cost.idle`. Raises TooSlow."""
+    with store().read() as conn, deadline(conn, USAGE_SECONDS):
+        return idle_of(conn, view.span(now=now_ms()), by)
+
+
+@kept(ttl=30, max_entries=50)
+def tag_keys(view: View) -> list[str]:
+    with store().read() as conn:
+        return tag_keys_of(conn, view.span(now=now_ms()))
 
 
 @reading

@@ -65,9 +65,12 @@ def monitor(tab: str = "applications") -> Place:
     return Place("monitor", {"tab": tab})
 
 
-def application(row: Mapping[str, Any]) -> Place:
-    """Of a row with `app_id` and `start_time`: `local-…` ids repeat, so the start is in the address as well."""
-    return Place("application", {"id": row["app_id"], "start": str(row["start_time"])})
+def application(row: Mapping[str, Any], *, tab: str = "", **which: str) -> Place:
+    """Of a row with `app_id` and `start_time`: `local-…` ids repeat, so the start is in the address as well. On a tab,
+    `which` of what it shows."""
+    shown = {"tab": tab, **which}
+    said = {name: value for name, value in shown.items() if value}
+    return Place("application", {"id": row["app_id"], "start": str(row["start_time"])} | said)
 
 
 def experiment(server: str, experiment_id: str) -> Place:

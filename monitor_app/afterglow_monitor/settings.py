@@ -48,7 +48,15 @@ class MonitorSettings(_Section):
     address: str = "127.0.0.1"
     port: int = Field(default=8501, ge=1, le=65535)
     url: str = ""
+    history_server: str = ""
     read_only: bool = False
+
+    @field_validator("history_server")
+    @classmethod
+    def _is_an_address(cls, said: str) -> str:
+        if said and not said.startswith(("http://", "https://")):
+            raise PydanticCustomError("plain", "has to begin with http:// or https://")
+        return said
 
 
 class JournalSettings(_Section):

@@ -15,6 +15,8 @@ from afterglow_monitor import (
     item_tree,
     places,
     series,
+    spark_ui,
+    sql_queries,
     status,
     submit_line,
     timeline,
@@ -98,7 +100,9 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
             "Events lost": fmt.count(row["lost_events"]) if row["lost_events"] else None,
         },
     )
-    details.copyable(row["app_id"])
+    with st.container(horizontal=True, vertical_alignment="center"):
+        details.copyable(row["app_id"])
+        spark_ui.link(row, row["spark_properties"])
 
 
 MOST_BARS = 5
@@ -168,38 +172,6 @@ def _stages(row: Row, zone: tzinfo, now: int) -> None:
             "Error": fmt.short(each["error"], 300),
         }
         for each in stages
-    ])  # fmt: skip
-
-
-SQL = (
-    Column("Query", 70, right=True),
-    Column("Description", 420),
-    Column("Status", 112, config=status.column(("RUNNING", "COMPLETED", "FAILED"))),
-    Column("Start", 130),
-    Column("Duration", 104, right=True),
-    Column("Reads", 260),
-    Column("Writes", 260),
-    Column("Error", 300),
-)
-
-
-def _sql(row: Row, zone: tzinfo, now: int) -> None:
-    queries = data.sql_executions_of(row["id"])
-    if not queries:
-        details.nothing("No SQL queries", "Everything that goes through DataFrames or Spark SQL appears here.")
-        return
-    details.plain_table(SQL, [
-        {
-            "Query": str(each["execution_id"]),
-            "Description": fmt.named(each["description"]),
-            "Status": [status.label(each["status"])],
-            "Start": fmt.moment(each["start_time"], zone, now=now),
-            "Duration": details.lasted(each, now=now),
-            "Reads": details.files(each["inputs"]),
-            "Writes": details.files(each["outputs"]),
-            "Error": fmt.short(each["error"], 300),
-        }
-        for each in queries
     ])  # fmt: skip
 
 
@@ -280,7 +252,7 @@ _DRAW: dict[str, Callable[[Row, tzinfo, int], None]] = {
     "timeline": timeline.show,
     "jobs": _jobs,
     "stages": _stages,
-    "sql": _sql,
+    "sql": sql_queries.show,
     "data": _data,
     "executors": _executors,
     "conf": _configuration,

@@ -20,6 +20,7 @@ from afterglow_monitor import (
     places,
     run_charts,
     run_models,
+    spark_ui,
     tag_editor,
 )
 from afterglow_monitor import format as fmt
@@ -105,6 +106,8 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
         details.copyable(row["run_id"])
         if url := mlflow_page(row):
             st.link_button("Open in MLflow", url, icon=":material/open_in_new:", type="tertiary")
+        for each in row["applications"][:1]:
+            spark_ui.link(each)
         model_form.button(row)
 
 

@@ -32,6 +32,7 @@ from afterglow_store import (
     tracking,
     trend,
 )
+from afterglow_store import saved_views as views
 from afterglow_store.alerts import latest as latest_alerts
 from afterglow_store.cost import Price
 from afterglow_store.cost import cost as cost_of
@@ -40,6 +41,7 @@ from afterglow_store.cost import tag_keys as tag_keys_of
 from afterglow_store.diff import Change, Left, of_snapshots
 from afterglow_store.filters.tokens import in_backticks
 from afterglow_store.report import report
+from afterglow_store.search import facets as facets_of
 from afterglow_store.search.deadline import deadline
 from afterglow_store.suggest import Suggestion, add_suggestions, suggest
 from afterglow_store.windows import DEFAULT
@@ -333,6 +335,37 @@ def metrics_of_applications(application_ids: tuple[int, ...]) -> list[str]:
 
 
 @reading
+def facets(view: View, server: str | None, experiment_id: str | None) -> dict[str, list[Row]]:
+    """Of the runs of a list: users, experiments and applications, each as if it was not chosen among them yet. Raises
+    BadFilter and TooSlow."""
+    free = replace(view, users=(), experiment="", app="", page=1)
+    which: dict[str, Any] = {"linked": False if view.unlinked else None}
+    if server is not None:
+        which |= {"server": server, "experiment": experiment_id}
+    with store().read() as conn:
+        return facets_of(conn, query_of(free, "runs", **which), ("user", "experiment", "application"))
+
+
+def last_view(owner: str) -> dict[str, list[str]] | None:
+    with _whole_store().read() as conn:
+        return views.last(conn, owner)
+
+
+def saved_views(owner: str) -> list[Row]:
+    """As saved_views.named."""
+    with _whole_store().read() as conn:
+        return views.named(conn, owner)
+
+
+def keep_view(owner: str, name: str, address: dict[str, list[str]], *, shared: bool, now: int) -> None:
+    views.keep(_whole_store(), owner, name, address, shared=shared, now=now)
+
+
+def remove_view(owner: str, name: str) -> None:
+    views.remove(_whole_store(), owner, name)
+
+
+@reading
 def models(text: str, most: int) -> list[Row]:
     """As registered.models."""
     with store().read() as conn:
@@ -416,12 +449,17 @@ def _keyed(name: str) -> str:
 def query_of(view: View, what: str, **which: Any) -> Query:
     """For a list of `what`: one of SORTS, or experiments."""
     now = now_ms()
+    if view.experiment:
+        which.setdefault("experiment", None)
+        which["experiment"] = which["experiment"] or view.experiment
     field = SORTS.get(what, {}).get(view.order_by) or (_keyed(view.order_by) if what == "runs" else "") or "start_time"
     return Query(
         window=view.span(now=now),
         statuses=view.statuses,
         text=view.text,
         filter=view.filter,
+        users=view.users,
+        app=view.app or None,
         now=now,
         limit=PAGE_ROWS,
         offset=(view.page - 1) * PAGE_ROWS,

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
-from afterglow_monitor import browser_address
+from afterglow_monitor import browser_address, remembered
 from afterglow_monitor.access import sign_in
 from afterglow_monitor.format import named, short, verbatim
 from afterglow_store.errors import StoreTooNew, StoreUnreachable
@@ -62,7 +62,8 @@ def _show() -> None:
 
 
 def monitor(tab: str = "applications") -> Place:
-    return Place("monitor", {"tab": tab})
+    """A list as it was left in this session."""
+    return Place("monitor", remembered.as_left(tab))
 
 
 def application(row: Mapping[str, Any], *, tab: str = "", **which: str) -> Place:

@@ -8,7 +8,7 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import browser_address, experiment_form, export, run_columns, status
+from afterglow_monitor import browser_address, experiment_form, export, more_filters, run_columns, saved, status
 from afterglow_monitor import format as fmt
 from afterglow_monitor.address import (
     CUSTOM,
@@ -49,9 +49,13 @@ def filters(
         if what == "runs":
             _unlinked(view)
             run_columns.picker(view, of_experiment)
+        if what in ("runs", "applications"):
+            more_filters.button(view, what, of_experiment)
         elif what == "experiments":
             experiment_form.button()
         _download(what, of_experiment)
+        if of_experiment is None:
+            saved.button()
     _filter(view, what)
     if view.window == CUSTOM:
         _span(view, zone)

@@ -7,7 +7,7 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import address, answers, bulk_tags, data, lists, run_list, status, toolbar
+from afterglow_monitor import address, answers, bulk_tags, data, lists, remembered, run_list, status, toolbar
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.pages import cost, health, models, server
@@ -32,6 +32,7 @@ REFRESH_SECONDS = 1.0
 
 
 def show() -> None:
+    remembered.recall()
     zone = fmt.zone(st.context.timezone)
     tab = address.open_tab(TABS)
     address.follow("monitor tab", TABS[tab])
@@ -51,6 +52,11 @@ def show() -> None:
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def _rows(tab: str) -> None:
+    _list(tab)
+    remembered.note(tab)
+
+
+def _list(tab: str) -> None:
     view, zone, now = address.view(), fmt.zone(st.context.timezone), now_ms()
     lists.leave_if_clicked(tab, view)
     page = answers.page(lambda: _READ[tab](view), tab, view)
@@ -85,7 +91,7 @@ _WHOLE: dict[str, Callable[[tzinfo], None]] = {
 
 def _change_tab() -> None:
     tab = next(key for key, label in TABS.items() if label == st.session_state["monitor tab"])
-    address.change(tab=tab, status=None, unlinked=None, filter=None, sort=None)
+    address.change(tab=tab, status=None, unlinked=None, filter=None, sort=None, user=None, app=None, of=None)
 
 
 def _none_match(what: str, view: address.View) -> None:
@@ -94,6 +100,8 @@ def _none_match(what: str, view: address.View) -> None:
         window = address.WINDOWS[view.window].lower()
         if view.filter:
             st.text(f"None of the {what} here ({window}) is what the filter asks for.")
+        elif view.users or view.experiment or view.app:
+            st.text(f"None of the {what} here ({window}) is of the user, experiment or application chosen.")
         elif view.text or view.statuses:
             st.text(f"None of the {what} here ({window}) has this name and status.")
         elif view.unlinked:
@@ -105,6 +113,8 @@ def _none_match(what: str, view: address.View) -> None:
                 st.button("Clear the filter", on_click=lambda: address.change(filter=None))
             if view.text or view.statuses:
                 st.button("Clear search and statuses", on_click=lambda: address.change(q=None, status=None))
+            if view.users or view.experiment or view.app:
+                st.button("Clear users and the like", on_click=lambda: address.change(user=None, app=None, of=None))
             if view.unlinked:
                 st.button("Show all runs", on_click=lambda: address.change(unlinked=None))
             if view.window != address.ALL:

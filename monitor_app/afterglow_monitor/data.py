@@ -82,7 +82,10 @@ reading = kept(ttl=FRESH_SECONDS, max_entries=200)
 # What a list can be sorted by: the column's name in an address, and the field that search knows it by.
 SORTS = {
     "applications": {name: name for name in ("start_time", "name", "status", "runs", "jobs")}
-    | {"user_name": "user", "core_ms": "core_seconds"},
+    | {"user_name": "user", "core_ms": "core_seconds", "idle_share": "idle_share", "duration": "duration",
+       "experiments": "experiments", "master": "master"},
+    "experiments": {name: name for name in ("name", "runs", "failed_runs", "applications", "users", "core_seconds")}
+    | {"last_run": "last_run_time"},
     "runs": {"start_time": "start_time", "name": "run_name", "status": "effective_status", "user_name": "user",
              "source_name": "source", "core_ms": "spark.core_seconds", "duration": "duration"},
 }  # fmt: skip

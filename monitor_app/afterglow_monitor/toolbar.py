@@ -8,7 +8,17 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import browser_address, experiment_form, export, more_filters, run_columns, saved, status
+from afterglow_monitor import (
+    browser_address,
+    experiment_form,
+    export,
+    list_columns,
+    lists,
+    more_filters,
+    run_columns,
+    saved,
+    status,
+)
 from afterglow_monitor import format as fmt
 from afterglow_monitor.address import (
     CUSTOM,
@@ -53,6 +63,10 @@ def filters(
             more_filters.button(view, what, of_experiment)
         elif what == "experiments":
             experiment_form.button()
+        if what == "applications":
+            list_columns.picker(view, lists.APPLICATIONS, lists.MORE_OF_APPLICATIONS)
+        elif what == "experiments":
+            list_columns.picker(view, lists.EXPERIMENTS, lists.MORE_OF_EXPERIMENTS)
         _download(what, of_experiment)
         if of_experiment is None:
             saved.button()

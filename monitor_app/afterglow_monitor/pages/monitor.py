@@ -7,7 +7,18 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import address, answers, bulk_tags, data, lists, remembered, run_list, status, toolbar
+from afterglow_monitor import (
+    address,
+    answers,
+    browser_address,
+    bulk_tags,
+    data,
+    lists,
+    remembered,
+    run_list,
+    status,
+    toolbar,
+)
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.pages import cost, health, models, server
@@ -29,6 +40,8 @@ HINTS = {
     "runs": "Run or experiment name, run id",
 }
 REFRESH_SECONDS = 1.0
+# What is looked for; all else each tab has for itself, as it was left.
+SAME_IN_EACH_TAB = ("window", "from", "to", "q")
 
 
 def show() -> None:
@@ -71,7 +84,7 @@ def _list(tab: str) -> None:
     elif tab == "applications":
         lists.applications(tab, page.rows, view, zone, now=now)
     else:
-        lists.experiments(tab, page.rows, zone, now=now)
+        lists.experiments(tab, page.rows, view, zone, now=now)
 
 
 _READ: dict[str, Callable[[address.View], Page]] = {
@@ -91,7 +104,9 @@ _WHOLE: dict[str, Callable[[tzinfo], None]] = {
 
 def _change_tab() -> None:
     tab = next(key for key, label in TABS.items() if label == st.session_state["monitor tab"])
-    address.change(tab=tab, status=None, unlinked=None, filter=None, sort=None, user=None, app=None, of=None)
+    now = {name: values for name, values in browser_address.address().items() if name in SAME_IN_EACH_TAB}
+    left = {name: values for name, values in remembered.as_left(tab).items() if name not in SAME_IN_EACH_TAB}
+    browser_address.write(left | now)
 
 
 def _none_match(what: str, view: address.View) -> None:

@@ -17,6 +17,7 @@ from afterglow_monitor.expectations import FEWEST, WIDTHS, Expected, expectation
 from afterglow_monitor.grid import Column
 
 MOST = 100  # applications, the latest
+AXIS_PX = 48  # the same of both charts, so that what is of one application is one below the other
 
 
 def show(row: Row, zone: tzinfo, now: int) -> None:
@@ -65,7 +66,7 @@ def _bars(rows: Sequence[Row], causes: Mapping[int, list[str]], expected: Expect
     )
     bars = alt.Chart(table).mark_bar(cornerRadiusEnd=2).encode(
         x=alt.X("at:N", title=None, axis=None),
-        y=alt.Y("seconds:Q", title="duration (s)"),
+        y=alt.Y("seconds:Q", title="duration (s)", axis=alt.Axis(minExtent=AXIS_PX)),
         color=alt.Color("colour:N", scale=None),
         tooltip=["start:N", "took:N", "status:N", "why:N"],
     )  # fmt: skip
@@ -94,9 +95,8 @@ def _points(
             "colour": ["#e5484d" if each["id"] in bad else "#0f9d8a" for each in reversed(rows)],
         }
     )
-    base = alt.Chart(table).encode(
-        x=alt.X("at:N", title=None, axis=None), y=alt.Y("value:Q", title=metric, scale=alt.Scale(zero=False))
-    )
+    y = alt.Y("value:Q", title=metric, scale=alt.Scale(zero=False), axis=alt.Axis(minExtent=AXIS_PX))
+    base = alt.Chart(table).encode(x=alt.X("at:N", title=None, axis=None), y=y)
     line = base.mark_line(color="#0f9d8a", opacity=0.4)
     dots = base.mark_circle(size=70).encode(
         color=alt.Color("colour:N", scale=None), tooltip=["start:N", "value:Q", "than:N"]

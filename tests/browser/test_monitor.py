@@ -275,7 +275,7 @@ class TestARun:
         expect(page.locator("canvas table td", has_text="best_rmse")).to_be_attached()
         expect(page.locator("canvas table td", has_text="∞")).to_be_attached()
         expect(page.locator("canvas table td", has_text="numFolds")).to_be_attached()
-        for tab, text in (("Output files", "model/MLmodel"), ("Tags", "cellar"), ("Child runs", "regParam=0.27")):
+        for tab, text in (("Output files", "MLmodel"), ("Tags", "cellar"), ("Child runs", "regParam=0.27")):
             page.get_by_role("tab", name=tab).click()
             expect(page.locator("canvas table td", has_text=text).first).to_be_attached()
         page.get_by_role("tab", name="Snapshots").click()

@@ -85,7 +85,7 @@ def nightly(store: Store, folder: Path) -> None:
 
 
 def registered(client: MlflowClient, experiment: str, name: str, depth: int, folder: Path) -> str:
-    run_id = client.create_run(experiment, run_name=f"depth {depth}").info.run_id
+    run_id: str = client.create_run(experiment, run_name=f"depth {depth}").info.run_id
     client.log_param(run_id, "depth", depth)
     client.log_metric(run_id, "mae", 1 / depth)
     signature = ModelSignature(inputs=Schema([ColSpec("double", "temperature")]), outputs=Schema([ColSpec("double")]))
@@ -234,4 +234,25 @@ def test_a_list_is_found_as_it_was_left_and_under_the_name_that_it_was_given(tea
     expect(counted).to_contain_text("8 runs")
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("link", name="Ours")).to_have_count(0)
+    leave(page)
+
+
+def test_charts_are_downloaded_as_a_picture_and_as_data(team: Team, page: Page) -> None:
+    box, parallel = (
+        "type%3Dbox%26x%3Dparams.depth%26y%3Dmetrics.mae",
+        "type%3Dparallel%26y%3Dparams.depth%252Cmetrics.mae",
+    )
+    runs = "&run=".join(team.runs)
+    page.goto(f"{team.address}/?page=compare&run={runs}&chart={box}&chart={parallel}")
+    charts = page.locator("[data-testid='stVegaLiteChart']")
+    expect(charts.locator(".marks")).to_have_count(2)
+    charts.first.hover()
+    with page.expect_download() as picture:
+        page.get_by_role("button", name="Download as PNG").first.click()
+    assert picture.value.path().read_bytes().startswith(b"\x89PNG")
+    charts.first.hover()
+    page.get_by_role("button", name="Show data").first.click()
+    with page.expect_download() as data:
+        page.get_by_role("button", name="Download as CSV").first.click()
+    assert len(data.value.path().read_text().splitlines()) == 3
     leave(page)

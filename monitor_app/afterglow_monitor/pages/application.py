@@ -83,18 +83,22 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
     details.facts(
         "header",
         {
-            "Started": fmt.when(row["start_time"], zone, now=now),
-            "Ended": fmt.moment(row["end_time"], zone, now=now),
-            "Duration": fmt.lasting(row, now=now),
+            **details.span_facts(row, zone, now=now),
             "User": row["user_name"],
             "Master": row["master"],
             "Spark": row["spark_version"],
             "Attempt": row["attempt"],
             "Runs": fmt.with_failed(row["runs"], row["failed_runs"]),
             "Jobs": fmt.with_failed(row["jobs"], row["failed_jobs"]),
-            "Core time": fmt.core_time(row["core_seconds"]),
-            "Outside of runs": fmt.core_time(row["overhead_core_seconds"]),
-            "Allocated": fmt.core_time(row["allocated_core_seconds"]),
+            "Core time": details.core_fact(row["core_seconds"]),
+            "Outside of runs": (
+                fmt.core_time(row["overhead_core_seconds"]),
+                fmt.exact_seconds(row["overhead_core_seconds"]),
+            ),
+            "Allocated": (
+                fmt.core_time(row["allocated_core_seconds"]),
+                fmt.exact_seconds(row["allocated_core_seconds"]),
+            ),
             "Idle": fmt.share(row["idle_share"]),
             "Executors": _executors_in_short(data.executors_of(row["id"])),
             "Events lost": fmt.count(row["lost_events"]) if row["lost_events"] else None,

@@ -94,9 +94,7 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
     details.facts(
         "header",
         {
-            "Start date": fmt.when(row["start_time"], zone, now=now),
-            "Ended": fmt.moment(row["end_time"], zone, now=now),
-            "Duration": fmt.lasting(row, now=now),
+            **details.span_facts(row, zone, now=now, started="Start date"),
             "User": row["user_name"],
             "Source": fmt.run_source(row) or "not known",
             "Registered version": fmt.versions(row["registered_versions"]) if row["registered_versions"] else "none",
@@ -168,7 +166,7 @@ def _used(key: str, row: Row) -> None:
         key,
         {
             "Jobs": fmt.with_failed(row["jobs"], row["failed_jobs"]),
-            "Core time": fmt.core_time(row["core_seconds"]),
+            "Core time": details.core_fact(row["core_seconds"]),
             "Tasks": details.run_tasks(row),
             **details.data_cells(row),
             "GC": fmt.duration(row["gc_ms"]) if row["gc_ms"] else None,

@@ -8,6 +8,7 @@ from afterglow_monitor import acting, browser_address, data, places, remembered
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
+from afterglow_monitor.settings import load_settings
 
 MOST_NAME = 80  # characters
 
@@ -24,7 +25,8 @@ def button() -> None:
 
 
 def _list(whose: str) -> None:
-    views = data.saved_views(whose)
+    # What others have shared may name what the person at the page may not see.
+    views = [each for each in data.saved_views(whose) if each["owner"] == whose or _may_share()]
     if not views:
         st.caption("No list has a name yet.")
     for view in views:
@@ -41,6 +43,10 @@ def _list(whose: str) -> None:
                 )
 
 
+def _may_share() -> bool:
+    return not load_settings().visible
+
+
 def _whose(view: Row, whose: str) -> str:
     if view["owner"] == whose:
         return "shared" if view["shared"] else ""
@@ -52,7 +58,7 @@ def _form(whose: str) -> None:
     with st.form("save view", border=False):
         name = st.text_input("Name for the list as it is now", max_chars=MOST_NAME, key="view name")
         at_name = st.empty()
-        shared = acting.may_write() and st.checkbox("Share it with everybody here", key="view shared")
+        shared = _may_share() and acting.may_write() and st.checkbox("Share it with everybody here", key="view shared")
         if not st.form_submit_button("Save", icon=":material/bookmark_add:"):
             return
     if not name.strip():

@@ -143,6 +143,7 @@ STAGES = (
     Column("Start", 130),
     Column("Duration", 104, right=True),
     Column("Job", 60, right=True),
+    Column("Run", 190),
     Column("Tasks", 150, right=True),
     Column("Task p50  ·  p95  ·  max", 190, right=True),
     Column("Slowest task", 340),
@@ -160,6 +161,7 @@ def _stages(row: Row, zone: tzinfo, now: int) -> None:
     if not stages:
         details.nothing("No stages", "This application has run no Spark job yet.")
         return
+    runs = {job["job_id"]: fmt.named(job["run_name"]) for job in data.jobs_of(row["id"]) if job["run_id"]}
     details.plain_table(STAGES, [
         {
             "Stage": f"{each['stage_id']}" + (f".{each['attempt']}" if each["attempt"] else ""),
@@ -168,6 +170,7 @@ def _stages(row: Row, zone: tzinfo, now: int) -> None:
             "Start": fmt.moment(each["start_time"], zone, now=now),
             "Duration": details.lasted(each, now=now),
             "Job": fmt.count(each["job_id"]),
+            "Run": runs.get(each["job_id"], fmt.NOTHING),
             "Tasks": details.tasks(each),
             "Task p50  ·  p95  ·  max": details.task_times(each["skew"]),
             "Slowest task": details.slowest_task(each["skew"]),

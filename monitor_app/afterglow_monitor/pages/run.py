@@ -129,6 +129,7 @@ def _overview(row: Row, zone: tzinfo, now: int) -> None:
     with right:
         _applications(row)
         _spark(row)
+        _data(row)
         _family(row)
 
 
@@ -174,6 +175,21 @@ def _used(key: str, row: Row) -> None:
             "Peak heap": fmt.size(row["peak_heap_bytes"]),
         },
     )
+
+
+MOST_DATA = 10  # files and tables
+
+
+def _data(row: Row) -> None:
+    """What the queries that ran for it read and wrote."""
+    found = data.data_of_runs((row["run_id"],)).get(row["run_id"], {})
+    for heading, said in (("Data read", found.get("inputs")), ("Data written", found.get("outputs"))):
+        if said:
+            details.section(heading)
+            for each in said[:MOST_DATA]:
+                st.text(details.files([each]))
+            if len(said) > MOST_DATA:
+                st.caption(f"and {len(said) - MOST_DATA:,} more: see the tab Data of its application")
 
 
 def _family(row: Row) -> None:

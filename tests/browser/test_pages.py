@@ -19,10 +19,11 @@ from afterglow_store.runs import take_in_run
 from tests.support.journals import TRACKING_URI, Journal, run_id_of
 from tests.support.monitor import Grid, heading, running_monitor
 
-expect.set_options(timeout=15_000)  # for a machine that does other things as well
+expect.set_options(timeout=60_000)  # for a machine that does other things as well
 
 DAY_MS = 86_400_000
 DAYS = 8  # of an application a day, the last of which is slower and worse
+DEPTHS = (3, 7)  # of the runs that log a model
 SETTINGS = """\
 [monitor]
 history_server = "http://127.0.0.1:18080"
@@ -55,7 +56,7 @@ def team(mlflow_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with closing(open_store(f"sqlite:///{home / 'store.db'}")) as store, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AFTERGLOW_HOME", str(home))
         nightly(store, home / "journal")
-        runs = [registered(client, experiment, model, depth, home) for depth in (3, 7)]
+        runs = [registered(client, experiment, model, depth, home) for depth in DEPTHS]
         with store.write() as conn:
             for run_id in runs:
                 details = dict(run_details(client, run_id))
@@ -94,7 +95,7 @@ def registered(client: MlflowClient, experiment: str, name: str, depth: int, fol
     logged = client.create_logged_model(experiment, f"forest-{depth}", run_id, params={"depth": str(depth)})
     client.log_model_artifact(logged.model_id, str(folder / "MLmodel"))
     client.finalize_logged_model(logged.model_id, "READY")
-    if depth == 3:
+    if depth == DEPTHS[0]:
         client.create_registered_model(name)
     client.create_model_version(name, f"{client.get_run(run_id).info.artifact_uri}/model", run_id)
     client.set_terminated(run_id)
@@ -103,8 +104,8 @@ def registered(client: MlflowClient, experiment: str, name: str, depth: int, fol
 
 def training(folder: Path, runs: list[str], experiment: str) -> Path:
     journal = Journal(folder, "app-training", name="training", start=int(time.time() * 1000) - 60_000)
-    for run_id in runs:
-        journal.run_start(run_id, "depth", experiment_id=experiment)
+    for run_id, depth in zip(runs, DEPTHS, strict=True):
+        journal.run_start(run_id, f"depth {depth}", experiment_id=experiment)
         journal.job(run_id)
     return journal.end()
 
@@ -152,7 +153,7 @@ def test_a_series_says_what_was_slower_and_worse(team: Team, page: Page) -> None
     page.goto(f"{team.address}/?page=application&id=app-1&tab=history")
     expect(page.get_by_text("1 application slower and worse")).to_be_visible()
     expect(row(page, "2  ·  worse")).to_be_attached()
-    expect(page.locator("[data-testid='stVegaLiteChart'] .marks")).to_have_count(2)
+    expect(page.locator("[data-testid='stVegaLiteChart'] svg.marks")).to_have_count(2)
     page.get_by_role("radio", name="Higher is better").click()
     expect(page.get_by_text("slower and worse")).to_have_count(0)
     page.wait_for_url("**better=higher**")
@@ -162,7 +163,7 @@ def test_a_series_says_what_was_slower_and_worse(team: Team, page: Page) -> None
 def test_an_experiment_shows_how_it_went_and_which_applications_wrote_there(team: Team, page: Page) -> None:
     page.goto(f"{team.address}/?page=experiment&server={TRACKING_URI}&id=4&tab=trend")
     expect(page.get_by_role("heading", name="Success · 88 % of these runs")).to_be_visible()
-    expect(page.locator("[data-testid='stVegaLiteChart'] .marks")).to_have_count(2)
+    expect(page.locator("[data-testid='stVegaLiteChart'] svg.marks")).to_have_count(2)
     page.get_by_role("radio", name="24 h").click()
     expect(page.get_by_text("No runs")).to_be_visible()
     page.get_by_role("tab", name="Applications").click()
@@ -204,6 +205,7 @@ def test_cost_is_added_up_by_a_tags_values_at_the_prices_of_the_settings(team: T
     expect(page.locator(".st-key-facts-cost")).to_contain_text("EUR")
     expect(page.locator(".st-key-facts-cost")).to_contain_text("Idle")
     page.get_by_role("radio", name="User").click()
+    expect(row(page, "svc-etl")).to_contain_text("8")
     cells = row(page, "svc-etl").locator("td").all_inner_texts()
     assert float(cells[2]) == pytest.approx(36 * float(cells[1]), abs=0.02)
     leave(page)
@@ -245,7 +247,7 @@ def test_charts_are_downloaded_as_a_picture_and_as_data(team: Team, page: Page) 
     runs = "&run=".join(team.runs)
     page.goto(f"{team.address}/?page=compare&run={runs}&chart={box}&chart={parallel}")
     charts = page.locator("[data-testid='stVegaLiteChart']")
-    expect(charts.locator(".marks")).to_have_count(2)
+    expect(charts.locator("svg.marks")).to_have_count(2)
     charts.first.hover()
     with page.expect_download() as picture:
         page.get_by_role("button", name="Download as PNG").first.click()

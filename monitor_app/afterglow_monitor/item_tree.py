@@ -136,7 +136,8 @@ def _ask_for_two(application_id: int, zone: tzinfo, now: int) -> None:
         return
     labels = {key: _label(each, zone, now) for key, each in kept.items()}
     details.section("Compare two snapshots")
-    before, after = (_one_of(labels, name) for name in ("before", "after"))
+    with st.container(horizontal=True, gap="medium"):
+        before, after = (_one_of(labels, name) for name in ("before", "after"))
     if before is None:
         st.caption("Choose one of any run here, and another one, or nothing, which means now.")
         return
@@ -160,7 +161,7 @@ def _one_of(labels: Mapping[str, str], name: str) -> str | None:
         key=f"snapshot {name}",
         format_func=labels.__getitem__,
         placeholder="a snapshot" if name == "before" else "the run as it is now",
-        width=520,
+        width=480,
         on_change=lambda: address.change(**{name: st.session_state[f"snapshot {name}"]}),
     )
     return chosen

@@ -21,6 +21,7 @@ from afterglow_store.errors import TooSlow
 MOST = 2_000  # runs, the latest
 FEWEST_AROUND = 5  # runs, each itself among them, whose median is the line
 PIECES = 30  # of the time, in each of which successes are counted
+FEWEST_PIECES = 12  # that there is room for, so that a single one is no wall
 DAY_MS = 86_400_000
 GOOD, BAD = ("FINISHED",), ("FAILED", "KILLED", "ORPHANED", "SUSPECT")
 COLOURS = {"Finished": "#0f9d8a", "Failed": "#e5484d", "Killed": "#e69f00", "Orphaned": "#cc79a7",
@@ -73,7 +74,8 @@ def _metric_chart(runs: Sequence[Row], metric: str, zone: tzinfo) -> None:
         st.caption("None of these runs has it.")
         return
     st.altair_chart(points(with_it, metric, zone), width="stretch")
-    st.caption(f"Each run is a point; the line is the median of {_around(with_it)} runs in a row.")
+    line = f"; the line is the median of {_around(with_it)} runs in a row" if len(with_it) >= FEWEST_AROUND else ""
+    st.caption(f"Each run is a point{line}.")
 
 
 def _around(runs: Sequence[Row]) -> int:
@@ -95,11 +97,15 @@ def points(runs: Sequence[Row], metric: str, zone: tzinfo) -> Drawn:
         }
     )
     form = time_format((oldest_first[0]["start_time"], oldest_first[-1]["start_time"]))
-    base = alt.Chart(table).encode(x=alt.X("start:T", title=None, axis=alt.Axis(format=form)))
+    base = alt.Chart(table).encode(
+        x=alt.X("start:T", title=None, axis=alt.Axis(format=form), scale=alt.Scale(padding=16))
+    )
     dots = base.mark_circle(size=48, opacity=0.7).encode(
         y=alt.Y("value:Q", title=metric, scale=alt.Scale(zero=False)),
         tooltip=["run:N", "status:N", alt.Tooltip("start:T", format="%d %b %Y %H:%M:%S"), "value:Q"],
     )
+    if len(values) < FEWEST_AROUND:
+        return dots.properties(height=HEIGHT_PX)
     line = base.mark_line(opacity=0.6, color="#8b8799").encode(y="typical:Q")
     return (line + dots).properties(height=HEIGHT_PX)
 
@@ -127,9 +133,11 @@ def successes(runs: Sequence[Row], zone: tzinfo) -> Drawn:
         word = status.look(each["effective_status"]).word
         of_piece[word] = of_piece.get(word, 0) + 1
     table = pd.DataFrame([each for at, words in sorted(counts.items()) for each in _stacked(at, piece, words, zone)])
+    end = max(last + piece, first + FEWEST_PIECES * piece)
+    whole = [there(first, zone), there(end, zone)]
     colour = alt.Scale(domain=list(COLOURS), range=list(COLOURS.values()))
     bars = alt.Chart(table).mark_bar(cornerRadius=1).encode(
-        x=alt.X("from:T", title=None, axis=alt.Axis(format=time_format((first, last)))),
+        x=alt.X("from:T", title=None, scale=alt.Scale(domain=whole), axis=alt.Axis(format=time_format((first, end)))),
         x2="to:T",
         y=alt.Y("below:Q", title="runs", axis=alt.Axis(tickMinStep=1)),
         y2="above:Q",

@@ -16,9 +16,10 @@ from afterglow_monitor.cli import cli
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, SyncSettings
 from afterglow_monitor.sync import ServerSync
-from afterglow_store import Store, diff, ingest_file, open_store, snapshots
+from afterglow_store import Query, Store, diff, ingest_file, open_store, search_applications, snapshots
 from afterglow_store.diff import between
 from afterglow_store.errors import NotFound
+from afterglow_store.runs import take_in_run
 from afterglow_store.schema import snapshot_content
 from tests.support.journals import TRACKING_URI, Journal, run_id_of
 
@@ -206,3 +207,19 @@ def test_a_run_that_is_deleted_edited_or_restored_in_mlflow_keeps_its_old_snapsh
         newest, *_, oldest = snapshots.snapshots_of(conn, "run", run_id)
         [change] = diff.of_snapshots(conn, oldest["id"], newest["id"])
     assert (change.kind, change.name, change.before, change.after) == ("tag", "team", "a", "b")
+
+
+def test_an_applications_runs_are_told_as_it_left_them_and_what_has_changed_since(store: Store, tmp_path: Path) -> None:
+    for name in ("moved", "same"):
+        ingest_file(store, journal_of(tmp_path, name), now=START)
+    with store.write() as conn:
+        [end, _] = snapshots.snapshots_of(conn, "run", run_id_of("moved"))
+        details = snapshots.content(conn, end["id"]) | {"params": {"depth": "6"}}
+        take_in_run(conn, details, server=TRACKING_URI, tracking_uri=TRACKING_URI, as_of=START + 10**6)
+    with store.read() as conn:
+        ids = {row["app_id"]: row["id"] for row in search_applications(conn, Query()).rows}
+        moved, same = (diff.as_left_by(conn, ids[f"app-{name}"])[run_id_of(name)] for name in ("moved", "same"))
+        listed = snapshots.listed(conn, snapshots.Of(linked_to=ids["app-same"]))
+    assert [(each.name, each.before, each.after) for each in moved.changes] == [("depth", "5", "6")]
+    assert (moved.snapshot_id, moved.details["params"], same.changes) == (end["id"], {"depth": "5"}, [])
+    assert {row["run_id"] for row in listed} == {run_id_of("same")}

@@ -1,6 +1,6 @@
 """Pictures of a running Monitor for the README and the docs: docs/images/*.png.
 
-    python tools/screenshots.py [ADDRESS]    default: http://127.0.0.1:8501, as `make demo` serves it
+    python tools/screenshots.py [ADDRESS [FILE …]]    default: http://127.0.0.1:8501, as `make demo` serves it
 
 Every picture is the real app in a real Chromium, on whatever its store holds.
 """
@@ -49,6 +49,48 @@ def run(page: Page) -> None:
     _await_rows(page)
 
 
+def timeline(page: Page) -> None:
+    application(page)
+    page.get_by_role("tab", name="Timeline").click()
+    _await_charts(page, 2)
+
+
+def experiment(page: Page) -> None:
+    """The experiment with the newest run, over time."""
+    _await_rows(page)
+    page.get_by_role("tab", name="Experiments").click()
+    page.wait_for_url("**tab=experiments**")
+    page.get_by_role("button", name="New experiment").wait_for()
+    _await_rows(page)
+    _open(page, 1)
+    page.get_by_role("tab", name="Trend").click()
+    _await_charts(page, 2)
+
+
+def compare(page: Page) -> None:
+    """The newest runs that are on the screen."""
+    runs(page)
+    for row in range(1, 6):
+        page.locator("[data-testid='stDataFrame']").first.click(position={"x": 16, "y": row * ROW_PX + ROW_PX // 2})
+        page.get_by_text(f"{row} run{'s' if row > 1 else ''} selected").wait_for()
+    page.get_by_role("button", name="Compare").click()
+    _await_charts(page, 2)
+    _await_rows(page)
+
+
+def cost(page: Page) -> None:
+    _await_rows(page)
+    page.get_by_role("tab", name="Cost").click()
+    _await_charts(page, 1)
+    _await_rows(page)
+
+
+def health(page: Page) -> None:
+    _await_rows(page)
+    page.get_by_role("tab", name="Health").click()
+    page.get_by_text("What people changed here").wait_for()
+
+
 # File: what to show, how large, light or dark.
 PICTURES: dict[str, tuple[Callable[[Page], None], dict[str, int], str]] = {
     "monitor.png": (home, WIDE, "light"),
@@ -59,15 +101,20 @@ PICTURES: dict[str, tuple[Callable[[Page], None], dict[str, int], str]] = {
     "application-dark.png": (application, WIDE, "dark"),
     "run.png": (run, WIDE, "light"),
     "run-dark.png": (run, WIDE, "dark"),
+    "timeline.png": (timeline, WIDE, "light"),
+    "experiment.png": (experiment, WIDE, "light"),
+    "compare.png": (compare, WIDE, "light"),
+    "cost.png": (cost, WIDE, "light"),
+    "health.png": (health, WIDE, "light"),
 }
 
 
-def main(address: str = "http://127.0.0.1:8501") -> None:
+def main(address: str = "http://127.0.0.1:8501", *names: str) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     IMAGES.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        for name in PICTURES:
+        for name in names or PICTURES:
             _take(browser, address, name)
         browser.close()
 
@@ -81,9 +128,11 @@ def _take(browser: Browser, address: str, name: str) -> None:
         locale="en-GB",
     )
     page = context.new_page()
+    page.set_default_timeout(90_000)
     page.goto(address)
     show(page)
     page.mouse.move(size["width"] - 5, size["height"] - 5)  # what appears under the mouse is not part of it
+    page.locator("[data-testid='stSkeleton']").first.wait_for(state="detached")
     page.wait_for_timeout(700)  # the last fonts and icons
     page.screenshot(path=IMAGES / name)
     context.close()
@@ -92,6 +141,10 @@ def _take(browser: Browser, address: str, name: str) -> None:
 
 def _await_rows(page: Page) -> None:
     page.locator("canvas table tbody tr").first.wait_for(state="attached")
+
+
+def _await_charts(page: Page, number: int) -> None:
+    page.locator("[data-testid='stVegaLiteChart'] svg.marks").nth(number - 1).wait_for()
 
 
 def _open(page: Page, row: int) -> None:

@@ -32,7 +32,7 @@ SHORT_WINDOWS = {
 PAGE_ROWS = 100
 MOST_COLUMNS = 40
 # Changing one of these makes another list of it: what page of the old one was shown means nothing then.
-_FILTERS = {"window", "from", "to", "status", "unlinked", "q", "filter", "sort", "tab"}
+_FILTERS = {"window", "from", "to", "status", "unlinked", "q", "filter", "user", "of", "app", "sort", "tab"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,9 @@ class View:
     unlinked: bool = False  # of runs: only those without an application
     text: str = ""
     filter: str = ""  # in the language of docs/filters.md
+    users: tuple[str, ...] = ()
+    experiment: str = ""  # its name
+    app: str = ""  # an application's name
     page: int = 1
     columns: tuple[str, ...] = ()  # of runs: their names, in order; without any the usual ones
     order_by: str = "start_time"
@@ -79,6 +82,9 @@ def view_from(asked: Mapping[str, list[str]], default_window: str = DEFAULT) -> 
         unlinked=given("unlinked") == "yes",
         text=given("q"),
         filter=given("filter"),
+        users=tuple(sorted(asked.get("user", []))),
+        experiment=given("of"),
+        app=given("app"),
         page=max(1, int(page)) if page.isdecimal() and len(page) < 6 else 1,
         columns=tuple(asked.get("col", ())[:MOST_COLUMNS]),
         order_by=sort.removeprefix("-"),

@@ -14,6 +14,7 @@ from streamlit import net_util
 
 from afterglow_monitor import artifacts, collector, export, metrics, places, probes
 from afterglow_monitor.access import sign_in
+from afterglow_monitor.access.browser import Browser
 from afterglow_monitor.access.gate import Gate
 from afterglow_monitor.access.rules import Rules
 from afterglow_monitor.measured import Measured
@@ -42,6 +43,7 @@ gate = Middleware(Gate, rules=Rules(settings, artifacts.whole_store))
 app = st.App(
     Path(__file__).with_name("main.py"),
     routes=[*(route for part in parts for route in part.routes()), *serving.no_other_routes()],
-    middleware=[Middleware(Measured), gate, Middleware(Preloading)],  # before Streamlit's own
+    # Before Streamlit's own.
+    middleware=[Middleware(Measured), gate, Middleware(Preloading), Middleware(Browser)],
     lifespan=lifespan,
 )

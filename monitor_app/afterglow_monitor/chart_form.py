@@ -14,6 +14,7 @@ from afterglow_monitor.data import Row
 from afterglow_monitor.errors import CannotWrite
 
 MOST = 8  # charts on one page
+MOST_HEADING = 60  # characters, so that what can be done with it stays beside it
 
 
 def show(rows: list[Row]) -> None:
@@ -42,7 +43,7 @@ def _one(shown: list[Chart], at: int, rows: list[Row]) -> None:
     with st.container(border=True, key=f"chart-{at}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             # Over the right end of a chart stands what Streamlit offers for it: data, PNG, full screen.
-            st.markdown(f"**{fmt.verbatim(fmt.short(chart.heading, 100))}**", width="content")
+            st.markdown(f"**{fmt.verbatim(fmt.short(chart.heading, MOST_HEADING))}**", width="content")
             with st.popover("Edit", icon=":material/tune:", type="tertiary"):
                 _form(shown, at, rows)
         _draw(chart, rows)

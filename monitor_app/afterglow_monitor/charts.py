@@ -152,7 +152,7 @@ def _parallel(chart: Chart, table: pd.DataFrame, plain: Plain) -> Drawn:
     long["colour"] = [*table[last]] * len(names)
     kind = "Q" if run_fields.is_number(table[last]) else "N"
     base = alt.Chart(long).encode(
-        x=alt.X("field:N", sort=order, title=None, axis=alt.Axis(labelAngle=0, labelLimit=160)),
+        x=alt.X("field:N", sort=order, title=None, axis=alt.Axis(labelAngle=0, labelLimit=160, labelPadding=18)),
         y=alt.Y("place:Q", title=None, axis=None),
         color=alt.Color(f"colour:{kind}", title=chart.colour or names[-1]),
         detail="run:N",

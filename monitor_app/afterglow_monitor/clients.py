@@ -24,6 +24,10 @@ class _Within:
     def __init__(self, client: MlflowClient, workspace: str) -> None:
         self._client, self._workspace = client, workspace
 
+    @property
+    def tracking_uri(self) -> str:
+        return str(self._client.tracking_uri)
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         from mlflow.utils.workspace_context import ServerWorkspaceContext  # noqa: PLC0415 - old versions have it not
 

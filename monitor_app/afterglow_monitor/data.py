@@ -19,23 +19,31 @@ from afterglow_store import (
     Query,
     Store,
     audit,
+    diff,
     items,
     open_store,
     parse_window,
+    registered,
     search_applications,
     search_experiments,
     search_runs,
     search_runs_of_unknown_owner,
     snapshots,
     tracking,
+    trend,
 )
+from afterglow_store import saved_views as views
 from afterglow_store.alerts import latest as latest_alerts
-from afterglow_store.diff import Change, of_snapshots
+from afterglow_store.cost import Price
+from afterglow_store.cost import cost as cost_of
+from afterglow_store.cost import idle as idle_of
+from afterglow_store.cost import tag_keys as tag_keys_of
+from afterglow_store.diff import Change, Left, of_snapshots
 from afterglow_store.filters.tokens import in_backticks
 from afterglow_store.report import report
+from afterglow_store.search import facets as facets_of
 from afterglow_store.search.deadline import deadline
 from afterglow_store.suggest import Suggestion, add_suggestions, suggest
-from afterglow_store.usage import usage as usage_of
 from afterglow_store.windows import DEFAULT
 
 Row = dict[str, Any]
@@ -74,7 +82,10 @@ reading = kept(ttl=FRESH_SECONDS, max_entries=200)
 # What a list can be sorted by: the column's name in an address, and the field that search knows it by.
 SORTS = {
     "applications": {name: name for name in ("start_time", "name", "status", "runs", "jobs")}
-    | {"user_name": "user", "core_ms": "core_seconds"},
+    | {"user_name": "user", "core_ms": "core_seconds", "idle_share": "idle_share", "duration": "duration",
+       "experiments": "experiments", "master": "master"},
+    "experiments": {name: name for name in ("name", "runs", "failed_runs", "applications", "users", "core_seconds")}
+    | {"last_run": "last_run_time"},
     "runs": {"start_time": "start_time", "name": "run_name", "status": "effective_status", "user_name": "user",
              "source_name": "source", "core_ms": "spark.core_seconds", "duration": "duration"},
 }  # fmt: skip
@@ -135,10 +146,25 @@ def run_ids(view: View, of_experiment: tuple[str, str] | None, most: int) -> lis
 
 
 @kept(ttl=30, max_entries=50)  # it goes through every job of the time
-def usage(by: str, view: View) -> list[Row]:
-    """As the store's `usage` has it. Raises TooSlow."""
+def cost(by: str, tag: str, view: View) -> list[Row]:
+    """As the store's `cost` has it, at the prices of the settings. Raises TooSlow."""
+    said = load_settings().cost
+    prices = [Price(**each.model_dump()) for each in said.prices]
     with store().read() as conn, deadline(conn, USAGE_SECONDS):
-        return usage_of(conn, by, view.span(now=now_ms()))
+        return cost_of(conn, by, view.span(now=now_ms()), tag=tag, prices=prices, other=said.core_hour)
+
+
+@kept(ttl=30, max_entries=50)
+def idle(by: str | None, view: View) -> dict[Any, Row]:
+    """As the store's `cost.idle`. Raises TooSlow."""
+    with store().read() as conn, deadline(conn, USAGE_SECONDS):
+        return idle_of(conn, view.span(now=now_ms()), by)
+
+
+@kept(ttl=30, max_entries=50)
+def tag_keys(view: View) -> list[str]:
+    with store().read() as conn:
+        return tag_keys_of(conn, view.span(now=now_ms()))
 
 
 @reading
@@ -279,6 +305,85 @@ def experiment(server: str, experiment_id: str) -> Row:
 
 
 @reading
+def applications_of(server: str, experiment_id: str, most: int) -> Page:
+    """The latest applications that wrote into an experiment."""
+    with store().read() as conn:
+        return search_applications(conn, Query(server=server, experiment=experiment_id, limit=most))
+
+
+@reading
+def trend_of(server: str, experiment_id: str, metric: str, view: View, most: int) -> list[Row]:
+    """As trend.of_experiment. Raises TooSlow."""
+    with store().read() as conn:
+        window = view.span(now=now_ms())
+        return trend.of_experiment(conn, server, experiment_id, window, metric=metric, most=most)
+
+
+@reading
+def metrics_of_experiment(server: str, experiment_id: str) -> list[str]:
+    with store().read() as conn:
+        return trend.metrics_of_experiment(conn, server, experiment_id)
+
+
+@reading
+def metric_of_applications(application_ids: tuple[int, ...], metric: str) -> dict[int, float]:
+    """As trend.of_applications."""
+    with store().read() as conn:
+        return trend.of_applications(conn, application_ids, metric)
+
+
+@reading
+def metrics_of_applications(application_ids: tuple[int, ...]) -> list[str]:
+    with store().read() as conn:
+        return trend.metrics_of_applications(conn, application_ids)
+
+
+@reading
+def facets(view: View, server: str | None, experiment_id: str | None) -> dict[str, list[Row]]:
+    """Of the runs of a list: users, experiments and applications, each as if it was not chosen among them yet. Raises
+    BadFilter and TooSlow."""
+    free = replace(view, users=(), experiment="", app="", page=1)
+    which: dict[str, Any] = {"linked": False if view.unlinked else None}
+    if server is not None:
+        which |= {"server": server, "experiment": experiment_id}
+    with store().read() as conn:
+        return facets_of(conn, query_of(free, "runs", **which), ("user", "experiment", "application"))
+
+
+def last_view(owner: str) -> dict[str, list[str]] | None:
+    with _whole_store().read() as conn:
+        return views.last(conn, owner)
+
+
+def saved_views(owner: str) -> list[Row]:
+    """As saved_views.named."""
+    with _whole_store().read() as conn:
+        return views.named(conn, owner)
+
+
+def keep_view(owner: str, name: str, address: dict[str, list[str]], *, shared: bool, now: int) -> None:
+    views.keep(_whole_store(), owner, name, address, shared=shared, now=now)
+
+
+def remove_view(owner: str, name: str) -> None:
+    views.remove(_whole_store(), owner, name)
+
+
+@reading
+def models(text: str, most: int) -> list[Row]:
+    """As registered.models."""
+    with store().read() as conn:
+        return registered.models(conn, text=text, most=most)
+
+
+@reading
+def model_versions(server: str, workspace: str | None, name: str) -> list[Row]:
+    """As registered.versions."""
+    with store().read() as conn:
+        return registered.versions(conn, server, workspace, name)
+
+
+@reading
 def run(run_id: str) -> Row:
     """Raises NotFound."""
     with store().read() as conn:
@@ -302,6 +407,20 @@ def jobs_of_run(run_id: str) -> list[Row]:
 def snapshots_of(run_id: str) -> list[Row]:
     with store().read() as conn:
         return snapshots.snapshots_of(conn, "run", run_id)
+
+
+@reading
+def as_left_by(application_id: int) -> dict[str, Left]:
+    """As diff.as_left_by."""
+    with store().read() as conn:
+        return diff.as_left_by(conn, application_id)
+
+
+@reading
+def snapshots_of_runs_of(application_id: int, most: int) -> list[Row]:
+    """The latest snapshots of its runs, whatever they were taken for."""
+    with store().read() as conn:
+        return snapshots.listed(conn, snapshots.Of(linked_to=application_id), limit=most)
 
 
 @reading
@@ -334,12 +453,17 @@ def _keyed(name: str) -> str:
 def query_of(view: View, what: str, **which: Any) -> Query:
     """For a list of `what`: one of SORTS, or experiments."""
     now = now_ms()
+    if view.experiment:
+        which.setdefault("experiment", None)
+        which["experiment"] = which["experiment"] or view.experiment
     field = SORTS.get(what, {}).get(view.order_by) or (_keyed(view.order_by) if what == "runs" else "") or "start_time"
     return Query(
         window=view.span(now=now),
         statuses=view.statuses,
         text=view.text,
         filter=view.filter,
+        users=view.users,
+        app=view.app or None,
         now=now,
         limit=PAGE_ROWS,
         offset=(view.page - 1) * PAGE_ROWS,

@@ -37,12 +37,30 @@ def reason(of_status: str | None, text: str | None) -> None:
         st.text(fmt.short(text, 1_000))
 
 
-def facts(key: str, values: Mapping[str, str | None]) -> None:
-    """Short labelled values; those without a value are left out."""
+Fact = str | tuple[str, str] | None  # a value, perhaps with what it is exactly
+
+
+def facts(key: str, values: Mapping[str, Fact]) -> None:
+    """Short labelled values, with what they are exactly on hover; those without a value are left out."""
     with st.container(horizontal=True, gap="medium", key=f"facts-{key}"):
-        for label, value in values.items():
+        for label, fact in values.items():
+            value, exact = fact if isinstance(fact, tuple) else (fact, None)
             if value and value != fmt.NOTHING:
-                st.metric(label, fmt.verbatim(fmt.short(value, 80)), width="content")
+                st.metric(label, fmt.verbatim(fmt.short(value, 80)), width="content", help=exact)
+
+
+def span_facts(row: Row, zone: tzinfo, *, now: int, started: str = "Started") -> dict[str, Fact]:
+    """When it was, and how long that took."""
+    took = fmt.lasting(row, now=now)
+    return {
+        started: (fmt.when(row["start_time"], zone, now=now), fmt.exact_moment(row["start_time"], zone)),
+        "Ended": (fmt.moment(row["end_time"], zone, now=now), fmt.exact_moment(row["end_time"], zone)),
+        "Duration": took if row["duration_ms"] is None else (took, fmt.exact_seconds(row["duration_ms"] / 1000)),
+    }
+
+
+def core_fact(seconds: float | None) -> Fact:
+    return fmt.core_time(seconds), fmt.exact_seconds(seconds)
 
 
 def copyable(text: str) -> None:

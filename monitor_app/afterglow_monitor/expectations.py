@@ -21,21 +21,23 @@ OF_THE_START = ("spark.app.", "spark.driver.host", "spark.driver.port", "spark.u
 
 @dataclass(frozen=True)
 class Expected:
-    """Durations in ms."""
+    """Durations in ms, or values of a metric."""
 
     median: float
     low: float
     high: float
 
 
-def expectation(durations: Sequence[float]) -> Expected | None:
-    """The median and what lies about it, by the median absolute deviation; None of too few."""
+def expectation(durations: Sequence[float], *, floor: float | None = 0.0) -> Expected | None:
+    """The median and what lies about it, by the median absolute deviation; None of too few. `floor`: what nothing can
+    be below, None where there is none."""
     if len(durations) <= FEWEST:
         return None
     middle = median(durations)
     spread = WIDTHS * TO_DEVIATION * median(abs(each - middle) for each in durations)
-    width = max(spread, LEAST_SHARE * middle)
-    return Expected(middle, max(0.0, middle - width), middle + width)
+    width = max(spread, LEAST_SHARE * abs(middle))
+    low = middle - width if floor is None else max(floor, middle - width)
+    return Expected(middle, low, middle + width)
 
 
 def unusual(

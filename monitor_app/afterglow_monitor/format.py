@@ -89,6 +89,17 @@ def lasting(row: Mapping[str, Any], *, now: int) -> str:
     return duration(row.get("duration_ms"))
 
 
+def exact_moment(millis: int | None, in_zone: tzinfo) -> str:
+    """To the millisecond, with the zone: `2026-11-26 12:18:16.042 +01:00`."""
+    if millis is None:
+        return NOTHING
+    return datetime.fromtimestamp(millis / 1000, in_zone).isoformat(" ", "milliseconds").replace("+", " +")
+
+
+def exact_seconds(seconds: float | None) -> str:
+    return NOTHING if seconds is None else f"{seconds:,.3f} s"
+
+
 def core_time(seconds: float | None) -> str:
     """Core-seconds, in minutes or hours once there are some: `4.2 h`."""
     if not seconds:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from datetime import tzinfo
-from typing import Any
 
 import streamlit as st
 
-from afterglow_monitor import address, browser_address, data, details, places
+from afterglow_monitor import address, browser_address, changes, data, details, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.data import Row
 from afterglow_monitor.grid import Column, grid
-from afterglow_store.diff import METRIC, OUTPUT, PARAM, RUN, TAG, Change
 
 NOW = "now"
 
 SNAPSHOTS = (Column("Taken", 230), Column("Cause", 160), Column("Application", 260))
-HOWS = {"changed": "≠ Changed", "added": "+ Added", "removed": "− Removed"}
-PREFIXES = {RUN: "", METRIC: "metrics.", PARAM: "params.", TAG: "tags."}  # as filters name them
 
 
 def show(row: Row, zone: tzinfo, now: int) -> None:
@@ -84,49 +80,11 @@ def _compare(chosen: Row, other: Row | None, zone: tzinfo, now: int) -> None:
     before, after = chosen, other
     if other is not None and (other["taken_time"], other["id"]) < (chosen["taken_time"], chosen["id"]):
         before, after = other, chosen
-    changes = data.differences(before["id"], after["id"] if after else None)
+    found = data.differences(before["id"], after["id"] if after else None)
     heads = [_head(before, zone, now), _head(after, zone, now) if after else "Now"]
     details.section(f"What has changed from {heads[0]} to {heads[1].lower() if after is None else heads[1]}")
-    if not changes:
-        st.caption("Nothing has changed between the two.")
-        return
-    st.caption(_counts(changes))
-    chips = st.column_config.MultiselectColumn(
-        "Change", options=list(HOWS.values()), color=["orange", "green", "red"], width=112
-    )
-    columns = (
-        Column("Change", 112, config=chips),
-        Column("What", 170),
-        *(Column(head, 150) for head in heads),
-    )
-    details.plain_table(columns, [_cells(each, heads, zone, now) for each in changes])
+    changes.show(found, heads, zone, now)
 
 
 def _head(row: Row, zone: tzinfo, now: int) -> str:
     return f"{fmt.moment(row['taken_time'], zone, now=now)}, {row['cause']}"
-
-
-def _counts(changes: list[Change]) -> str:
-    numbers = {how: sum(each.how == how for each in changes) for how in HOWS}
-    return ", ".join(f"{number:,} {how}" for how, number in numbers.items() if number)
-
-
-def _cells(change: Change, heads: list[str], zone: tzinfo, now: int) -> Row:
-    values = (change.before if change.how != "added" else None, change.after if change.how != "removed" else None)
-    shown = [_shown(change, value, zone, now) for value in values]
-    return {
-        "Change": [HOWS[change.how]],
-        "What": fmt.short(PREFIXES.get(change.kind, f"{change.kind} ") + change.name, 300),
-        **dict(zip(heads, shown, strict=True)),
-    }
-
-
-def _shown(change: Change, value: Any, zone: tzinfo, now: int) -> str:
-    """In full: of two values that differ in their last digit, rounding would show the same twice."""
-    if value is None:
-        return fmt.NOTHING
-    if change.kind == RUN and change.name.endswith("_time"):
-        return fmt.moment(value, zone, now=now)
-    if change.kind == OUTPUT:
-        return f"{value:,} B"
-    return fmt.short(str(value), 2_000)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
-from afterglow_monitor import details, grid, places, run_columns, status
+from afterglow_monitor import details, grid, list_columns, places, run_columns, status
 from afterglow_monitor import format as fmt
 from afterglow_monitor.address import View
 from afterglow_monitor.data import Row
@@ -21,29 +21,46 @@ APPLICATIONS = (
     Column("Name", 222, "name"),
     STATUS_OF_APPLICATIONS,
     Column("Start", 196, "start_time"),
-    Column("Duration", 96, right=True),
+    Column("Duration", 96, "duration", right=True),
     Column("User", 84, "user_name"),
     Column("Runs", 108, "runs", right=True),
     Column("Jobs", 116, "jobs", right=True),
     Column("Core time", 88, "core_ms", right=True),
-    Column("Experiments", 92, right=True),
-    Column("Master", 92),
+    Column("Idle", 72, "idle_share", right=True),
+    Column("Experiments", 92, "experiments", right=True),
+    Column("Master", 92, "master"),
     Column("App ID", 176),
 )
+MORE_OF_APPLICATIONS = (
+    Column("End", 140),
+    Column("Allocated", 96, right=True),
+    Column("Outside of runs", 110, right=True),
+    Column("Tasks", 130, right=True),
+    Column("Input", 96, right=True),
+    Column("Shuffle read", 100, right=True),
+    Column("Shuffle write", 100, right=True),
+    Column("Spill", 96, right=True),
+    Column("Events lost", 100, right=True),
+    Column("Spark", 80),
+    Column("Attempt", 80),
+    Column("Why", 320),
+)
 EXPERIMENTS = (
-    Column("Name", 320),
-    Column("Last run", 210),
-    Column("Runs", 84, right=True),
-    Column("Failed", 84, right=True),
+    Column("Name", 320, "name"),
+    Column("Last run", 210, "last_run"),
+    Column("Runs", 84, "runs", right=True),
+    Column("Success", 84, right=True),
+    Column("Failed", 84, "failed_runs", right=True),
     Column("Running", 84, right=True),
-    Column("Applications", 104, right=True),
-    Column("Users", 84, right=True),
-    Column("Core time", 108, right=True),
+    Column("Applications", 104, "applications", right=True),
+    Column("Users", 84, "users", right=True),
+    Column("Core time", 108, "core_seconds", right=True),
     Column("Server", 220),
 )
+MORE_OF_EXPERIMENTS = (Column("Experiment ID", 170), Column("Created", 140), Column("Tags", 220))
 
 
-def applications(key: str, rows: list[Row], view: View, zone: tzinfo, *, now: int) -> None:
+def applications(key: str, rows: list[Row], view: View | None, zone: tzinfo, *, now: int) -> None:
     def cells(row: Row) -> dict[str, Any]:
         return {
             "Name": fmt.named(row["name"]),
@@ -54,36 +71,51 @@ def applications(key: str, rows: list[Row], view: View, zone: tzinfo, *, now: in
             "Runs": fmt.with_failed(row["runs"], row["failed_runs"]),
             "Jobs": fmt.with_failed(row["jobs"], row["failed_jobs"]),
             "Core time": fmt.core_time(row["core_seconds"]),
+            "Idle": fmt.share(row["idle_share"]),
             "Experiments": fmt.count(row["experiments"]),
             "Master": fmt.short(row["master"], 60),
             "App ID": fmt.short(row["app_id"], 80),
+            "End": fmt.moment(row["end_time"], zone, now=now),
+            "Allocated": fmt.core_time(row["allocated_core_seconds"]),
+            "Outside of runs": fmt.core_time(row["overhead_core_seconds"]),
+            "Tasks": details.run_tasks(row),
+            **details.data_cells(row),
+            "Events lost": fmt.count(row["lost_events"]) if row["lost_events"] else fmt.NOTHING,
+            "Spark": fmt.short(row["spark_version"], 40),
+            "Attempt": fmt.short(row["attempt"], 40) or fmt.NOTHING,
+            "Why": fmt.short(row["status_reason"], 300) or fmt.NOTHING,
         }
 
-    _draw(key, APPLICATIONS, rows, cells, places.application, view)
+    columns = list_columns.of(view, APPLICATIONS, MORE_OF_APPLICATIONS)
+    _draw(key, columns, rows, cells, places.application, view)
 
 
-def experiments(key: str, rows: list[Row], zone: tzinfo, *, now: int) -> None:
+def experiments(key: str, rows: list[Row], view: View, zone: tzinfo, *, now: int) -> None:
     def cells(row: Row) -> dict[str, Any]:
         return {
             "Name": fmt.named(row["name"]),
             "Last run": fmt.when(row["last_run_time"], zone, now=now),
             "Runs": fmt.count(row["runs"]),
+            "Success": fmt.share(row["success_share"]),
             "Failed": fmt.count(row["failed_runs"]),
             "Running": fmt.count(row["running_runs"]),
             "Applications": fmt.count(row["applications"]),
             "Users": fmt.count(row["users"]),
             "Core time": fmt.core_time(row["core_seconds"]),
             "Server": fmt.in_workspace(row["server"], row["workspace"]),
+            "Experiment ID": row["experiment_id"],
+            "Created": fmt.moment(row["created_time"], zone, now=now),
+            "Tags": fmt.pairs(fmt.own_tags(row["tags"])),
         }
 
     def target(row: Row) -> places.Place:
         return places.experiment(row["server"], row["experiment_id"])
 
-    _draw(key, EXPERIMENTS, rows, cells, target, None)
+    _draw(key, list_columns.of(view, EXPERIMENTS, MORE_OF_EXPERIMENTS), rows, cells, target, view)
 
 
 def key_of(key: str, view: View) -> str:
-    """Of a list of runs with the columns of this address."""
+    """Of a list with the columns of this address."""
     return key + run_columns.key_of(view)
 
 
@@ -152,4 +184,5 @@ def _draw(
     target: Callable[[Row], places.Place],
     view: View | None,
 ) -> None:
-    grid.grid(key, columns, [cells(row) for row in rows], [target(row) for row in rows], view=view)
+    at = key if view is None else key_of(key, view)
+    grid.grid(at, columns, [cells(row) for row in rows], [target(row) for row in rows], view=view)

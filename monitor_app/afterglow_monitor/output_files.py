@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import PurePosixPath
 
@@ -40,13 +42,50 @@ def show(row: Row, zone: tzinfo, now: int) -> None:
     st.caption(f"{fmt.counted(len(files), 'file')}, {fmt.size(total)}{more}. Click one to look into it.")
     left, right = st.columns([2, 3], gap="large")
     with left:
-        cells = [{"File": fmt.short(each["path"], 2_000), "Size": fmt.size(each["size"])} for each in files]
-        grid("files", FILES, cells, [places.run(row["run_id"], tab="outputs", file=each["path"]) for each in files])
+        lines = tree(files)
+        cells = [
+            {"File": "\u2003" * 2 * each.depth + each.name, "Size": fmt.size(each.bytes) if each.bytes else fmt.NOTHING}
+            for each in lines
+        ]
+        targets = [
+            None if each.path is None else places.run(row["run_id"], tab="outputs", file=each.path) for each in lines
+        ]
+        grid("files", FILES, cells, targets)
         if row["artifact_uri"]:
             details.copyable(row["artifact_uri"])
     with right:
         if path := browser_address.value("file"):
             _one(row, path)
+
+
+@dataclass(frozen=True)
+class Line:
+    """Of the tree of files: a file with its `path`, or a folder, with what the files in it come to."""
+
+    depth: int
+    name: str
+    bytes: int
+    path: str | None
+
+
+def tree(files: Sequence[Row]) -> list[Line]:
+    """In each folder its files come before its folders, both by name."""
+    lines: list[Line] = []
+    _grow(lines, [(PurePosixPath(each["path"]).parts, each) for each in files], 0)
+    return lines
+
+
+def _grow(lines: list[Line], files: list[tuple[tuple[str, ...], Row]], depth: int) -> None:
+    folders: dict[str, list[tuple[tuple[str, ...], Row]]] = {}
+    for parts, each in sorted(files, key=lambda file: file[0]):
+        if len(parts) - depth <= 1:
+            lines.append(Line(depth, fmt.short(parts[-1] if parts else "", 500), each["size"] or 0, each["path"]))
+        else:
+            folders.setdefault(parts[depth], []).append((parts, each))
+    for name, inside in folders.items():
+        total = sum(each["size"] or 0 for _, each in inside)
+        lines.append(Line(depth, f"▾ {fmt.short(name, 500)}/", total, None))
+        _grow(lines, inside, depth + 1)
 
 
 def _one(row: Row, path: str) -> None:

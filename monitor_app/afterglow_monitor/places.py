@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
-from afterglow_monitor import browser_address
+from afterglow_monitor import browser_address, remembered
 from afterglow_monitor.access import sign_in
 from afterglow_monitor.format import named, short, verbatim
 from afterglow_store.errors import StoreTooNew, StoreUnreachable, TooSlow
@@ -26,6 +26,7 @@ PAGES = {
     "experiment": "afterglow_monitor.pages.experiment",
     "run": "afterglow_monitor.pages.run",
     "compare": "afterglow_monitor.pages.compare",
+    "model": "afterglow_monitor.pages.model",
 }
 HOME = "monitor"
 
@@ -69,12 +70,16 @@ def import_pages() -> None:
 
 
 def monitor(tab: str = "applications") -> Place:
-    return Place("monitor", {"tab": tab})
+    """A list as it was left in this session."""
+    return Place("monitor", remembered.as_left(tab))
 
 
-def application(row: Mapping[str, Any]) -> Place:
-    """Of a row with `app_id` and `start_time`: `local-…` ids repeat, so the start is in the address as well."""
-    return Place("application", {"id": row["app_id"], "start": str(row["start_time"])})
+def application(row: Mapping[str, Any], *, tab: str = "", **which: str) -> Place:
+    """Of a row with `app_id` and `start_time`: `local-…` ids repeat, so the start is in the address as well. On a tab,
+    `which` of what it shows."""
+    shown = {"tab": tab, **which}
+    said = {name: value for name, value in shown.items() if value}
+    return Place("application", {"id": row["app_id"], "start": str(row["start_time"])} | said)
 
 
 def experiment(server: str, experiment_id: str) -> Place:
@@ -85,6 +90,11 @@ def run(run_id: str, *, tab: str = "", **which: str) -> Place:
     """On a tab, `which` of what it shows."""
     shown = {"tab": tab, **which}
     return Place("run", {"id": run_id} | {name: value for name, value in shown.items() if value})
+
+
+def model(server: str, workspace: str | None, name: str, version: str = "") -> Place:
+    said = {"server": server, "workspace": workspace or "", "name": name, "version": version}
+    return Place("model", {key: value for key, value in said.items() if value})
 
 
 def compare(run_ids: Sequence[str]) -> Place:

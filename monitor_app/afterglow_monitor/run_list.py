@@ -7,9 +7,9 @@ from functools import partial
 
 import streamlit as st
 
-from afterglow_monitor import acting, bulk_tags, data, grid, lists, places, selection, toolbar
+from afterglow_monitor import acting, bulk_tags, data, export, grid, lists, places, selection, toolbar
 from afterglow_monitor import format as fmt
-from afterglow_monitor.address import View
+from afterglow_monitor.address import ALL, View
 from afterglow_store import Page
 
 MOST_COMPARED = 100
@@ -52,6 +52,7 @@ def _bar(key: str, chosen: list[str], everything: bulk_tags.AllIds | None, total
         )
         if acting.may_write() and st.button("Tag …", key=f"tag {key}", icon=":material/sell:", type="tertiary"):
             bulk_tags.ask(chosen, everything, total)
+        _download(key, chosen)
         clear = partial(selection.clear, key)
         st.button("Clear", key=f"clear {key}", type="tertiary", icon=":material/close:", on_click=clear)
         if new:
@@ -62,6 +63,15 @@ def _bar(key: str, chosen: list[str], everything: bulk_tags.AllIds | None, total
                 icon=":material/arrow_upward:",
                 on_click=lambda: selection.thaw(key),
             )
+
+
+def _download(key: str, chosen: list[str]) -> None:
+    few = len(chosen) <= MOST_COMPARED
+    with st.popover("Download", key=f"download {key}", icon=":material/download:", type="tertiary", disabled=not few):
+        these = ", ".join(f"'{run_id}'" for run_id in chosen)
+        asked = {"filter": [f"run_id IN ({these})"], "window": [ALL]}
+        for kind, label in (("csv", "CSV"), ("parquet", "Parquet"), ("json", "JSON")):
+            st.link_button(label, places.here(export.address("runs", kind, asked)))
 
 
 def _go(key: str, place: places.Place) -> None:

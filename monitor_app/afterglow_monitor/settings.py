@@ -48,7 +48,15 @@ class MonitorSettings(_Section):
     address: str = "127.0.0.1"
     port: int = Field(default=8501, ge=1, le=65535)
     url: str = ""
+    history_server: str = ""
     read_only: bool = False
+
+    @field_validator("history_server")
+    @classmethod
+    def _is_an_address(cls, said: str) -> str:
+        if said and not said.startswith(("http://", "https://")):
+            raise PydanticCustomError("plain", "has to begin with http:// or https://")
+        return said
 
 
 class JournalSettings(_Section):
@@ -154,9 +162,25 @@ class LogSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class PriceRule(_Section):
+    """What a core costs for an hour in the applications for which all holds that is given, by patterns with * and ?."""
+
+    core_hour: float = Field(ge=0)
+    masters: tuple[str, ...] | None = None
+    users: tuple[str, ...] | None = None
+    applications: tuple[str, ...] | None = None
+
+
 class CostSettings(_Section):
+    """The first of `prices` that fits an application is its; `core_hour` is that of all others."""
+
     currency: str = ""
     core_hour: float = Field(default=0.0, ge=0)
+    prices: tuple[PriceRule, ...] = ()
+
+    @property
+    def known(self) -> bool:
+        return bool(self.core_hour or self.prices)
 
 
 class MlflowServer(_Section):

@@ -123,18 +123,25 @@ def _said(found: Sequence[Band], runs: Sequence[Row]) -> str:
 
 
 def _axis(zone: tzinfo, span: Span) -> alt.X:
-    scale = alt.Scale(domain=[_there(span[0], zone), _there(span[1], zone)], nice=False)
-    form = "%H:%M:%S" if span[1] - span[0] < 600_000 else "%d %b %H:%M" if span[1] - span[0] > 86_400_000 else "%H:%M"
-    return alt.X("from:T", title=None, scale=scale, axis=alt.Axis(format=form, tickCount=8))
+    scale = alt.Scale(domain=[there(span[0], zone), there(span[1], zone)], nice=False)
+    return alt.X("from:T", title=None, scale=scale, axis=alt.Axis(format=time_format(span), tickCount=8))
 
 
-def _there(millis: float, zone: tzinfo) -> str:
+def time_format(span: Span) -> str:
+    """For an axis over so much time."""
+    took = span[1] - span[0]
+    if took < 600_000:
+        return "%H:%M:%S"
+    return "%H:%M" if took < 86_400_000 else "%d %b %H:%M" if took < 5 * 86_400_000 else "%d %b"
+
+
+def there(millis: float, zone: tzinfo) -> str:
     """The viewer's own time, without a zone: Vega shows such times as they are."""
     return pd.Timestamp(millis, unit="ms", tz="UTC").tz_convert(zone).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
 
 
 def _cores(table: pd.DataFrame, zone: tzinfo, span: Span) -> Any:
-    lines = table.assign(**{"from": [_there(each, zone) for each in table["time"]]})
+    lines = table.assign(**{"from": [there(each, zone) for each in table["time"]]})
     base = alt.Chart(lines).encode(x=_axis(zone, span))
     busy = base.mark_area(interpolate="step-after", opacity=0.75, color="#7c5cd6").encode(
         y=alt.Y("busy:Q", title=None, axis=alt.Axis(minExtent=NAMES_PX, maxExtent=NAMES_PX)),
@@ -155,8 +162,8 @@ def _bands(found: Sequence[Band], zone: tzinfo, span: Span) -> Any:
     least = (span[1] - span[0]) / POINTS  # what took no time is to be seen as well
     runs = pd.DataFrame(
         [
-            {"row": key, "run": band.name, "from": _there(band.span[0], zone),
-             "to": _there(max(band.span[1], band.span[0] + least), zone),
+            {"row": key, "run": band.name, "from": there(band.span[0], zone),
+             "to": there(max(band.span[1], band.span[0] + least), zone),
              "took": fmt.duration(band.span[1] - band.span[0]), "status": status.look(band.status).word,
              "colour": COLOURS.get(band.status or "", "#8b8799")}
             for key, band in zip(order, found, strict=True) if band.span is not None
@@ -165,7 +172,7 @@ def _bands(found: Sequence[Band], zone: tzinfo, span: Span) -> Any:
     )  # fmt: skip
     jobs = pd.DataFrame(
         [
-            {"row": key, "run": band.name, "from": _there(of[0], zone), "to": _there(of[1], zone),
+            {"row": key, "run": band.name, "from": there(of[0], zone), "to": there(of[1], zone),
              "jobs": fmt.with_failed(count, failed), "took": fmt.duration(of[1] - of[0]),
              "colour": "#e5484d" if failed else "#7c5cd6"}
             for key, band in zip(order, found, strict=True) for of, count, failed in band.jobs

@@ -8,7 +8,17 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import browser_address, experiment_form, export, run_columns, status
+from afterglow_monitor import (
+    browser_address,
+    experiment_form,
+    export,
+    list_columns,
+    lists,
+    more_filters,
+    run_columns,
+    saved,
+    status,
+)
 from afterglow_monitor import format as fmt
 from afterglow_monitor.address import (
     CUSTOM,
@@ -43,15 +53,23 @@ def filters(
 ) -> None:
     """For a list of `what`: one of EXAMPLES; `of_experiment`: its server and id, where the list is of one."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="toolbar"):
-        _search(view, hint)
+        search(view, hint)
         window_control(view, default_window)
         _statuses(view, statuses)
         if what == "runs":
             _unlinked(view)
             run_columns.picker(view, of_experiment)
+        if what in ("runs", "applications"):
+            more_filters.button(view, what, of_experiment)
         elif what == "experiments":
             experiment_form.button()
+        if what == "applications":
+            list_columns.picker(view, lists.APPLICATIONS, lists.MORE_OF_APPLICATIONS)
+        elif what == "experiments":
+            list_columns.picker(view, lists.EXPERIMENTS, lists.MORE_OF_EXPERIMENTS)
         _download(what, of_experiment)
+        if of_experiment is None:
+            saved.button()
     _filter(view, what)
     if view.window == CUSTOM:
         _span(view, zone)
@@ -85,7 +103,7 @@ def _turn_to(page: int, view: View) -> None:
         change(p=None if page == 1 else str(page))
 
 
-def _search(view: View, hint: str) -> None:
+def search(view: View, hint: str) -> None:
     follow("q", view.text)
     st.text_input(
         "Search",

@@ -23,6 +23,16 @@ RUN, METRIC, PARAM, MODEL, OUTPUT, TAG = "run", "metric", "param", "registered m
 
 
 @dataclass(frozen=True)
+class Left:
+    """A run as its application left it: the content of the snapshot, and what has changed in the run since then."""
+
+    snapshot_id: int
+    taken_time: int
+    details: Details
+    changes: list[Change]
+
+
+@dataclass(frozen=True)
 class Change:
     """One difference. `before` is None where it was added, `after` where it was removed. Times are ms, the value of an
     output file its size in bytes, if that is known."""
@@ -55,6 +65,17 @@ def of_snapshots(conn: sa.Connection, before_id: int, after_id: int | None) -> l
     before = snapshots.content(conn, before_id)
     after = snapshots.content(conn, after_id) if after_id is not None else _now(conn, before["run_id"])
     return between(before, after)
+
+
+def as_left_by(conn: sa.Connection, application_id: int) -> dict[str, Left]:
+    """The runs of an application that has ended, as each was then, by run id."""
+    kept = snapshots.at_end_of(conn, application_id)
+    now = items.known_run_details(conn, list(kept))
+    return {
+        run_id: Left(each["id"], each["taken_time"], each["content"], between(each["content"], now[run_id]))
+        for run_id, each in kept.items()
+        if run_id in now
+    }
 
 
 def _now(conn: sa.Connection, run_id: str) -> Details:

@@ -488,6 +488,17 @@ forgotten = Table(
     Column("who", Text, nullable=False),
 )
 
+# Lists as people have left and named them: saved_views.py.
+saved_view = Table(
+    "saved_view",
+    metadata,
+    Column("owner", Text, primary_key=True),  # who has signed in, or which browser
+    Column("name", Text, primary_key=True),  # '' for the one that was looked at last
+    Column("address", Json, nullable=False),
+    Column("shared", Boolean, nullable=False),
+    Column("time", Millis, nullable=False),
+)
+
 # The background jobs of all servers on this store: which process does each, and how it goes. leases.py
 background_job = Table(
     "background_job",

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from afterglow_store.engine import upsert
 from afterglow_store.errors import NotFound
-from afterglow_store.schema import application, experiment, run, snapshot, snapshot_content
+from afterglow_store.schema import application, experiment, link, run, snapshot, snapshot_content
 from afterglow_store.search.deadline import deadline
 from afterglow_store.search.listing import Key, page
 from afterglow_store.search.query import Page, Query
@@ -106,14 +106,30 @@ def content(conn: sa.Connection, snapshot_id: int) -> dict[str, Any]:
     return dict(orjson.loads(zlib.decompress(found)))
 
 
+def at_end_of(conn: sa.Connection, application_id: int) -> dict[str, dict[str, Any]]:
+    """The snapshots that were taken when the application ended, by run id: id, taken_time (ms) and `content`."""
+    s = snapshot.c
+    rows = conn.execute(
+        sa.select(s.item_id, s.id, s.taken_time, snapshot_content.c.content)
+        .join(snapshot_content, snapshot_content.c.content_hash == s.content_hash)
+        .where(s.application_id == application_id, s.item_type == "run", s.cause == APPLICATION_END)
+        .order_by(s.taken_time, s.id)
+    )
+    return {
+        run_id: {"id": id_, "taken_time": taken, "content": orjson.loads(zlib.decompress(held))}
+        for run_id, id_, taken, held in rows
+    }
+
+
 @dataclass(frozen=True)
 class Of:
-    """Whose snapshots to list: those of a run, of all runs of an experiment (server, experiment id), or those that
-    an application has left."""
+    """Whose snapshots to list: those of a run, of all runs of an experiment (server, experiment id), those that an
+    application has left, or all of the runs that are linked to one."""
 
     run_id: str | None = None
     experiment: tuple[str, str] | None = None
     application_id: int | None = None
+    linked_to: int | None = None
 
 
 def listed(conn: sa.Connection, of: Of, *, limit: int = 100, offset: int = 0) -> list[dict[str, Any]]:
@@ -153,6 +169,9 @@ def _which(of: Of) -> list[sa.ColumnElement[bool]]:
         which.append(snapshot.c.item_id == of.run_id)
     if of.application_id is not None:
         which.append(snapshot.c.application_id == of.application_id)
+    if of.linked_to is not None:
+        linked = sa.select(link.c.run_id).where(link.c.application_id == of.linked_to)
+        which.append(snapshot.c.item_id.in_(linked))
     if of.experiment is not None:
         server, experiment_id = of.experiment
         runs = sa.select(run.c.run_id).where(run.c.server == server, run.c.experiment_id == experiment_id)

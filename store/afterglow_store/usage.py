@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,14 +17,14 @@ Row = dict[str, Any]
 DAY_MS = 86_400_000
 
 # What the jobs are grouped by: names of the columns that tell the groups apart, and what they are.
-_KEYS: dict[str, dict[str, sa.ColumnElement[Any]]] = {
+KEYS: dict[str, dict[str, sa.ColumnElement[Any]]] = {
     "run": {"run_id": job.c.run_id, "name": run.c.name, "experiment": experiment.c.name, "user": run.c.user_name},
     "experiment": {"experiment": experiment.c.name, "experiment_id": run.c.experiment_id, "server": run.c.server},
     "user": {"user": sa.func.coalesce(run.c.user_name, application.c.user_name)},
     "application": {"application": application.c.name},
     "day": {"day": job.c.start_time // DAY_MS},
 }
-BY = tuple(_KEYS)
+BY = tuple(KEYS)
 
 
 def usage(conn: sa.Connection, by: str, window: Window) -> list[Row]:
@@ -35,7 +35,17 @@ def usage(conn: sa.Connection, by: str, window: Window) -> list[Row]:
     was used. By user a job counts for its run's user; without a run, for the one who started the application. A
     `day` is one of UTC, 2026-11-23.
     """
-    keys = _KEYS[by]
+    return grouped(conn, KEYS[by], window)
+
+
+def grouped(
+    conn: sa.Connection,
+    keys: Mapping[str, sa.ColumnElement[Any]],
+    window: Window,
+    more: Sequence[sa.ColumnElement[Any]] = (),
+) -> list[Row]:
+    """As `usage`, by any columns of a job, its application, its run and that one's experiment; `more`: sums of each
+    group beside."""
     of = sa.and_(experiment.c.server == run.c.server, experiment.c.experiment_id == run.c.experiment_id)
     joined = (
         job.join(application, application.c.id == job.c.application_id)
@@ -46,16 +56,17 @@ def usage(conn: sa.Connection, by: str, window: Window) -> list[Row]:
         sa.select(
             *(column.label(name) for name, column in keys.items()),
             sa.func.count().label("jobs"),
-            _whole_sum(sa.case((job.c.status == "FAILED", 1), else_=0)).label("failed_jobs"),
-            _whole_sum(sa.case((job.c.run_id.is_(None), job.c.core_ms), else_=0)).label("overhead_core_ms"),
+            whole_sum(sa.case((job.c.status == "FAILED", 1), else_=0)).label("failed_jobs"),
+            whole_sum(sa.case((job.c.run_id.is_(None), job.c.core_ms), else_=0)).label("overhead_core_ms"),
             *used_by(job),
+            *more,
         )
         .select_from(joined)
         .where(*within(job.c.start_time, window))
         .group_by(*keys.values())
         .order_by(sa.text("core_ms DESC"), *keys.values())
     )
-    return [_dated(_with_seconds(dict(row._mapping))) for row in rows]
+    return [dated(_with_seconds(dict(row._mapping))) for row in rows]
 
 
 def totals(conn: sa.Connection, run_ids: Collection[str]) -> dict[str, Row]:
@@ -74,8 +85,8 @@ def _totals() -> sa.Select[Any]:
         sa.select(
             family.c.root,
             sa.func.count().label("runs"),
-            _whole_sum(run.c.jobs).label("jobs"),
-            _whole_sum(run.c.failed_jobs).label("failed_jobs"),
+            whole_sum(run.c.jobs).label("jobs"),
+            whole_sum(run.c.failed_jobs).label("failed_jobs"),
             *used_by(run),
         )
         .select_from(family.join(run, run.c.run_id == family.c.run_id))
@@ -98,7 +109,7 @@ def _alone(row: Row) -> Row:
     return _with_seconds({"runs": 1, "jobs": row["jobs"], "failed_jobs": row["failed_jobs"], **sums, **peaks})
 
 
-def _dated(row: Row) -> Row:
+def dated(row: Row) -> Row:
     return row | {"day": f"{datetime.fromtimestamp(row['day'] * DAY_MS / 1000, UTC):%Y-%m-%d}"} if "day" in row else row
 
 
@@ -109,7 +120,7 @@ def _with_seconds(row: Row) -> Row:
     return row | seconds
 
 
-def _whole_sum(column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+def whole_sum(column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
     return sa.cast(sa.func.coalesce(sa.func.sum(column), 0), sa.BigInteger)
 
 

@@ -26,7 +26,7 @@ _QUERY = re.compile(r"\s*(?:(?P<with>WITH\s+(?P<recursive>RECURSIVE\s+)?)|\(*\s*
 _HARMLESS = re.compile(r"\s*(?:BEGIN|SET LOCAL)\b", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
 _TABLES = frozenset(metadata.tables)
-_ESCAPE = "!"
+ESCAPE = "!"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def exactly(text: str) -> str:
     """Of a text that means itself."""
     if "\0" in text:
         raise BadScope("a name has no character 0")
-    return re.sub(f"[{_ESCAPE}%_]", rf"{_ESCAPE}\g<0>", text)
+    return re.sub(f"[{ESCAPE}%_]", rf"{ESCAPE}\g<0>", text)
 
 
 def hide(conn: sa.Connection, statement: str) -> str:
@@ -249,7 +249,7 @@ def _any(conditions: Iterable[str]) -> str:
 
 
 def _matches(column: str, patterns: tuple[str, ...]) -> str:
-    each = [f"{column} LIKE {_quoted(pattern)} ESCAPE '{_ESCAPE}'" for pattern in patterns]
+    each = [f"{column} LIKE {_quoted(pattern)} ESCAPE '{ESCAPE}'" for pattern in patterns]
     return f"({' OR '.join(each) or '1 = 0'})"
 
 

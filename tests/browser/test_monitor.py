@@ -275,7 +275,7 @@ class TestARun:
         expect(page.locator("canvas table td", has_text="best_rmse")).to_be_attached()
         expect(page.locator("canvas table td", has_text="∞")).to_be_attached()
         expect(page.locator("canvas table td", has_text="numFolds")).to_be_attached()
-        for tab, text in (("Output files", "model/MLmodel"), ("Tags", "cellar"), ("Child runs", "regParam=0.27")):
+        for tab, text in (("Output files", "MLmodel"), ("Tags", "cellar"), ("Child runs", "regParam=0.27")):
             page.get_by_role("tab", name=tab).click()
             expect(page.locator("canvas table td", has_text=text).first).to_be_attached()
         page.get_by_role("tab", name="Snapshots").click()
@@ -331,7 +331,7 @@ def test_what_was_used_is_added_up_by_whatever_is_asked_and_downloaded(a_month: 
     with page.expect_download() as download:
         page.get_by_role("button", name="Download as CSV").last.click()
     lines = download.value.path().read_text().splitlines()
-    assert lines[0].startswith("User,Core-hours,Served no run (core-hours),Jobs")
+    assert lines[0].startswith("User,Core-hours,Served no run (%),Idle (%),Jobs")
     assert {line.split(",")[0] for line in lines[1:]} >= {"ada", "grace", "lin", "svc-etl"}
     page.go_back()
     expect(table.filter(has_text="churn-forest")).to_be_attached()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import tzinfo
-from typing import Any
 
 import streamlit as st
 
@@ -13,9 +12,11 @@ from afterglow_monitor import (
     browser_address,
     data,
     details,
-    lists,
+    item_tree,
     places,
     series,
+    spark_ui,
+    sql_queries,
     status,
     submit_line,
     timeline,
@@ -24,7 +25,7 @@ from afterglow_monitor import (
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
-from afterglow_monitor.grid import Column, grid, leave_if_clicked
+from afterglow_monitor.grid import Column, leave_if_clicked
 from afterglow_store.errors import NotFound
 
 TABS = {
@@ -82,24 +83,30 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
     details.facts(
         "header",
         {
-            "Started": fmt.when(row["start_time"], zone, now=now),
-            "Ended": fmt.moment(row["end_time"], zone, now=now),
-            "Duration": fmt.lasting(row, now=now),
+            **details.span_facts(row, zone, now=now),
             "User": row["user_name"],
             "Master": row["master"],
             "Spark": row["spark_version"],
             "Attempt": row["attempt"],
             "Runs": fmt.with_failed(row["runs"], row["failed_runs"]),
             "Jobs": fmt.with_failed(row["jobs"], row["failed_jobs"]),
-            "Core time": fmt.core_time(row["core_seconds"]),
-            "Outside of runs": fmt.core_time(row["overhead_core_seconds"]),
-            "Allocated": fmt.core_time(row["allocated_core_seconds"]),
+            "Core time": details.core_fact(row["core_seconds"]),
+            "Outside of runs": (
+                fmt.core_time(row["overhead_core_seconds"]),
+                fmt.exact_seconds(row["overhead_core_seconds"]),
+            ),
+            "Allocated": (
+                fmt.core_time(row["allocated_core_seconds"]),
+                fmt.exact_seconds(row["allocated_core_seconds"]),
+            ),
             "Idle": fmt.share(row["idle_share"]),
             "Executors": _executors_in_short(data.executors_of(row["id"])),
             "Events lost": fmt.count(row["lost_events"]) if row["lost_events"] else None,
         },
     )
-    details.copyable(row["app_id"])
+    with st.container(horizontal=True, vertical_alignment="center"):
+        details.copyable(row["app_id"])
+        spark_ui.link(row, row["spark_properties"])
 
 
 MOST_BARS = 5
@@ -124,66 +131,6 @@ def _executors_in_short(executors: list[Row]) -> str:
     return f"{len(working)}  ·  {sum(each['cores'] or 0 for each in working)} cores"
 
 
-ITEMS = (
-    Column("Item", 260),
-    lists.STATUS_OF_RUNS,
-    Column("Start", 196),
-    Column("Duration", 96, right=True),
-    Column("Metrics", 270),
-    Column("Parameters", 270),
-    Column("Tags", 150),
-    Column("Core time", 88, right=True),
-    Column("With children", 110, right=True),
-)
-
-
-def _items(row: Row, zone: tzinfo, now: int) -> None:
-    experiments = data.items_of(row["id"])
-    if not experiments:
-        details.nothing(
-            "No MLflow run in this application",
-            "Runs that its driver starts appear here, if the Python package afterglow is installed there.",
-        )
-        return
-    cells, targets = [], []
-    for experiment in experiments:
-        cells.append(_experiment_cells(experiment))
-        targets.append(places.experiment(experiment["server"], experiment["experiment_id"]))
-        for run, depth in _walk(experiment["items"], 1):
-            cells.append(_item_cells(run, depth, zone, now))
-            targets.append(places.run(run["run_id"]))
-    grid("items", ITEMS, cells, targets)
-
-
-def _experiment_cells(experiment: Row) -> dict[str, Any]:
-    """What of this application is in it."""
-    runs = [run for run, _depth in _walk(experiment["items"], 1)]
-    failed = sum(run["effective_status"] == "FAILED" for run in runs)
-    return {
-        "Item": f"◆  {fmt.named(experiment['name'])}",
-        "Metrics": fmt.counted(len(runs), "run") + (f"  ·  {failed:,} failed" if failed else ""),
-        "Core time": fmt.core_time(sum(run["core_seconds"] for run in runs)),
-    }
-
-
-def _walk(runs: list[Row], depth: int) -> list[tuple[Row, int]]:
-    return [each for run in runs for each in ((run, depth), *_walk(run["children"], depth + 1))]
-
-
-def _item_cells(run: Row, depth: int, zone: tzinfo, now: int) -> dict[str, Any]:
-    return {
-        "Item": "\u2003" * (2 * depth - 1) + "└ " + fmt.named(run["name"]),
-        "Status": [status.label(run["effective_status"])],
-        "Start": fmt.when(run["start_time"], zone, now=now),
-        "Duration": fmt.lasting(run, now=now),
-        "Metrics": fmt.metrics(run["metrics"]),
-        "Parameters": fmt.pairs(run["params"]),
-        "Tags": fmt.pairs(fmt.own_tags(run["tags"])),
-        "Core time": fmt.core_time(run["core_seconds"]),
-        "With children": fmt.core_time(run["total"]["core_seconds"]) if run["children"] else "",
-    }
-
-
 def _jobs(row: Row, zone: tzinfo, now: int) -> None:
     names = {row["id"]: data.job_names(row["id"])}
     details.jobs("jobs", data.jobs_of(row["id"]), names, zone, now=now, of_run=False)
@@ -196,6 +143,7 @@ STAGES = (
     Column("Start", 130),
     Column("Duration", 104, right=True),
     Column("Job", 60, right=True),
+    Column("Run", 190),
     Column("Tasks", 150, right=True),
     Column("Task p50  ·  p95  ·  max", 190, right=True),
     Column("Slowest task", 340),
@@ -213,6 +161,7 @@ def _stages(row: Row, zone: tzinfo, now: int) -> None:
     if not stages:
         details.nothing("No stages", "This application has run no Spark job yet.")
         return
+    runs = {job["job_id"]: fmt.named(job["run_name"]) for job in data.jobs_of(row["id"]) if job["run_id"]}
     details.plain_table(STAGES, [
         {
             "Stage": f"{each['stage_id']}" + (f".{each['attempt']}" if each["attempt"] else ""),
@@ -221,6 +170,7 @@ def _stages(row: Row, zone: tzinfo, now: int) -> None:
             "Start": fmt.moment(each["start_time"], zone, now=now),
             "Duration": details.lasted(each, now=now),
             "Job": fmt.count(each["job_id"]),
+            "Run": runs.get(each["job_id"], fmt.NOTHING),
             "Tasks": details.tasks(each),
             "Task p50  ·  p95  ·  max": details.task_times(each["skew"]),
             "Slowest task": details.slowest_task(each["skew"]),
@@ -229,38 +179,6 @@ def _stages(row: Row, zone: tzinfo, now: int) -> None:
             "Error": fmt.short(each["error"], 300),
         }
         for each in stages
-    ])  # fmt: skip
-
-
-SQL = (
-    Column("Query", 70, right=True),
-    Column("Description", 420),
-    Column("Status", 112, config=status.column(("RUNNING", "COMPLETED", "FAILED"))),
-    Column("Start", 130),
-    Column("Duration", 104, right=True),
-    Column("Reads", 260),
-    Column("Writes", 260),
-    Column("Error", 300),
-)
-
-
-def _sql(row: Row, zone: tzinfo, now: int) -> None:
-    queries = data.sql_executions_of(row["id"])
-    if not queries:
-        details.nothing("No SQL queries", "Everything that goes through DataFrames or Spark SQL appears here.")
-        return
-    details.plain_table(SQL, [
-        {
-            "Query": str(each["execution_id"]),
-            "Description": fmt.named(each["description"]),
-            "Status": [status.label(each["status"])],
-            "Start": fmt.moment(each["start_time"], zone, now=now),
-            "Duration": details.lasted(each, now=now),
-            "Reads": details.files(each["inputs"]),
-            "Writes": details.files(each["outputs"]),
-            "Error": fmt.short(each["error"], 300),
-        }
-        for each in queries
     ])  # fmt: skip
 
 
@@ -337,11 +255,11 @@ def _configuration(row: Row, zone: tzinfo, now: int) -> None:
 
 
 _DRAW: dict[str, Callable[[Row, tzinfo, int], None]] = {
-    "items": _items,
+    "items": item_tree.show,
     "timeline": timeline.show,
     "jobs": _jobs,
     "stages": _stages,
-    "sql": _sql,
+    "sql": sql_queries.show,
     "data": _data,
     "executors": _executors,
     "conf": _configuration,

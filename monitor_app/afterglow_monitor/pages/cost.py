@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from typing import Any
 
@@ -10,15 +10,17 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from afterglow_monitor import address, data, details
+from afterglow_monitor import address, browser_address, data, details
 from afterglow_monitor import format as fmt
 from afterglow_monitor.data import Row
 from afterglow_monitor.settings import load_settings
 from afterglow_monitor.toolbar import choice, window_control
+from afterglow_store.cost import IDLE_BY, TAG
 from afterglow_store.errors import TooSlow
 from afterglow_store.windows import DEFAULT
 
-BY = {"experiment": "Experiment", "user": "User", "application": "Application", "run": "Run", "day": "Day"}
+BY = {"experiment": "Experiment", "user": "User", "tag": "Tag", "application": "Application", "run": "Run",
+      "day": "Day"}  # fmt: skip
 MOST = 1_000  # rows on the page
 BARS = 20
 
@@ -28,53 +30,85 @@ def show(zone: tzinfo) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="toolbar"):
         window_control(view, DEFAULT)
         choice("by", BY, by)
+        tag = _tag(data.tag_keys(view)) if by == TAG else ""
     try:
-        rows = data.usage(by, view)
+        rows = data.cost(by, tag, view) if by != TAG or tag else []
+        idle = data.idle(by if by in IDLE_BY else None, view)
     except TooSlow:
         details.nothing("It takes too long", "So many jobs started in this time. Choose a shorter one.")
+        return
+    if by == TAG and not tag:
+        details.nothing("No tags", "No run of this time has a tag that a person has set.")
         return
     if not rows:
         details.nothing("Nothing was used", "No Spark job started in this time.")
         return
-    _totals(rows)
-    table = pd.DataFrame([cells(by, row) for row in rows])
+    _totals(rows, idle)
+    table = pd.DataFrame([cells(by, row, idle) for row in rows])
     st.altair_chart(_bars(by, table), width="stretch")
     _table(by, table)
 
 
-def price(core_seconds: float) -> float | None:
+def _tag(keys: list[str]) -> str:
+    """Which tag's values; those that people set come first."""
+    own = fmt.own_tags(dict.fromkeys(keys, ""))
+    names = [*own, *(key for key in keys if key not in own)]
+    if not names:
+        return ""
+    said = browser_address.value("tag")
+    chosen = said if said in names else names[0]
+    address.follow("cost tag", chosen)
+    st.selectbox(
+        "Tag",
+        names,
+        key="cost tag",
+        label_visibility="collapsed",
+        width=240,
+        on_change=lambda: address.change(tag=st.session_state["cost tag"]),
+    )
+    return chosen
+
+
+def _money(amount: float) -> str | None:
     """In the settings' currency; None where they name no price."""
-    per_hour = load_settings().cost.core_hour
-    return core_seconds / 3600 * per_hour if per_hour else None
+    said = load_settings().cost
+    return f"{amount:,.2f} {said.currency}".strip() if said.known else None
 
 
-def _money(core_seconds: float) -> str | None:
-    amount = price(core_seconds)
-    return None if amount is None else f"{amount:,.2f} {load_settings().cost.currency}".strip()
-
-
-def _totals(rows: Sequence[Row]) -> None:
+def _totals(rows: Sequence[Row], idle: Mapping[Any, Row]) -> None:
     used = sum(row["core_seconds"] for row in rows)
     outside = sum(row["overhead_core_seconds"] for row in rows)
+    allocated, unused = (sum(each[f"{name}_core_seconds"] for each in idle.values()) for name in ("allocated", "idle"))
     facts = {
         "Core time": fmt.core_time(used),
-        "Price": _money(used),
+        "Price": _money(sum(row["price"] for row in rows)),
         "Served no run": f"{fmt.core_time(outside)}  ·  {fmt.share(outside / used)}" if used and outside else None,
+        "Allocated": fmt.core_time(allocated),
+        "Idle": f"{fmt.core_time(unused)}  ·  {fmt.share(unused / allocated)}" if allocated else None,
         "Jobs": fmt.with_failed(sum(row["jobs"] for row in rows), sum(row["failed_jobs"] for row in rows)),
     }
     details.facts("cost", facts)
-    if price(1.0) is None:
+    st.caption(
+        "A job counts for the run whose tag it has; what served no run is its application's overhead. Allocated and "
+        "idle are of the applications that started in this time."
+    )
+    if not load_settings().cost.known:
         st.caption("Name the price of a core-hour in afterglow.toml, [cost], to see money too.")
 
 
-def cells(by: str, row: Row) -> dict[str, Any]:
+def cells(by: str, row: Row, idle: Mapping[Any, Row]) -> dict[str, Any]:
     """A line of the table, which is what is downloaded as well."""
-    amount = price(row["core_seconds"])
+    used = row["core_seconds"]
+    of_it = idle.get(row.get(by)) if by in IDLE_BY else None
+    lay_idle = {} if by not in IDLE_BY else {
+        "Idle (%)": 100 * of_it["idle_core_seconds"] / of_it["allocated_core_seconds"] if of_it else None
+    }  # fmt: skip
     return {
         BY[by]: name(by, row),
-        "Core-hours": row["core_seconds"] / 3600,
-        **({} if amount is None else {"Price": amount}),
-        "Served no run (core-hours)": row["overhead_core_seconds"] / 3600,
+        "Core-hours": used / 3600,
+        **({"Price": row["price"]} if load_settings().cost.known else {}),
+        "Served no run (%)": 100 * row["overhead_core_seconds"] / used if used else 0.0,
+        **lay_idle,
         "Jobs": row["jobs"],
         "Failed jobs": row["failed_jobs"],
         "Input (bytes)": row["input_bytes"] or 0,
@@ -87,6 +121,8 @@ def name(by: str, row: Row) -> str:
     """What a line is of."""
     if by == "run":
         return fmt.named(row["name"] or row["run_id"] or "outside of runs")
+    if by == TAG:
+        return "without it" if row["tag"] is None else fmt.named(row["tag"])
     return fmt.named(row[by] or "outside of runs")
 
 
@@ -108,6 +144,7 @@ def _table(by: str, table: pd.DataFrame) -> None:
     number = st.column_config.NumberColumn
     form = {name: number(format="localized") for name in table.columns if "bytes" in name or "obs" in name}
     hours = {name: number(format="%.3f") for name in table.columns if "ours" in name or name == "Price"}
+    hours |= {name: number(format="%.1f") for name in table.columns if name.endswith("(%)")}
     details.plain_frame(table.head(MOST), {BY[by]: st.column_config.TextColumn(width=280)} | form | hours)
     if len(table) > MOST:
         st.caption(f"The {MOST:,} that used the most of {len(table):,}; the download has all.")

@@ -13,6 +13,7 @@ from afterglow_monitor import (
     bulk_tags,
     data,
     details,
+    experiment_trend,
     lists,
     places,
     run_list,
@@ -22,9 +23,12 @@ from afterglow_monitor import (
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
+from afterglow_monitor.grid import leave_if_clicked
 from afterglow_store.errors import NotFound
 
+TABS = {"runs": "Runs", "trend": "Trend", "applications": "Applications"}
 REFRESH_SECONDS = 1.0
+MOST_APPLICATIONS = 200  # that wrote here, the latest
 
 
 def show() -> None:
@@ -35,6 +39,25 @@ def show() -> None:
         places.not_found("Experiment", str(exc))
         return
     _header(row, zone, now=now_ms())
+    tab = address.open_tab(TABS)
+    address.follow("experiment tab", TABS[tab])
+    panels = st.tabs(list(TABS.values()), key="experiment tab", on_change=_change_tab)
+    with panels[list(TABS).index(tab)]:
+        if tab == "runs":
+            _list(row, zone)
+        elif tab == "trend":
+            experiment_trend.show(row, zone)
+        else:
+            _applications(row["server"], row["experiment_id"])
+    bulk_tags.show()
+
+
+def _change_tab() -> None:
+    tab = next(key for key, label in TABS.items() if label == st.session_state["experiment tab"])
+    address.change(tab=None if tab == "runs" else tab)
+
+
+def _list(row: Row, zone: tzinfo) -> None:
     toolbar.filters(
         address.view(address.ALL),
         status.RUN_STATUSES,
@@ -45,7 +68,6 @@ def show() -> None:
         of_experiment=(row["server"], row["experiment_id"]),
     )
     _runs(row["server"], row["experiment_id"])
-    bulk_tags.show()
 
 
 def _read() -> Row:
@@ -85,3 +107,16 @@ def _runs(server: str, experiment_id: str) -> None:
         details.nothing("No runs match", "Choose a wider window, or clear the search, the statuses and the filter.")
         return
     run_list.show(key, page, view, zone, now=now, of_experiment=(server, experiment_id))
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def _applications(server: str, experiment_id: str) -> None:
+    key, zone, now = f"applications of {server} {experiment_id}", fmt.zone(st.context.timezone), now_ms()
+    leave_if_clicked(key)
+    page = data.applications_of(server, experiment_id, MOST_APPLICATIONS)
+    if not page.rows:
+        details.nothing("No application", "Applications whose runs are in this experiment are listed here.")
+        return
+    more = f"; these are the latest {MOST_APPLICATIONS}" if page.total > len(page.rows) else ""
+    st.caption(f"{page.total_text} {'application' if page.total == 1 else 'applications'} wrote here{more}")
+    lists.applications(key, page.rows, None, zone, now=now)

@@ -7,10 +7,21 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import address, answers, bulk_tags, data, lists, run_list, status, toolbar
+from afterglow_monitor import (
+    address,
+    answers,
+    browser_address,
+    bulk_tags,
+    data,
+    lists,
+    remembered,
+    run_list,
+    status,
+    toolbar,
+)
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.pages import cost, health, server
+from afterglow_monitor.pages import cost, health, models, server
 from afterglow_store import Page
 from afterglow_store.windows import DEFAULT
 
@@ -18,6 +29,7 @@ TABS = {
     "applications": "Applications",
     "experiments": "Experiments",
     "runs": "Runs",
+    "models": "Models",
     "health": "Health",
     "cost": "Cost",
     "server": "Status",
@@ -28,9 +40,12 @@ HINTS = {
     "runs": "Run or experiment name, run id",
 }
 REFRESH_SECONDS = 1.0
+# What is looked for; all else each tab has for itself, as it was left.
+SAME_IN_EACH_TAB = ("window", "from", "to", "q")
 
 
 def show() -> None:
+    remembered.recall()
     zone = fmt.zone(st.context.timezone)
     tab = address.open_tab(TABS)
     address.follow("monitor tab", TABS[tab])
@@ -50,6 +65,11 @@ def show() -> None:
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def _rows(tab: str) -> None:
+    _list(tab)
+    remembered.note(tab)
+
+
+def _list(tab: str) -> None:
     view, zone, now = address.view(), fmt.zone(st.context.timezone), now_ms()
     lists.leave_if_clicked(tab, view)
     page = answers.page(lambda: _READ[tab](view), tab, view)
@@ -64,7 +84,7 @@ def _rows(tab: str) -> None:
     elif tab == "applications":
         lists.applications(tab, page.rows, view, zone, now=now)
     else:
-        lists.experiments(tab, page.rows, zone, now=now)
+        lists.experiments(tab, page.rows, view, zone, now=now)
 
 
 _READ: dict[str, Callable[[address.View], Page]] = {
@@ -75,6 +95,7 @@ _READ: dict[str, Callable[[address.View], Page]] = {
 
 
 _WHOLE: dict[str, Callable[[tzinfo], None]] = {
+    "models": models.show,
     "health": health.show,
     "cost": cost.show,
     "server": server.show,
@@ -83,7 +104,9 @@ _WHOLE: dict[str, Callable[[tzinfo], None]] = {
 
 def _change_tab() -> None:
     tab = next(key for key, label in TABS.items() if label == st.session_state["monitor tab"])
-    address.change(tab=tab, status=None, unlinked=None, filter=None, sort=None)
+    now = {name: values for name, values in browser_address.address().items() if name in SAME_IN_EACH_TAB}
+    left = {name: values for name, values in remembered.as_left(tab).items() if name not in SAME_IN_EACH_TAB}
+    browser_address.write(left | now)
 
 
 def _none_match(what: str, view: address.View) -> None:
@@ -92,6 +115,8 @@ def _none_match(what: str, view: address.View) -> None:
         window = address.WINDOWS[view.window].lower()
         if view.filter:
             st.text(f"None of the {what} here ({window}) is what the filter asks for.")
+        elif view.users or view.experiment or view.app:
+            st.text(f"None of the {what} here ({window}) is of the user, experiment or application chosen.")
         elif view.text or view.statuses:
             st.text(f"None of the {what} here ({window}) has this name and status.")
         elif view.unlinked:
@@ -103,6 +128,8 @@ def _none_match(what: str, view: address.View) -> None:
                 st.button("Clear the filter", on_click=lambda: address.change(filter=None))
             if view.text or view.statuses:
                 st.button("Clear search and statuses", on_click=lambda: address.change(q=None, status=None))
+            if view.users or view.experiment or view.app:
+                st.button("Clear users and the like", on_click=lambda: address.change(user=None, app=None, of=None))
             if view.unlinked:
                 st.button("Show all runs", on_click=lambda: address.change(unlinked=None))
             if view.window != address.ALL:

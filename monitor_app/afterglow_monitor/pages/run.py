@@ -19,6 +19,8 @@ from afterglow_monitor import (
     output_files,
     places,
     run_charts,
+    run_models,
+    spark_ui,
     tag_editor,
 )
 from afterglow_monitor import format as fmt
@@ -32,6 +34,7 @@ TABS = {
     "overview": "Overview",
     "charts": "Charts",
     "outputs": "Output files",
+    "models": "Models",
     "tags": "Tags",
     "children": "Child runs",
     "jobs": "Spark jobs",
@@ -63,7 +66,7 @@ def _read() -> Row:
 
 
 def _body() -> None:
-    for key in ("children", "snapshots", "tags", "files"):
+    for key in ("children", "snapshots", "tags", "files", "logged"):
         leave_if_clicked(key)
     row, zone, now = _read(), fmt.zone(st.context.timezone), now_ms()
     _header(row, zone, now=now)
@@ -76,7 +79,7 @@ def _body() -> None:
 
 def _change_tab() -> None:
     tab = next(key for key, label in TABS.items() if label == st.session_state["run tab"])
-    address.change(tab=None if tab == "overview" else tab, tag=None, file=None)
+    address.change(tab=None if tab == "overview" else tab, tag=None, file=None, model=None)
 
 
 def _header(row: Row, zone: tzinfo, *, now: int) -> None:
@@ -91,9 +94,7 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
     details.facts(
         "header",
         {
-            "Start date": fmt.when(row["start_time"], zone, now=now),
-            "Ended": fmt.moment(row["end_time"], zone, now=now),
-            "Duration": fmt.lasting(row, now=now),
+            **details.span_facts(row, zone, now=now, started="Start date"),
             "User": row["user_name"],
             "Source": fmt.run_source(row) or "not known",
             "Registered version": fmt.versions(row["registered_versions"]) if row["registered_versions"] else "none",
@@ -103,6 +104,8 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
         details.copyable(row["run_id"])
         if url := mlflow_page(row):
             st.link_button("Open in MLflow", url, icon=":material/open_in_new:", type="tertiary")
+        for each in row["applications"][:1]:
+            spark_ui.link(each)
         model_form.button(row)
 
 
@@ -126,6 +129,7 @@ def _overview(row: Row, zone: tzinfo, now: int) -> None:
     with right:
         _applications(row)
         _spark(row)
+        _data(row)
         _family(row)
 
 
@@ -163,7 +167,7 @@ def _used(key: str, row: Row) -> None:
         key,
         {
             "Jobs": fmt.with_failed(row["jobs"], row["failed_jobs"]),
-            "Core time": fmt.core_time(row["core_seconds"]),
+            "Core time": details.core_fact(row["core_seconds"]),
             "Tasks": details.run_tasks(row),
             **details.data_cells(row),
             "GC": fmt.duration(row["gc_ms"]) if row["gc_ms"] else None,
@@ -171,6 +175,21 @@ def _used(key: str, row: Row) -> None:
             "Peak heap": fmt.size(row["peak_heap_bytes"]),
         },
     )
+
+
+MOST_DATA = 10  # files and tables
+
+
+def _data(row: Row) -> None:
+    """What the queries that ran for it read and wrote."""
+    found = data.data_of_runs((row["run_id"],)).get(row["run_id"], {})
+    for heading, said in (("Data read", found.get("inputs")), ("Data written", found.get("outputs"))):
+        if said:
+            details.section(heading)
+            for each in said[:MOST_DATA]:
+                st.text(details.files([each]))
+            if len(said) > MOST_DATA:
+                st.caption(f"and {len(said) - MOST_DATA:,} more: see the tab Data of its application")
 
 
 def _family(row: Row) -> None:
@@ -205,6 +224,7 @@ _DRAW: dict[str, Callable[[Row, tzinfo, int], None]] = {
     "overview": _overview,
     "charts": run_charts.show,
     "outputs": output_files.show,
+    "models": run_models.show,
     "tags": tag_editor.show,
     "children": _children,
     "jobs": _jobs,

@@ -19,8 +19,9 @@ _OWN = ("name", "experiment_id", "server", "lifecycle_stage", "artifact_location
 
 def search_experiments(conn: sa.Connection, query: Query) -> Page:
     """Rows of the experiment table with what its runs of the window add up to: `runs`, `failed_runs`,
-    `running_runs`, `last_run_time` (ms), `users`, `applications`, `core_seconds`; the latest active first, unless
-    `order_by` says more than the start of what has none.
+    `running_runs`, `last_run_time` (ms), `users`, `applications`, `core_seconds`, and `success_share`: of those that do
+    not run, the part that is known to have finished well. The latest active first, unless `order_by` says more than the
+    start of what has none.
 
     An experiment without runs in the window is listed where it was made in it; all are, in an open window.
     Raises BadFilter, BadPage and TooSlow.
@@ -31,6 +32,7 @@ def search_experiments(conn: sa.Connection, query: Query) -> Page:
     fields = _fields(sums)
     joined = experiment.outerjoin(sums, sa.and_(sums.c.server == e.server, sums.c.experiment_id == e.experiment_id))
     computed = [fields[name].label(name) for name in (*_COUNTS, "last_run_time", "core_seconds")]
+    computed.append(_share(sums.c.finished_runs, sums.c.runs - sums.c.running_runs).label("success_share"))
     select = sa.select(*experiment.c, *computed).select_from(joined).where(*_where(query, sums, fields))
     newest = sa.func.coalesce(sums.c.last_run_time, e.created_time, 0)
     orders = () if query.order_by == Query.order_by else parse_order(query.order_by, "experiments")
@@ -94,6 +96,7 @@ def _sums(of_runs: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
             r.experiment_id,
             sa.func.count().label("runs"),
             _count_if(r.effective_status == "FAILED").label("failed_runs"),
+            _count_if(r.effective_status == "FINISHED").label("finished_runs"),
             _count_if(r.effective_status == "RUNNING").label("running_runs"),
             sa.func.count(sa.distinct(r.user_name)).label("users"),
             sa.func.count(sa.distinct(first_application)).label("applications"),
@@ -104,6 +107,10 @@ def _sums(of_runs: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
         .where(*of_runs)
         .group_by(r.server, r.experiment_id)
     )
+
+
+def _share(part: sa.ColumnElement[Any], of: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return part * sa.literal(1.0, sa.Float) / sa.func.nullif(of, 0)
 
 
 def _count_if(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:

@@ -51,3 +51,11 @@ def test_the_table_of_ways_to_end_is_what_make_matrix_tries() -> None:
 def test_the_statuses_of_the_page_are_those_of_monitor() -> None:
     rows = re.findall(r"^\| ([A-Z]+) \|", STATUS.partition("## Runs")[0], re.MULTILINE)
     assert rows == list(APPLICATION_STATUSES)
+
+
+def test_the_properties_of_a_driver_are_those_that_the_docs_name() -> None:
+    sources = [*(ROOT / "listener").rglob("*.java"), *(ROOT / "listener").rglob("*.py")]
+    read = {key for file in sources for key in re.findall(r'"(spark\.afterglow(?:\.[A-Za-z]+)+)"', file.read_text())}
+    pages = "\n".join(page.read_text() for page in (ROOT / "docs").rglob("*.md"))
+    assert len(read) >= 9
+    assert set(re.findall(r"\bspark\.afterglow(?:\.[A-Za-z]+)+", pages)) == read

@@ -289,6 +289,13 @@ def test_the_same_local_id_on_two_machines_is_two_applications(store: Store, tmp
     assert len(applications(store)) == 2
 
 
+def test_each_attempt_of_an_application_has_its_own_row(store: Store, tmp_path: Path) -> None:
+    for attempt in ("1", "2"):
+        made = Journal(tmp_path / attempt, "application_1_0001", name="train", start=START, attempt=attempt)
+        ingest_file(store, made.job().end(), now=0)
+    assert sorted((row["attempt"], row["jobs"]) for row in applications(store)) == [("1", 1), ("2", 1)]
+
+
 def test_a_run_that_was_read_from_mlflow_first_is_linked_when_its_application_comes(
     store: Store, tmp_path: Path
 ) -> None:

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from starlette.applications import Starlette
 
+from afterglow_monitor.rest import serving
 from afterglow_store import Store, ingest_file, open_store
 from afterglow_store.redact import REDACTED, redact_text
 from afterglow_store.schema import metadata
+from tests.support.asgi import Asgi
 from tests.support.journals import SQL, Journal
 from tests.test_listener import INNOCENT, SECRET
 
@@ -116,6 +119,17 @@ def test_no_planted_secret_is_in_the_store_or_printed(store: Store, store_url: s
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert "local-1" in done.stdout
     assert not hidden(done.stdout)
+
+
+PARTS = ("", "/items", "/jobs", "/stages", "/sql", "/executors")
+
+
+@pytest.mark.parametrize("path", [*(f"applications/local-1{part}" for part in PARTS), "search?text=train&since=all"])
+def test_no_planted_secret_is_in_an_answer_of_the_api(store: Store, path: str) -> None:
+    answer = Asgi(Starlette(routes=serving.routes(lambda: store))).ask("GET", f"/api/v1/{path}")
+    assert answer.status_code == 200, answer.text
+    assert not hidden(answer.text)
+    assert REDACTED in answer.text or path.endswith(("/items", "/executors"))
 
 
 def hidden(text: str) -> list[str]:

@@ -165,5 +165,5 @@ def _refuse_other_kinds(table: sa.Table, values: Iterable[tuple[str, Any]]) -> N
     """SQLite would store a text where a number belongs, for some page to stumble over; PostgreSQL nothing at all."""
     kinds = _KINDS[table.name]
     for name, value in values:
-        if value is not None and type(value) is not kinds.get(name, type(value)):
+        if value is not None and name in kinds and type(value) is not kinds[name]:
             raise TypeError(f"{table.name}.{name} is {value!r:.100}")

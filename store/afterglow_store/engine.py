@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import sqlite3
 import time
@@ -14,16 +13,16 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
 from afterglow_store import visibility
 from afterglow_store.errors import StoreUnreachable
+from afterglow_store.upserts import STATEMENTS, Kind, as_one, fit_in_one, upsert_at_once, upsert_each
 from afterglow_store.visibility import Scope
 
 BUSY_TIMEOUT_MS = 30_000  # a writer waits this long for another one before it fails
 WRITES = "afterglow_writes"  # execution option: this transaction is going to write
-STATEMENTS = 200  # that are kept compiled: with what people type as filters there is no end of different ones
 LOG_PAGES = 10_000  # of SQLite's log, 40 MB: in many runs the same pages change again and again, and are moved once
 _WRITER = 0x4146_5447  # PostgreSQL's advisory lock that a writer holds until it commits
 
@@ -185,39 +184,19 @@ def upsert(
     """
     if not rows:
         return
-    conn.execute(
-        _upsert(conn.dialect.name, table, tuple(rows[0]), newer, tuple(key), keep, tuple(unless.items())), rows
-    )
+    kind = Kind(conn.dialect.name, table, tuple(rows[0]), newer, tuple(key), keep, tuple(unless.items()))
+    if conn.dialect.name == "postgresql" and fit_in_one(kind, rows):
+        conn.execute(upsert_at_once(kind), {"rows": as_one(kind, rows)})
+    else:
+        conn.execute(upsert_each(kind), rows)
 
 
-@functools.lru_cache(maxsize=STATEMENTS)  # to put one together takes longer than SQLite takes for its rows
-def _upsert(
-    dialect: str,
-    table: sa.Table,
-    columns: tuple[str, ...],
-    newer: str | None,
-    key: tuple[str, ...],
-    keep: bool,
-    unless: tuple[tuple[str, str], ...],
-) -> Any:
-    statement = (postgresql if dialect == "postgresql" else sqlite).insert(table)
-    keys = list(key) or [column.name for column in table.primary_key]
-    changes: dict[str, sa.ColumnElement[Any]] = {name: statement.excluded[name] for name in columns if name not in keys}
-    for name, other in unless:
-        if name in changes:
-            changes[name] = sa.case((table.c[other].is_not(None), table.c[name]), else_=changes[name])
-    if keep or not changes:
-        return statement.on_conflict_do_nothing(index_elements=keys)
-    where = None
-    if newer is not None:
-        where = sa.or_(table.c[newer].is_(None), table.c[newer] <= statement.excluded[newer])
-    return statement.on_conflict_do_update(index_elements=keys, set_=changes, where=where)
-
-
-def among(conn: sa.Connection, column: sa.Column[Any], values: Collection[str]) -> sa.ColumnElement[bool]:
-    """That a column of texts has one of `values`, of which there may be tens of thousands: they are bound as one."""
+def among(
+    conn: sa.Connection, column: sa.Column[Any], values: Collection[str] | Collection[int]
+) -> sa.ColumnElement[bool]:
+    """That a column has one of `values`, of which there may be tens of thousands: they are bound as one."""
     if conn.dialect.name == "postgresql":
-        return column == sa.any_(sa.literal(list(values), postgresql.ARRAY(sa.Text)))
+        return column == sa.any_(sa.literal(list(values), postgresql.ARRAY(column.type)))
     listed = sa.func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
     return column.in_(sa.select(listed.c.value))
 

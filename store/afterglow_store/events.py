@@ -126,7 +126,7 @@ def stage_completed(batch: Batch, event: Event) -> None:
     info = event["Stage Info"]
     error = info.get("Failure Reason")
     # Only an event log has them here; our listener sums all tasks instead, those that end late too.
-    figures = _figures({each.get("Name"): each.get("Value") for each in info.get("Accumulables") or ()})
+    said = {each.get("Name"): each.get("Value") for each in info.get("Accumulables") or ()}
     batch.put(
         stage,
         info["Stage ID"],
@@ -137,7 +137,7 @@ def stage_completed(batch: Batch, event: Event) -> None:
         end_time=info.get("Completion Time"),
         tasks=info.get("Number of Tasks"),
         error=error and error[:_MAX_ERROR],
-        **(_weighed(batch, figures) if "Accumulables" in info else {}),
+        **(_weighed(batch, _figures(said)) if "Accumulables" in info else {}),
     )
     if "Tasks" in event:
         of_stage = {"Stage ID": info["Stage ID"], "Stage Attempt ID": info.get("Stage Attempt ID")}

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from afterglow_store.engine import among
 from afterglow_store.schema import PEAKS, SUMS, application, executor, job, run, stage
 
 _CHUNK = 500  # SQLite takes at most 999 bound values in the oldest versions
@@ -22,15 +23,16 @@ T = TypeVar("T")
 
 def refresh_jobs(conn: sa.Connection, jobs: Mapping[int, Collection[int]]) -> None:
     """`jobs`: of each application the ids of those to sum again."""
-    for job_ids, applications in _alike(jobs):
-        for some in _chunks(job_ids):
-            sums = conn.execute(
-                sa.select(stage.c.application_id.label("of"), stage.c.job_id.label("which"), *used_by(stage))
-                .where(stage.c.application_id.in_(applications), stage.c.job_id.in_(some))
-                .group_by(stage.c.application_id, stage.c.job_id)
-            )
-            same = sa.and_(job.c.application_id == sa.bindparam("of"), job.c.job_id == sa.bindparam("which"))
-            _write(conn, sa.update(job).where(same), [dict(row._mapping) for row in sums])
+    for job_ids, applications in _alike({of: ids for of, ids in jobs.items() if ids}):
+        sums = _sums_of_stages(conn, applications, job_ids)
+        same = sa.and_(job.c.application_id == sums.c.application_id, job.c.job_id == sums.c.job_id)
+        conn.execute(sa.update(job).where(same).values({name: sums.c[name] for name in (*SUMS, *PEAKS)}))
+
+
+def _sums_of_stages(conn: sa.Connection, applications: list[int], job_ids: list[int]) -> sa.Subquery:
+    of = (stage.c.application_id, stage.c.job_id)
+    these = sa.and_(stage.c.application_id.in_(applications), among(conn, stage.c.job_id, job_ids))
+    return sa.select(*of, *used_by(stage)).where(these).group_by(*of).subquery()
 
 
 def _alike(jobs: Mapping[int, Collection[int]]) -> Iterator[tuple[list[int], list[int]]]:
@@ -109,7 +111,7 @@ def used_by(table: sa.Table) -> tuple[sa.ColumnElement[int], ...]:
 
 def _write(conn: sa.Connection, update: sa.Update, rows: list[dict[str, Any]]) -> None:
     if rows:
-        values: dict[str, Any] = {name: sa.bindparam(name) for name in rows[0] if name not in ("which", "of")}
+        values: dict[str, Any] = {name: sa.bindparam(name) for name in rows[0] if name != "which"}
         conn.execute(update.values(values), rows)
 
 

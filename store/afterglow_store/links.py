@@ -46,9 +46,11 @@ def add_owner(conn: sa.Connection, source_id: int, run_ids: Collection[str]) -> 
 
 def note_ends(conn: sa.Connection, source_id: int, ends: Mapping[str, tuple[int, bool]]) -> None:
     """Note when (ms) runs ended in the process that owns them, and whether only because its interpreter exited."""
-    for run_id, (time, at_exit) in sorted(ends.items()):
-        of_it = sa.and_(owner.c.run_id == run_id, owner.c.source_id == source_id)
-        conn.execute(sa.update(owner).where(of_it).values(end_time=time, ended_at_exit=at_exit))
+    told = [{"which": run_id, "time": time, "at_exit": at_exit} for run_id, (time, at_exit) in sorted(ends.items())]
+    if told:
+        of_it = sa.and_(owner.c.run_id == sa.bindparam("which"), owner.c.source_id == source_id)
+        values = {"end_time": sa.bindparam("time"), "ended_at_exit": sa.bindparam("at_exit")}
+        conn.execute(sa.update(owner).where(of_it).values(values), told)
 
 
 def link_by_tags(conn: sa.Connection, runs: Collection[tuple[str, Mapping[str, str], int]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -25,6 +25,7 @@ from afterglow_store.schema import (
     run,
     tracking_server,
 )
+from afterglow_store.snapshots import Taken
 from afterglow_store.status import decide_runs
 
 Details = dict[str, Any]  # the `Run` object of docs/journal.md
@@ -58,6 +59,10 @@ class Origin:
     tracking_uri: str
     as_of: int
     application_id: int | None = None  # of the application whose hook asked
+    times: Mapping[str, int] = field(default_factory=dict)  # of runs, by id, about which it was asked at another time
+
+    def asked(self, run_id: str) -> int:
+        return self.times.get(run_id, self.as_of)
 
 
 def take_in_runs(
@@ -82,11 +87,12 @@ def take_in_runs(
     new: list[Row] = []
     changed: list[tuple[Row, Any]] = []
     names: dict[str, str | None] = {}
+    taken: list[Taken] = []
     for details in runs:
-        stored = known.get(details["run_id"])
+        stored, as_of = known.get(details["run_id"]), origin.asked(details["run_id"])
         if details["run_id"] in gone:
             continue
-        if stored is not None and stored.as_of > origin.as_of:
+        if stored is not None and stored.as_of > as_of:
             continue
         if stored is None and too_old(details.get("start_time"), details.get("end_time"), oldest):
             continue
@@ -103,17 +109,15 @@ def take_in_runs(
                 changed.append((row, stored))
         if cause == snapshots.SYNC:
             if whole and news:
-                _keep_change(conn, details, stored, origin.as_of)
+                _keep_change(conn, details, stored, as_of)
         elif cause is not None and whole:
-            snapshots.take(
-                conn, "run", details["run_id"], details,
-                time=origin.as_of, cause=cause, application_id=origin.application_id,
-            )  # fmt: skip
+            taken.append(Taken("run", details["run_id"], details, as_of, cause, origin.application_id))
+    snapshots.take_all(conn, taken)
     _take_in_experiment_names(conn, names, origin.server)
     insert(conn, made_ready(new))
     _update(conn, changed, origin)
     rows = [*new, *(row for row, _ in changed)]
-    link_by_tags(conn, [(row["run_id"], row["tags"], row["start_time"] or origin.as_of) for row in rows])
+    link_by_tags(conn, [(row["run_id"], row["tags"], row["start_time"] or row["as_of"]) for row in rows])
     return [row["run_id"] for row in rows]
 
 
@@ -293,7 +297,7 @@ def row_of(details: Details, origin: Origin, digest: str | None = None) -> Row:
         "params": details.get("params") or {},
         "metrics": details.get("metrics") or {},
         "tags": tags,
-        "as_of": origin.as_of,
+        "as_of": origin.asked(details["run_id"]),
         "content_hash": digest,
     }
     for name in ("outputs", "outputs_complete", "registered_versions"):

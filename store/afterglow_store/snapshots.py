@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,22 @@ def content_hash(details: dict[str, Any]) -> str:
     return hashlib.sha256(_canonical(details)).hexdigest()
 
 
+@dataclass(frozen=True)
+class Taken:
+    """The details of an item at a moment (ms)."""
+
+    item_type: str
+    item_id: str
+    details: dict[str, Any]
+    time: int
+    cause: str
+    application_id: int | None = None
+
+    @property
+    def key(self) -> tuple[str, str, int, str]:
+        return self.item_type, self.item_id, self.time, self.cause
+
+
 def take(
     conn: sa.Connection,
     item_type: str,
@@ -37,34 +54,37 @@ def take(
     cause: str,
     application_id: int | None = None,
 ) -> None:
-    """Keep `details` as the item's snapshot at `time` (ms). The same snapshot twice is one; what is learnt later of the
-    same moment takes its place."""
-    digest = content_hash(details)
-    upsert(
-        conn,
-        snapshot_content,
-        [{"content_hash": digest, "content": zlib.compress(_canonical(details))}],
-    )
-    same = sa.select(snapshot.c.id).where(
-        snapshot.c.item_type == item_type,
-        snapshot.c.item_id == item_id,
-        snapshot.c.taken_time == time,
-        snapshot.c.cause == cause,
-    )
-    known = conn.scalar(same.limit(1))
-    if known is not None:
-        conn.execute(sa.update(snapshot).where(snapshot.c.id == known).values(content_hash=digest))
-    else:
-        conn.execute(
-            sa.insert(snapshot).values(
-                item_type=item_type,
-                item_id=item_id,
-                taken_time=time,
-                cause=cause,
-                application_id=application_id,
-                content_hash=digest,
-            )
-        )
+    """As `take_all`, of one."""
+    take_all(conn, [Taken(item_type, item_id, details, time, cause, application_id)])
+
+
+def take_all(conn: sa.Connection, taken: Sequence[Taken]) -> None:
+    """Keep these. The same snapshot twice is one; what is learnt later of the same moment takes its place."""
+    if not taken:
+        return
+    hashes = {each.key: content_hash(each.details) for each in taken}
+    contents = {hashes[each.key]: each.details for each in taken}
+    rows = [{"content_hash": digest, "content": zlib.compress(_canonical(it))} for digest, it in contents.items()]
+    upsert(conn, snapshot_content, rows)
+    s, latest = snapshot.c, {each.key: each for each in taken}
+    same = (s.item_id.in_({each.item_id for each in taken}), s.taken_time.in_({each.time for each in taken}))
+    known = conn.execute(sa.select(s.item_type, s.item_id, s.taken_time, s.cause, s.id).where(*same))
+    there = {key: id_ for *of, id_ in known if (key := tuple(of)) in latest}
+    if there:
+        changed = [{"which": id_, "content_hash": hashes[key]} for key, id_ in there.items()]
+        conn.execute(_CHANGED, changed)
+    new = [
+        {"item_type": each.item_type, "item_id": each.item_id, "taken_time": each.time, "cause": each.cause,
+         "application_id": each.application_id, "content_hash": hashes[key]}
+        for key, each in latest.items() if key not in there
+    ]  # fmt: skip
+    if new:
+        conn.execute(sa.insert(snapshot), new)
+
+
+_CHANGED = (
+    sa.update(snapshot).where(snapshot.c.id == sa.bindparam("which")).values(content_hash=sa.bindparam("content_hash"))
+)
 
 
 def last_hash(conn: sa.Connection, item_type: str, item_id: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,10 +19,19 @@ def know_server(conn: sa.Connection, name: str, uri: str, aliases: list[str]) ->
 
 
 def server_of(conn: sa.Connection, run_id: str, uri: str) -> str:
-    """The name of the server that has this run: as the store knows it, else by its URI, else the URI itself."""
-    known = conn.scalar(sa.select(run.c.server).where(run.c.run_id == run_id))
-    if known is not None:
-        return str(known)
+    """As `servers_of`, of one run."""
+    return servers_of(conn, [run_id], uri)[run_id]
+
+
+def servers_of(conn: sa.Connection, run_ids: Collection[str], uri: str) -> dict[str, str]:
+    """The name of the server that has each of these runs: as the store knows it, else by its URI, else the URI."""
+    known = conn.execute(sa.select(run.c.run_id, run.c.server).where(run.c.run_id.in_(run_ids)))
+    found = {row.run_id: str(row.server) for row in known}
+    named = _server_at(conn, uri) if len(found) < len(run_ids) else ""
+    return {run_id: found.get(run_id, named) for run_id in run_ids}
+
+
+def _server_at(conn: sa.Connection, uri: str) -> str:
     for name, own_uri, aliases in conn.execute(
         sa.select(tracking_server.c.name, tracking_server.c.uri, tracking_server.c.aliases)
     ):

@@ -5,20 +5,25 @@ Of several applications at once: what is asked and said of a hundred takes hardl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 import sqlalchemy as sa
 
 from afterglow_store import figures, snapshots, tombstones, tracking
 from afterglow_store.applications import refresh_counts, reweigh_stages
 from afterglow_store.batch import Batch, RunEvent, write_rows
-from afterglow_store.items import run_details
+from afterglow_store.engine import among
+from afterglow_store.items import known_run_details
 from afterglow_store.leave_out import leave_out_forgotten
 from afterglow_store.links import add_links, add_owner, link_waiting_runs, note_ends
-from afterglow_store.runs import refresh_sums, take_in_run
+from afterglow_store.runs import Origin, refresh_sums, take_in_runs
 from afterglow_store.schema import application, application_conf, job, link, stage
+from afterglow_store.snapshots import APPLICATION_END, RUN_END, Taken
 from afterglow_store.status import decide_applications, decide_runs, revive, runs_of
 from afterglow_store.task_sums import add_tasks
+
+_CHUNK = 500  # runs at a time: their details are in memory
 
 
 def write(conn: sa.Connection, batches: Sequence[Batch]) -> None:
@@ -49,9 +54,10 @@ def write(conn: sa.Connection, batches: Sequence[Batch]) -> None:
 
 def _take_in_runs(conn: sa.Connection, batch: Batch) -> set[str]:
     """The run events of a batch: rows, links, snapshots. Returns the runs that are touched."""
+    for events in _told_together(batch.runs):
+        _take_in_events(conn, batch.application_id, events)
     links = {run_id: ("job-tag", time) for run_id, time in batch.job_tag_runs.items()}
     for event in batch.runs:
-        _take_in_event(conn, batch, event)
         if event.run_id not in links or links[event.run_id][0] == "job-tag":
             links[event.run_id] = (event.source, event.as_of)
     add_links(conn, batch.application_id, links)
@@ -62,18 +68,27 @@ def _take_in_runs(conn: sa.Connection, batch: Batch) -> set[str]:
     return set(links)
 
 
-def _take_in_event(conn: sa.Connection, batch: Batch, event: RunEvent) -> None:
-    if event.details is None:
-        return
-    take_in_run(
-        conn,
-        event.details,
-        server=tracking.server_of(conn, event.run_id, event.tracking_uri),
-        tracking_uri=event.tracking_uri,
-        as_of=event.as_of,
-        cause=snapshots.RUN_END if event.ended else None,
-        application_id=batch.application_id,
-    )
+def _told_together(events: Sequence[RunEvent]) -> Iterator[list[RunEvent]]:
+    """Those with details, some of different runs at a time: what comes first of a run is among the first of them."""
+    told: Counter[str] = Counter()
+    together: dict[tuple[int, str, bool], list[RunEvent]] = defaultdict(list)
+    for event in events:
+        if event.details is not None:
+            run_id = event.details["run_id"]
+            together[told[run_id], event.tracking_uri, event.ended].append(event)
+            told[run_id] += 1
+    return (together[each] for each in sorted(together))
+
+
+def _take_in_events(conn: sa.Connection, application_id: int, events: Sequence[RunEvent]) -> None:
+    """Of one tracking URI, and all of ends, or none."""
+    uri, told = events[0].tracking_uri, [(each.details, each.as_of) for each in events if each.details is not None]
+    times = {details["run_id"]: as_of for details, as_of in told}
+    servers = tracking.servers_of(conn, list(times), uri)
+    for server in sorted(set(servers.values())):
+        there = [details for details, _ in told if servers[details["run_id"]] == server]
+        origin = Origin(server, uri, events[0].as_of, application_id, times)
+        take_in_runs(conn, there, origin, cause=RUN_END if events[0].ended else None)
 
 
 def _touched_jobs(conn: sa.Connection, batches: Sequence[Batch]) -> dict[int, set[int]]:
@@ -86,7 +101,7 @@ def _touched_jobs(conn: sa.Connection, batches: Sequence[Batch]) -> dict[int, se
         if stages:
             of_stages = sa.select(stage.c.job_id).where(
                 stage.c.application_id == batch.application_id,
-                stage.c.stage_id.in_(stages),
+                among(conn, stage.c.stage_id, stages),
                 stage.c.job_id.is_not(None),
             )
             mine |= set(conn.scalars(of_stages))
@@ -96,7 +111,7 @@ def _touched_jobs(conn: sa.Connection, batches: Sequence[Batch]) -> dict[int, se
 def _runs_of_jobs(conn: sa.Connection, jobs: Mapping[int, set[int]]) -> set[str]:
     job_ids = set().union(*jobs.values())
     of_jobs = sa.select(job.c.application_id, job.c.job_id, job.c.run_id).where(
-        job.c.application_id.in_(jobs), job.c.job_id.in_(job_ids), job.c.run_id.is_not(None)
+        job.c.application_id.in_(jobs), among(conn, job.c.job_id, job_ids), job.c.run_id.is_not(None)
     )
     return {row.run_id for row in conn.execute(of_jobs) if row.job_id in jobs[row.application_id]} if job_ids else set()
 
@@ -111,12 +126,16 @@ def _snapshot_items(conn: sa.Connection, batches: Sequence[Batch]) -> None:
     of = {application_id for application_id, _ in runs}
     times = sa.select(application.c.id, application.c.spark_end_time).where(application.c.id.in_(of))
     ended = {row.id: row.spark_end_time for row in conn.execute(times)} if of else {}
-    for application_id, run_id in sorted(runs):
-        if ended.get(application_id) is not None:
-            _snapshot(conn, run_id, application_id, ended[application_id])
+    left = sorted(each for each in runs if ended.get(each[0]) is not None)
+    for at in range(0, len(left), _CHUNK):
+        _snapshot(conn, left[at : at + _CHUNK], ended)
 
 
-def _snapshot(conn: sa.Connection, run_id: str, application_id: int, time: int) -> None:
-    if (details := run_details(conn, run_id)) is not None:
-        cause = snapshots.APPLICATION_END
-        snapshots.take(conn, "run", run_id, details, time=time, cause=cause, application_id=application_id)
+def _snapshot(conn: sa.Connection, runs: Sequence[tuple[int, str]], ended: Mapping[int, int]) -> None:
+    known = known_run_details(conn, sorted({run_id for _, run_id in runs}))
+    taken = [
+        Taken("run", run_id, known[run_id], ended[application_id], APPLICATION_END, application_id)
+        for application_id, run_id in runs
+        if run_id in known
+    ]
+    snapshots.take_all(conn, taken)

@@ -158,6 +158,19 @@ def test_what_is_left_out_while_very_many_runs_are_loaded_is_made_at_the_end_who
     assert has_late_indexes(store)
 
 
+def test_postgresql_counts_the_runs_that_it_plans_lists_by_while_they_come(
+    postgres_url: str, many: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BATCH", 2_000)
+    monkeypatch.setattr(sync, "LOAD_SECONDS", 0)
+    store = open_store(postgres_url)
+    server = ServerSync(store, MlflowServer(name="team", uri=many, database=many), SyncSettings())
+    server.read(now_ms())
+    with store.read() as conn:
+        assert conn.scalar(sa.text("SELECT reltuples FROM pg_class WHERE oid = 'run'::regclass")) == server.progress[0]
+    store.close()
+
+
 def test_a_store_with_runs_keeps_all_its_indexes_when_more_of_them_are_loaded(
     store: Store, many: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,12 +4,14 @@ import math
 import random
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from afterglow_store import Query, Store, Window, open_store
+from afterglow_store.engine import delete_rows, insert_rows
 from afterglow_store.errors import BadFilter, BadPage, TooSlow
 from afterglow_store.filters import Comparison, Condition, Field, Order, parse
 from afterglow_store.filters.condition import all_of, any_of
@@ -252,6 +254,15 @@ def test_pages_by_number_are_those_by_mark(store: Store, rows: list[Row]) -> Non
         ]
         assert by_number == ids(found(store, order_by=order))
         assert sorted(by_number) == sorted(ids(rows))
+
+
+def test_totals_stop_at_ten_thousand(store_url: str) -> None:
+    columns = ("id", "run_id", "server", "experiment_id", "as_of")
+    with closing(open_store(store_url)) as large, large.write() as conn:
+        insert_rows(conn, run, [(id_, f"run {id_}", "team", "1", 1) for id_ in range(1, 10_003)], columns)
+        assert search_runs(conn, Query(limit=1)).total_text == "10,000+"
+        delete_rows(conn, run, [(1,), (2,)])
+        assert search_runs(conn, Query(limit=1)).total_text == "10,000"
 
 
 @pytest.mark.parametrize("offset", [0, 40, RUNS - 5, RUNS, RUNS + 10])

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 
 from afterglow_monitor import format as fmt
 from afterglow_monitor import reading, sync, tracking_server
+from afterglow_monitor.cli.sync import server_lines
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, SyncSettings
 from afterglow_monitor.sync import ServerSync
@@ -94,7 +95,7 @@ def test_what_is_changed_in_old_runs_is_found_by_the_sweep(
         # What it was; what it is now is kept once it changes again, or another minute has begun.
         assert [snapshots.content(conn, each["id"])["tags"]["quality"] for each in taken] == ["?"]
         [row] = tracking.servers(conn)
-    assert row["sweep_ms"] is not None
+    assert f"sweep      through all runs: the last one took {row['sweep_ms'] / 1000:,.1f} s" in server_lines(row)
     assert row["sweep_until"] is None
     assert synced.poll(now_ms()) == 0
 

@@ -3,6 +3,8 @@
 To read runs and make rows of them takes as long as to write them. In one process the two would wait for each other at
 each statement: Python's lock goes to one thread at a time. What to read comes on standard input, so that a password is
 in no list of processes; runs go to standard output, a batch ahead of the writer. Once that is gone, so is this.
+
+A pipe holds a sixth of a batch: a thread waits for the writer to take the rest, while the next batch is read.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, cast
@@ -92,6 +95,7 @@ def batches(url: str, server: str, tracking_uri: str, until: int | None, most: i
     while len(made := made_ready(rows(max(1, most // CHUNK)))):
         yield Batch(made, names, ended)
         names = {}
+        del made  # before the next one is
 
 
 def main() -> None:
@@ -99,15 +103,32 @@ def main() -> None:
     asked, out = pickle.load(sys.stdin.buffer), sys.stdout.buffer  # noqa: S301 - from the process that started this
     try:
         with uncollected():
-            for batch in batches(*asked):
-                _tell(out, batch)
-        _tell(out, None)
-    except BadTrackingDatabase as exc:
-        _tell(out, str(exc))
+            _tell_all(out, _to_tell(asked))
     except (BrokenPipeError, KeyboardInterrupt):
         os._exit(1)  # the writer is gone, and with it whom to tell
 
 
-def _tell(out: IO[bytes], what: Batch | str | None) -> None:
-    pickle.dump(what, out, pickle.HIGHEST_PROTOCOL)
+def _to_tell(asked: tuple[Any, ...]) -> Iterator[bytes]:
+    try:
+        yield from map(_pickled, batches(*asked))  # which keeps none of them
+        yield _pickled(None)
+    except BadTrackingDatabase as exc:
+        yield _pickled(str(exc))
+
+
+def _pickled(what: Batch | str | None) -> bytes:
+    return pickle.dumps(what, pickle.HIGHEST_PROTOCOL)
+
+
+def _tell_all(out: IO[bytes], all_of_it: Iterable[bytes]) -> None:
+    with ThreadPoolExecutor(1, "afterglow-tell") as thread:
+        told = thread.submit(lambda: None)
+        for each in all_of_it:
+            told.result()
+            told = thread.submit(_tell, out, each)
+        told.result()
+
+
+def _tell(out: IO[bytes], what: bytes) -> None:
+    out.write(what)
     out.flush()

@@ -230,6 +230,7 @@ class ServerSync:
                 changed += each
                 if time.monotonic() > deadline:
                     self._loading = loading
+                    bulk.meanwhile(self._store, self.progress[0])
                     break
             else:
                 bulk.after_load(self._store)

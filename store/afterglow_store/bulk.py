@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 
 import sqlalchemy as sa
 
-from afterglow_store.engine import Store, analyze
+from afterglow_store.engine import Store, analyze, count_if_grown
 from afterglow_store.schema import run, run_metric
 
 MANY = 50_000  # of fewer runs, the index is kept up
@@ -34,6 +34,12 @@ def before_load(store: Store, runs: int) -> None:
         if (conn.scalar(sa.select(sa.func.max(run.c.id))) or 0) * SHARE <= runs:
             for index in LATE:
                 index.drop(conn, checkfirst=True)
+
+
+def meanwhile(store: Store, runs: int) -> None:
+    """Now and then, while runs are written of which the store has so many now."""
+    with store.append() as conn:
+        count_if_grown(conn, runs)
 
 
 def after_load(store: Store) -> None:

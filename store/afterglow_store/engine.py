@@ -24,6 +24,7 @@ from afterglow_store.visibility import Scope
 BUSY_TIMEOUT_MS = 30_000  # a writer waits this long for another one before it fails
 WRITES = "afterglow_writes"  # execution option: this transaction is going to write
 LOG_PAGES = 10_000  # of SQLite's log, 40 MB: in many runs the same pages change again and again, and are moved once
+GROWN = 4  # times as many rows
 _WRITER = 0x4146_5447  # PostgreSQL's advisory lock that a writer holds until it commits
 
 
@@ -106,7 +107,9 @@ def _hide(
 
 def _plain_engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True, query_cache_size=STATEMENTS)
+        engine = sa.create_engine(url, pool_pre_ping=True, query_cache_size=STATEMENTS)
+        sa.event.listen(engine, "connect", _prepare_postgres)
+        return engine
     if url.database:
         Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
     # The connection that was used last is used next: each has a cache of its own.
@@ -114,6 +117,14 @@ def _plain_engine(url: sa.URL) -> sa.Engine:
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _prepare_postgres(dbapi: Any, _record: object) -> None:
+    dbapi.autocommit = True  # else the first rollback would take them back
+    dbapi.execute("SET jit = off")  # to compile a search takes ten times as long as to make it
+    # By itself PostgreSQL takes a look into an index for that of a disk that turns, and reads whole tables instead.
+    dbapi.execute("SET random_page_cost = 1.1")
+    dbapi.autocommit = False
 
 
 def _prepare_sqlite(dbapi: sqlite3.Connection, _record: object) -> None:
@@ -137,6 +148,16 @@ def analyze(conn: sa.Connection) -> None:
     """Count what the database's planner goes by: three seconds for a million runs. PostgreSQL does it now and then by
     itself. From a sample, SQLite would guess another number of rows for each index of a table, and choose by these."""
     conn.exec_driver_sql("ANALYZE")
+
+
+def count_if_grown(conn: sa.Connection, runs: int) -> None:
+    """Where the store has now `runs` runs, and PostgreSQL goes by a count of a quarter of them: count anew. Its daemon
+    looks once a minute. By what the first runs were like, among a million each list would go through all of them."""
+    if conn.dialect.name == "postgresql" and runs >= GROWN * max(1, conn.scalar(_COUNTED) or 0):
+        conn.exec_driver_sql("ANALYZE run, run_term, run_metric")
+
+
+_COUNTED = sa.text("SELECT reltuples FROM pg_class WHERE oid = 'run'::regclass")
 
 
 def overwrite_deleted(conn: sa.Connection) -> None:

@@ -81,11 +81,12 @@ def _show_servers(store: Store) -> None:
         rows = tracking.servers(conn)
     for row in rows:
         click.echo(f"{row['name']} ({row['uri']})")
-        for line in _lines(row):
+        for line in server_lines(row):
             click.echo(f"  {line}")
 
 
-def _lines(row: dict[str, Any]) -> list[str]:
+def server_lines(row: dict[str, Any]) -> list[str]:
+    """How sync is with a tracking server, from a row of `tracking.servers`."""
     lines = [f"read       {iso(row['last_sync_time']) or 'never'}"]
     if row["last_error"] is not None:
         lines.append(f"trouble    {row['last_error']} ({iso(row['last_error_time'])})")

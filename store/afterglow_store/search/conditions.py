@@ -13,6 +13,7 @@ from afterglow_store.filters import And, Comparison, Condition, Or
 from afterglow_store.postings import ELSEWHERE, METRIC, PARAM, TAG, number_of
 from afterglow_store.schema import application, experiment, link, registered_version, run, run_metric, run_term
 from afterglow_store.search.comparing import compare, json_text
+from afterglow_store.windows import ALL, Window, within
 
 Holds = sa.ColumnElement[bool]
 
@@ -24,6 +25,7 @@ class At:
     id: sa.ColumnElement[int]
     start_time: sa.ColumnElement[int]
     in_row: bool = False  # whether they are the run table's own
+    window: Window = ALL  # in which it is known to have started
 
     def column(self, name: str) -> sa.ColumnElement[Any]:
         """A column of the run's row."""
@@ -105,7 +107,8 @@ def _text(comparison: Comparison, at: At) -> Holds:
 
 def _has_term(at: At, term: int) -> Holds:
     t = run_term.alias()
-    return exists(t).where(t.c.term == term, t.c.start_time == at.start_time, t.c.run == at.id).exists()
+    has_it = exists(t).where(t.c.term == term, t.c.start_time == at.start_time, t.c.run == at.id)
+    return has_it.where(*within(t.c.start_time, at.window)).exists()
 
 
 def _metric(comparison: Comparison, at: At) -> Holds:

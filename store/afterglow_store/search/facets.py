@@ -26,7 +26,7 @@ def facets(
 
     Raises BadFilter and TooSlow.
     """
-    wanted = wanted_by(query)
+    wanted = wanted_by(conn, query)
     with deadline(conn):
         drivers = wanted.drivers
         driver = (smallest(conn, wanted, drivers, MANY)[0] if drivers else None) or all_runs()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,6 +31,11 @@ class Part:
     holds: Callable[[At], Holds]
     driver: Driver | None = None
 
+    @property
+    def by_index(self) -> bool:
+        """Whether an index of params, tags or metrics tells it."""
+        return self.driver is not None and not self.driver.in_row
+
 
 def part_of(condition: Condition) -> Part:
     return Part(lambda at: holds(condition, at), driver_of(condition))
@@ -42,18 +47,35 @@ class Wanted:
 
     parts: Sequence[Part]
     window: Window
+    fenced: bool = False  # see `through`
 
     def from_driver(self, driver: Driver, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
         """All of them, read from a driver's index: `id`, `start_time`, and `columns`."""
         return driver.select(self.window, *columns).where(*self.rest(driver, driver.at))
 
+    def through(self, driver: Driver, *also: Holds, in_order: bool = True) -> tuple[sa.Select[Any], At]:
+        """As `from_driver`, and the columns of what is found.
+
+        PostgreSQL would look up the row of each run of the index before it asks any other index, and then goes from the
+        largest one, to spare that. So where it is `fenced` rows come after all indexes, behind an OFFSET; and of these
+        no more than the window is read, of which it would not think.
+        """
+        if not self.fenced or driver.in_row:
+            return self.from_driver(driver).where(*also), driver.at
+        at, asked = replace(driver.at, window=self.window), self._asked(driver)
+        first = driver.select(self.window).where(*also, *(part.holds(at) for part in asked if part.by_index))
+        found = (_ordered(first, at) if in_order else first).offset(sa.literal_column("0")).subquery()
+        at = At(found.c.id, found.c.start_time)
+        return sa.select(*found.c).where(*(part.holds(at) for part in asked if not part.by_index)), at
+
     def rest(self, driver: Driver, at: At) -> list[Holds]:
         """What must hold of a run that is `at`, beyond its being in the driver's index: what one look into an index
         tells first, since it spares the rest."""
-        asked = [part for part in self.parts if part.driver is not driver or not driver.exact]
-        return [
-            part.holds(at) for part in sorted(asked, key=lambda part: part.driver is None or not part.driver.in_order)
-        ]
+        in_order = sorted(self._asked(driver), key=lambda part: part.driver is None or not part.driver.in_order)
+        return [part.holds(at) for part in in_order]
+
+    def _asked(self, driver: Driver) -> list[Part]:
+        return [part for part in self.parts if part.driver is not driver or not driver.exact]
 
     @property
     def drivers(self) -> list[Driver]:
@@ -80,7 +102,7 @@ def count_wanted(conn: sa.Connection, wanted: Wanted, most: int) -> int:
     drivers = wanted.drivers
     driver = smallest(conn, wanted, drivers, MANY)[0] if drivers else None
     if driver is not None:
-        return _count(conn, wanted.from_driver(driver), most)
+        return _count(conn, wanted.through(driver, in_order=False)[0], most)
     # In their order, which their number does not need: so they are read from an index that has names and users, too,
     # and the wide rows only for what is not there.
     return _count(conn, wanted.from_driver(all_runs()).order_by(run.c.start_time.desc()), most)
@@ -104,8 +126,8 @@ def newest_first(conn: sa.Connection, wanted: Wanted, limit: int, after: Mark | 
         if len(found) == limit:
             return found
         driver = _least_to_read(conn, wanted, limit)
-    select = wanted.from_driver(driver).where(*follows(driver.at, after))
-    return _marks(conn, _ordered(select, driver.at).limit(limit))
+    select, at = wanted.through(driver, *follows(driver.at, after))
+    return _marks(conn, _ordered(select, at).limit(limit))
 
 
 def _least_to_read(conn: sa.Connection, wanted: Wanted, limit: int) -> Driver:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -182,7 +182,7 @@ def _nans(
 def _without(
     conn: sa.Connection, wanted: Wanted, ranked: Ranked, limit: int, after: MetricMark | None
 ) -> list[MetricMark]:
-    rest = Wanted([*wanted.parts, ranked.without()], wanted.window)
+    rest = replace(wanted, parts=[*wanted.parts, ranked.without()])
     marks = newest_first(conn, rest, limit, after.mark if after else None)
     return [MetricMark(WITHOUT, None, mark) for mark in marks]
 

@@ -33,7 +33,7 @@ def search_runs(conn: sa.Connection, query: Query) -> Page:
 
     Raises BadFilter, BadPage, and TooSlow.
     """
-    wanted, orders = wanted_by(query), parse_order(query.order_by, "runs")
+    wanted, orders = wanted_by(conn, query), parse_order(query.order_by, "runs")
     after = None if query.after is None else from_text(query.after)
     with deadline(conn):
         # One more than the page has: it tells whether another page follows.
@@ -65,7 +65,7 @@ def search_runs_of_unknown_owner(conn: sa.Connection, query: Query) -> Page:
 def count_runs(conn: sa.Connection, query: Query, most: int = COUNT_LIMIT + 1) -> int:
     """How many runs there are, but at most `most`. Raises BadFilter and TooSlow."""
     with deadline(conn):
-        return count_wanted(conn, wanted_by(query), most)
+        return count_wanted(conn, wanted_by(conn, query), most)
 
 
 def _find(
@@ -135,7 +135,7 @@ _APPLICATIONS = (
 _OF_LINK = ("id", "app_id", "start_time", "name", "status", "user_name", "master", "source")
 
 
-def wanted_by(query: Query) -> Wanted:
+def wanted_by(conn: sa.Connection, query: Query) -> Wanted:
     filter_ = parse(query.filter, "runs", now=query.now)
     conditions: list[Condition] = list(filter_.parts if isinstance(filter_, And) else [filter_] if filter_ else [])
     if query.statuses:
@@ -155,10 +155,11 @@ def wanted_by(query: Query) -> Wanted:
         parts.append(Part(lambda at: _named(query.text, at)))
     if query.application_id is not None:
         parts.append(_of_application(query.application_id))
+    fenced = conn.dialect.name == "postgresql"
     if query.active and query.window.since is not None:
         parts.append(_active_since(query.window.since))
-        return Wanted(parts, Window(until=query.window.until))
-    return Wanted(parts, query.window)
+        return Wanted(parts, Window(until=query.window.until), fenced)
+    return Wanted(parts, query.window, fenced)
 
 
 def _comparison(field: str, operator: str, value: Value) -> Comparison:

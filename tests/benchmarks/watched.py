@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 
-from playwright.sync_api import Page, Playwright
+from playwright.sync_api import Page, Playwright, TimeoutError
 
 from tests.support.browser import FLAGS, Complaints
 from tests.support.parts import require
@@ -100,7 +100,11 @@ class Watched:
         return self._seen(awaited)
 
     def _seen(self, awaited: Awaited) -> float:
-        found = self.page.wait_for_function("(awaited) => window.watched.seen(awaited)", arg=[*awaited], polling=50)
+        try:
+            found = self.page.wait_for_function("(awaited) => window.watched.seen(awaited)", arg=[*awaited], polling=50)
+        except TimeoutError as exc:
+            painted = self.page.evaluate("() => window.watched.all()")
+            raise AssertionError(f"not all of {awaited} came to be seen on {self.page.url}, but {painted}") from exc
         return float(found.json_value())
 
 

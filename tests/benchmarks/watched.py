@@ -12,13 +12,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 
-from playwright.sync_api import Page, Playwright, TimeoutError
+from playwright.sync_api import Page, Playwright, TimeoutError, ViewportSize
 
 from tests.support.browser import FLAGS, Complaints
 from tests.support.parts import require
 
 TIMEOUT_MS = 120_000
-SCREEN = {"width": 1920, "height": 1080}
+SCREEN: ViewportSize = {"width": 1920, "height": 1080}
 NOTES = """
 (() => {
   const seen = new Map();  // texts and selectors, and when the frame with them was over: ms, null until then

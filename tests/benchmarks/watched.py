@@ -12,13 +12,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 
-from playwright.sync_api import Page, Playwright
+from playwright.sync_api import Page, Playwright, TimeoutError, ViewportSize
 
 from tests.support.browser import FLAGS, Complaints
 from tests.support.parts import require
 
 TIMEOUT_MS = 120_000
-SCREEN = {"width": 1920, "height": 1080}
+SCREEN: ViewportSize = {"width": 1920, "height": 1080}
 NOTES = """
 (() => {
   const seen = new Map();  // texts and selectors, and when the frame with them was over: ms, null until then
@@ -100,7 +100,11 @@ class Watched:
         return self._seen(awaited)
 
     def _seen(self, awaited: Awaited) -> float:
-        found = self.page.wait_for_function("(awaited) => window.watched.seen(awaited)", arg=[*awaited], polling=50)
+        try:
+            found = self.page.wait_for_function("(awaited) => window.watched.seen(awaited)", arg=[*awaited], polling=50)
+        except TimeoutError as exc:
+            painted = self.page.evaluate("() => window.watched.all()")
+            raise AssertionError(f"not all of {awaited} came to be seen on {self.page.url}, but {painted}") from exc
         return float(found.json_value())
 
 

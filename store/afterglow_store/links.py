@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -49,7 +50,7 @@ def note_ends(conn: sa.Connection, source_id: int, ends: Mapping[str, tuple[int,
     told = [{"which": run_id, "time": time, "at_exit": at_exit} for run_id, (time, at_exit) in sorted(ends.items())]
     if told:
         of_it = sa.and_(owner.c.run_id == sa.bindparam("which"), owner.c.source_id == source_id)
-        values = {"end_time": sa.bindparam("time"), "ended_at_exit": sa.bindparam("at_exit")}
+        values: dict[str, Any] = {"end_time": sa.bindparam("time"), "ended_at_exit": sa.bindparam("at_exit")}
         conn.execute(sa.update(owner).where(of_it).values(values), told)
 
 

@@ -37,6 +37,7 @@ _BETTER_IN_JOURNALS = {
     "job": {"tags": "tags"},
     "sql_execution": {"plan": "plan_hash", "inputs": "inputs", "outputs": "outputs"},
 }
+_OVER = {"status": "end_time"}  # what is over in one of the two does not run again by the beginning in the other
 
 BEATING = ("listener", "hook")  # the writers that send heartbeats; an event log falls silent with nobody gone
 
@@ -126,16 +127,17 @@ def _look_at_earlier_parts(conn: sa.Connection, batch: Batch, earlier: Collectio
 
 
 def write_rows(conn: sa.Connection, batches: Sequence[Batch]) -> None:
-    alike: dict[tuple[sa.Table, frozenset[str], bool], list[dict[str, Any]]] = defaultdict(list)
+    alike: dict[tuple[sa.Table, frozenset[str], bool, bool], list[dict[str, Any]]] = defaultdict(list)
     for batch in batches:
         for table, rows in batch.rows.items():
             keys = _KEYS[table.name]
             for key, values in rows.items():
                 named = zip(keys, key, strict=True)
                 row = {"application_id": batch.application_id, **dict(named), **redact_values(values)}
-                alike[table, frozenset(row), batch.of_log].append(row)
-    for (table, _, of_log), group in alike.items():
-        upsert(conn, table, group, unless=_BETTER_IN_JOURNALS.get(table.name, {}) if of_log else {})
+                alike[table, frozenset(row), batch.of_log, row.get("status") == "RUNNING"].append(row)
+    for (table, _, of_log, running), group in alike.items():
+        better = _BETTER_IN_JOURNALS.get(table.name, {}) if of_log else {}
+        upsert(conn, table, group, unless=better | (_OVER if running else {}))
     _change(conn, application, [(batch.application_id, batch.application) for batch in batches])
     _change(conn, source, [(batch.source_id, batch.client) for batch in batches])
 

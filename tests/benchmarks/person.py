@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -32,7 +33,7 @@ def listed(server: Busy, **which: Any) -> list[str]:
     return [row["run_id"] for row in _runs(server, View(**which))]
 
 
-def _runs(server: Busy, view: View, **which: Any) -> list[dict[str, Any]]:
+def _runs(server: Busy, view: View, /, **which: Any) -> list[dict[str, Any]]:
     with server.store.read() as conn:
         return search_runs(conn, query_of(view, "runs", **which)).rows
 
@@ -63,7 +64,7 @@ class Person:
     def _filters(self) -> Iterator[Timed]:
         user = self._chance.choice(others(self._server))
         for filter_ in (f"user = '{user}'", ""):
-            yield "another filter", self._changed(lambda filter_=filter_: self._enter(filter_), filter=filter_)
+            yield "another filter", self._changed(partial(self._enter, filter_), filter=filter_)
 
     def _enter(self, filter_: str) -> None:
         field = self._page.locator(".st-key-filter input")
@@ -73,7 +74,7 @@ class Person:
     def _sorts(self) -> Iterator[Timed]:
         for x, order in ((NAME, "name"), (NAME, "-name"), (START, "-start_time")):
             which = {"order_by": order.removeprefix("-"), "descending": order.startswith("-")}
-            yield "another sort", self._changed(lambda x=x: self._grid.click_header(x), **which)
+            yield "another sort", self._changed(partial(self._grid.click_header, x), **which)
 
     def _pages(self) -> Iterator[Timed]:
         for page, button in ((2, "Next page"), (3, "Next page"), (1, "Page 1")):

@@ -114,7 +114,7 @@ class History:
     def lines(self) -> Iterator[Any]:
         """The log's events, in their order."""
         for file in sorted(self._logs.rglob("*local-*")):
-            if file.is_file() and not file.name.startswith("appstatus_"):
+            if file.is_file() and not file.name.startswith((".", "appstatus_")):  # nor its checksum
                 yield from map(json.loads, file.read_bytes().splitlines())
 
     def spark(self, what: str = "") -> Any:

@@ -58,6 +58,9 @@ def filters(
         _statuses(view, statuses)
         if what == "runs":
             _unlinked(view)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="choices"):
+        _filter(view, what)
+        if what == "runs":
             run_columns.picker(view, of_experiment)
         if what in ("runs", "applications"):
             more_filters.button(view, what, of_experiment)
@@ -70,7 +73,6 @@ def filters(
         _download(what, of_experiment)
         if of_experiment is None:
             saved.button()
-    _filter(view, what)
     if view.window == CUSTOM:
         _span(view, zone)
 
@@ -126,6 +128,7 @@ def _filter(view: View, what: str) -> None:
         placeholder=EXAMPLES[what],
         label_visibility="collapsed",
         help="MLflow's filters, with OR, brackets, IN, durations and what Spark did. Enter applies it.",
+        width="stretch",
         on_change=lambda: change(filter=st.session_state["filter"].strip()),
     )
 

@@ -132,10 +132,10 @@ def _bars(by: str, table: pd.DataFrame) -> Any:
     shown = table.sort_values(BY[by]) if days else table.head(BARS)
     named = alt.Axis(labelLimit=240, labelAngle=-45 if days else 0, labelOverlap=days)
     group = {"shorthand": f"{BY[by]}:N", "sort": None, "title": None, "axis": named}
-    amount = {"shorthand": "Core-hours:Q", "title": "core-hours"}
+    amount = {"shorthand": "Core-hours:Q", "title": "core-hours", "axis": alt.Axis(tickCount=8, format="~g")}
     x, y = (group, amount) if days else (amount, group)
     bars = alt.Chart(shown).mark_bar(cornerRadiusEnd=2).encode(
-        x=alt.X(**x), y=alt.Y(**y), tooltip=[BY[by], alt.Tooltip("Core-hours", format=",.2f")]
+        x=alt.X(**x), y=alt.Y(**y), tooltip=[BY[by], alt.Tooltip("Core-hours", format=",.4~g")]
     )  # fmt: skip
     return bars.properties(height=260 if days else 26 * len(shown) + 80)
 

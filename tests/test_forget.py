@@ -14,7 +14,7 @@ from afterglow_monitor.cli import cli
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, load_settings
 from afterglow_monitor.sync import ServerSync
-from afterglow_store import Store, audit, ingest_file, open_store
+from afterglow_store import Store, audit, ingest_file, open_store, saved_views
 from afterglow_store.errors import NotFound
 from afterglow_store.forget import find, forget
 from afterglow_store.schema import application, audit_entry, job, metadata, run, run_metric, run_term, snapshot_content
@@ -115,7 +115,12 @@ def test_a_copy_of_the_journal_does_not_bring_a_forgotten_run_back(store: Store,
 def test_a_user_is_forgotten_with_runs_and_applications_and_what_they_begin_later_is_new(
     store: Store, journal: Path, tmp_path: Path
 ) -> None:
+    for owner in (saved_views.of_person("zoe"), saved_views.of_person("grace")):
+        saved_views.keep(store, owner, saved_views.LAST, {"tab": ["runs"]}, now=1)
     erase(store, USER, "zoe")
+    with store.read() as conn:
+        assert saved_views.last(conn, saved_views.of_person("zoe")) is None
+        assert saved_views.last(conn, saved_views.of_person("grace")) is not None
     assert [trace for trace in (*TRACES, "zoe") if trace.encode() in bytes_of(store)] == []
     ingest_file(store, Path(shutil.copy(journal, tmp_path / "copy.jsonl")), now=NOW)
     with store.read() as conn:

@@ -21,7 +21,7 @@ def owner() -> str | None:
     """Who has signed in, or else the browser; None for one that takes no cookies."""
     person = sign_in.person()
     if person is not None:
-        return f"person {person.name}"
+        return saved_views.of_person(person.name)
     number = st.context.cookies.get(COOKIE, "")
     return f"browser {number}" if _NUMBER.fullmatch(number) else None
 

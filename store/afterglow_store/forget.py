@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 
-from afterglow_store import audit, figures, tombstones
+from afterglow_store import audit, figures, saved_views, tombstones
 from afterglow_store.engine import Store, erase_traces, overwrite_deleted
 from afterglow_store.errors import NotFound
 from afterglow_store.items import experiment_by_name
@@ -114,6 +114,7 @@ def forget(store: Store, found: Found, *, who: str, now: int) -> tuple[Counts, b
         if kind == USER:
             by_them = sa.or_(audit_entry.c.who == id_, audit_entry.c.who.startswith(f"{id_} ", autoescape=True))
             conn.execute(sa.update(audit_entry).where(by_them).values(who=NOBODY))
+            saved_views.forget(conn, id_)
         audit.finish(conn, entry, action=audit.FORGET, before={}, after={"kind": kind, **asdict(done)})
     return done, erase_traces(store)
 

@@ -29,6 +29,16 @@ def remove(store: Store, owner: str, name: str) -> None:
         conn.execute(sa.delete(saved_view).where(v.owner == owner, v.name == name))
 
 
+def of_person(name: str) -> str:
+    """The owner of what is kept of who has signed in under this name."""
+    return f"person {name}"
+
+
+def forget(conn: sa.Connection, name: str) -> None:
+    """All that is kept of this person."""
+    conn.execute(sa.delete(saved_view).where(saved_view.c.owner == of_person(name)))
+
+
 def last(conn: sa.Connection, owner: str) -> Address | None:
     v = saved_view.c
     return conn.scalar(sa.select(v.address).where(v.owner == owner, v.name == LAST))

@@ -209,7 +209,8 @@ def test_no_download_has_it(office: Office) -> None:
         assert HIDDEN in office.he.get(path, link=True)[1]
     for name in ("SECRET.txt", "open.txt"):
         status, said = office.she.get(f"/api/v1/runs/{HIDDEN_ID}/files/{name}", link=True)
-        assert (status, json.loads(said)) == (404, {"error": f"run {HIDDEN_ID} is not in the store"})
+        problem = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"run {HIDDEN_ID} is not in the store"}
+        assert (status, json.loads(said)) == (404, problem)
 
 
 def test_totals_count_what_is_there_to_see(office: Office) -> None:

@@ -169,7 +169,11 @@ def test_the_applications_ran_on_both_workers_and_show_how_they_ended(tutorial: 
 
 
 def test_rest_says_the_same(tutorial: Tutorial) -> None:
-    assert tutorial.rest("/runs")["runs"] == tutorial.afterglow("runs")
+    said, shown = tutorial.rest("/runs")["runs"], tutorial.afterglow("runs")
+    assert said
+    for row in (*said, *shown):
+        row.pop("suggested_application", None)  # the command line's, for runs without an application
+    assert said == shown
 
 
 def test_monitor_shows_the_runs(tutorial: Tutorial, page: Page) -> None:

@@ -507,6 +507,7 @@ def one_run():
         for step in range(20): mlflow.log_metric("loss", 1 / (step + 1), step=step)"""
 
 
+@pytest.mark.matrix  # what waits for a busy machine is longer
 def test_a_cell_of_a_real_kernel_is_kept_waiting_for_less_than_50_ms(
     tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

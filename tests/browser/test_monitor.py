@@ -352,6 +352,7 @@ def test_an_application_over_time_shows_its_cores_and_runs(a_month: str, page: P
 
 
 def test_a_running_application_shows_how_far_its_jobs_are_and_what_was_lost(a_month: str, page: Page) -> None:
+    page.set_viewport_size({"width": 1920, "height": 900})  # a list has only the columns that are on the screen
     page.goto(f"{a_month}/?page=application&id={world.LIVE_APP}&tab=stages")
     expect(page.get_by_text("Job 1: 5 of 16 tasks, 1 of 2 stages")).to_be_visible()
     expect(page.locator(".st-key-facts-header")).to_contain_text("Events lost")

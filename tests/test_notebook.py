@@ -517,7 +517,8 @@ def test_a_cell_of_a_real_kernel_is_kept_waiting_for_less_than_50_ms(
     cells = [f"delays.append(0.0)\n{cell}" for cell in ("one_run()", "for _ in range(5): one_run()", many)]
     book = nbformat.read(write_notebook(tmp_path / "x.ipynb", [KEPT_WAITING, *cells, "delays"]), as_version=4)  # type: ignore[no-untyped-call]
     NotebookClient(book, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    assert [len(cell.outputs) for cell in book.cells[1:-1]] == [1, 1, 1]
+    shown = [[each.output_type for each in cell.outputs].count("display_data") for cell in book.cells[1:-1]]
+    assert shown == [1, 1, 1]  # beside what MLflow says of a new database
     _, *delays = json.loads(book.cells[-1].outputs[0].data["text/plain"])
     assert min(delays) > 0.001
     assert max(delays) < 0.05, delays

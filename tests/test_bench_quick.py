@@ -21,3 +21,14 @@ def test_what_was_not_kept_is_not_compared() -> None:
     assert (
         slower(KEPT | {"a text": Timing([], None).raw()}, {"a text": Timing([9.0], 50), "new": Timing([9.0], 1)}) == []
     )
+
+
+def test_a_slow_machine_is_slow_at_all_questions_and_not_without_end() -> None:
+    kept = {f"question {number}": Timing([10.0], 50).raw() for number in range(20)}
+
+    def taking(ms: float) -> dict[str, Timing]:
+        return {name: Timing([ms], 50) for name in kept}
+
+    assert slower(kept, taking(25.0)) == []
+    assert slower(kept, taking(25.0) | {"question 7": Timing([51.0], 50)}) == ["question 7"]
+    assert slower(kept, taking(61.0)) == [*kept]

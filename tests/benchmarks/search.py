@@ -37,6 +37,8 @@ NOW = 1_795_000_000_000  # of the generated server, ms since 1970
 LIMIT, PAGES, HOUR = 50, 1_000, 3_600_000
 SLOWER = 2  # times as long as what was kept: by the best of each, which a busy machine leaves nearly as they are …
 NOISE_MS = 2  # … and by more than that
+MOST_PACE = 3  # a machine is at most so many times as slow as the one of what was kept, or else it is not the machine
+ENOUGH = 10  # questions, to tell a slow machine from a slow question
 ROUNDS = 4  # in which what seems slower is asked again, some seconds later
 REST_SECONDS = 5
 CAP_SECONDS, TIMES, TIMES_OURS, ONCE_ABOVE = 60, 5, 20, 100_000
@@ -242,10 +244,18 @@ def _ask_ours(store: Store, ask: Callable[[Store], int], expected: int | None) -
 def slower(before: Mapping[str, Any], after: Timings) -> list[str]:
     """The questions that take too long beside what was kept, or were stopped."""
     kept = {name: Timing(**each).best for name, each in before.items() if each["samples_ms"]}
+    machine = pace([after[name].best / kept[name] for name in kept if name in after and after[name].samples_ms])
     return [
         name for name, timing in after.items()
-        if name in kept and timing.best > max(SLOWER * kept[name], kept[name] + NOISE_MS)
+        if name in kept and timing.best > machine * max(SLOWER * kept[name], kept[name] + NOISE_MS)
     ]  # fmt: skip
+
+
+def pace(times_as_long: Sequence[float]) -> float:
+    """How many times as slow this machine is as that of what was kept: as the question in the middle, if at all."""
+    if len(times_as_long) < ENOUGH:
+        return 1.0
+    return float(np.clip(np.median(times_as_long), 1.0, MOST_PACE))
 
 
 def table(results: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ Only pyspark and its py4j are in it: on the path before everything else it takes
 packages stay the locked ones. `tests/matrix/sparks` says which versions; after a change there the folder is made anew.
 """
 
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,13 @@ def spark_of(name: str) -> Spark:
     if name == LOCKED.name:
         return LOCKED
     folder, pinned = ROOT / ".tools" / f"spark-{name}", PINNED / f"{name}.txt"
+    with Path(f"{folder}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process of these tests may be about to install it, too
+        _install(folder, pinned)
+    return Spark(name, folder)
+
+
+def _install(folder: Path, pinned: Path) -> None:
     installed = folder / pinned.name
     if not installed.exists() or installed.read_text() != pinned.read_text():
         shutil.rmtree(folder, ignore_errors=True)
@@ -61,4 +69,3 @@ def spark_of(name: str) -> Spark:
             timeout=600,
         )
         shutil.copy(pinned, installed)  # last: a folder without it is not whole
-    return Spark(name, folder)

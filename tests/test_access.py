@@ -23,7 +23,6 @@ from starlette.routing import Route
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
-from afterglow_monitor import collector
 from afterglow_monitor.access import links
 from afterglow_monitor.access.gate import Gate, access_of
 from afterglow_monitor.access.people import Person, person_of
@@ -31,6 +30,7 @@ from afterglow_monitor.access.rules import Rules
 from afterglow_monitor.access.seeing import of_request, scope_of
 from afterglow_monitor.cli import cli
 from afterglow_monitor.clock import now_ms
+from afterglow_monitor.collecting import collector
 from afterglow_monitor.errors import CannotWrite
 from afterglow_monitor.settings import Settings, SignInSettings
 from afterglow_monitor.writing import Writer

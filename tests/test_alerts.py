@@ -12,10 +12,10 @@ from typing import Any, get_args
 import pytest
 import sqlalchemy as sa
 
-from afterglow_monitor.alerts import Alerts
 from afterglow_monitor.errors import BadSettings
+from afterglow_monitor.running.alerts import Alerts
+from afterglow_monitor.running.worker import schedule
 from afterglow_monitor.settings import AlertRule, MlflowServer, MonitorSettings, Settings, load_settings
-from afterglow_monitor.worker import schedule
 from afterglow_store import Store, alerts, ingest_file, leases, open_store, tracking
 from afterglow_store.judge import judge
 from afterglow_store.runs import refresh_sums, take_in_run

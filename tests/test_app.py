@@ -11,7 +11,7 @@ import pytest
 
 from afterglow.collector import Collector, NotSent
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.journals import ReceivedTail
+from afterglow_monitor.collecting.journals import ReceivedTail
 from afterglow_store import Query, open_store, search_applications
 from tests.support.journals import Journal
 from tests.support.monitor import running_monitor

@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from afterglow_monitor import charts, run_fields
-from afterglow_monitor.charts import Chart
+from afterglow_monitor.charting import charts, run_fields
+from afterglow_monitor.charting.charts import Chart
 
 CHARTS = (
     Chart("bar", "run", "metrics.rmse"),

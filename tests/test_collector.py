@@ -16,11 +16,11 @@ import pytest
 import sqlalchemy as sa
 from starlette.applications import Starlette
 
-from afterglow_monitor.admission import Rates
-from afterglow_monitor.bodies import Refused
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.collector import Collector, routes
-from afterglow_monitor.journals import ReceivedTail, Tail
+from afterglow_monitor.collecting.admission import Rates
+from afterglow_monitor.collecting.bodies import Refused
+from afterglow_monitor.collecting.collector import Collector, routes
+from afterglow_monitor.collecting.journals import ReceivedTail, Tail
 from afterglow_monitor.settings import CollectorSettings
 from afterglow_store import Query, Store, ingest_file, ingest_received, open_store, received, search_applications
 from afterglow_store.errors import SourceRefused, TooFarAhead

@@ -11,7 +11,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from afterglow.spark_conf import JAR, LISTENER
-from afterglow_monitor import metrics, probes
+from afterglow_monitor.running import metrics, probes
 from tests.support.parts import ROOT
 
 CONF = ROOT / "conf"

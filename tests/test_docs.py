@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from afterglow_monitor.status import APPLICATION_STATUSES
+from afterglow_monitor.parts.status import APPLICATION_STATUSES
 from tests.matrix.test_status_of_real_processes import WAYS
 from tests.support.parts import ROOT
 

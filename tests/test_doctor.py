@@ -12,9 +12,9 @@ import pytest
 
 from afterglow.collector import Collector
 from afterglow.spark_conf import JAR, LISTENER
-from afterglow_monitor import doctor, doctor_server
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.doctor import OK, WARNING, WRONG, Finding
+from afterglow_monitor.running import doctor, doctor_server
+from afterglow_monitor.running.doctor import OK, WARNING, WRONG, Finding
 from afterglow_monitor.settings import MlflowServer
 from afterglow_store import ingest_file, leases, open_store
 from tests.support.journals import Journal, run_id_of

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 import zstandard
 
 from afterglow_monitor.cli.ingest import Done, progress
-from afterglow_monitor.journals import EventLogTail
+from afterglow_monitor.collecting.journals import EventLogTail
 from afterglow_store import Store, by_file, ingest_event_log, open_store
 from afterglow_store.event_logs import BrokenLog, EventLog, LogFile, find
 from afterglow_store.event_logs.codecs import codec_of

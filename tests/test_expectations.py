@@ -2,7 +2,7 @@
 
 import pytest
 
-from afterglow_monitor.series_metric import HIGHER, LOWER, usual, worse
+from afterglow_monitor.charting.series_metric import HIGHER, LOWER, usual, worse
 
 
 @pytest.mark.parametrize(("better", "bad"), [(LOWER, {9}), (HIGHER, {8})])

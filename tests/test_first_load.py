@@ -10,12 +10,12 @@ import pytest
 import sqlalchemy as sa
 from mlflow import MlflowClient
 
-from afterglow_monitor import reading, sync
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.intake import Intake, Unlisted
 from afterglow_monitor.settings import MlflowServer, SyncSettings
-from afterglow_monitor.sync import ServerSync
-from afterglow_monitor.tracking_database import TrackingDatabase
+from afterglow_monitor.syncing import reading, sync
+from afterglow_monitor.syncing.intake import Intake, Unlisted
+from afterglow_monitor.syncing.sync import ServerSync
+from afterglow_monitor.syncing.tracking_database import TrackingDatabase
 from afterglow_store import Query, Store, bulk, open_store, search_runs, tombstones, tracking
 from afterglow_store.runs import Origin, refresh_sums, take_in_experiment, take_in_runs
 from afterglow_store.schema import (

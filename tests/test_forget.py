@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from afterglow_monitor.cli import cli
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, load_settings
-from afterglow_monitor.sync import ServerSync
+from afterglow_monitor.syncing.sync import ServerSync
 from afterglow_store import Store, audit, ingest_file, open_store, saved_views
 from afterglow_store.errors import NotFound
 from afterglow_store.forget import find, forget

@@ -12,12 +12,12 @@ import pytest
 import sqlalchemy as sa
 from mlflow import MlflowClient
 
-from afterglow_monitor import sync
 from afterglow_monitor.clock import now_ms
+from afterglow_monitor.running.worker import schedule
 from afterglow_monitor.settings import JournalSettings, MlflowServer, Settings, SyncSettings
-from afterglow_monitor.sync import ServerSync
-from afterglow_monitor.turns import Followed, Turn
-from afterglow_monitor.worker import schedule
+from afterglow_monitor.syncing import sync
+from afterglow_monitor.syncing.sync import ServerSync
+from afterglow_monitor.syncing.turns import Followed, Turn
 from afterglow_store import Store, open_store, tracking
 from afterglow_store.comparing import runs_to_follow
 from afterglow_store.judge import judge
@@ -138,7 +138,7 @@ def _has(store: Store, run_id: str) -> bool:
 
 def test_a_turn_comes_after_its_interval_and_a_rest_for_what_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr("afterglow_monitor.turns.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("afterglow_monitor.syncing.turns.time.monotonic", lambda: clock[0])
     turn = Turn(5.0, 0.1, most=30.0)
     assert turn.due()
     for took, next_due in ((0.1, 5.0), (2.0, 20.0), (60.0, 90.0)):

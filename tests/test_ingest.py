@@ -15,8 +15,8 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from afterglow_monitor import journals
-from afterglow_monitor.journals import Tail
+from afterglow_monitor.collecting import journals
+from afterglow_monitor.collecting.journals import Tail
 from afterglow_store import Query, Store, ingest_file, lines, open_store, search_applications, search_runs, snapshots
 from afterglow_store.errors import SourceRefused
 from afterglow_store.runs import take_in_run
@@ -84,7 +84,7 @@ def worker(store_url: str, folder: Path) -> "subprocess.Popen[bytes]":
     home.mkdir(exist_ok=True)
     (home / "afterglow.toml").write_text(f'[journal]\nfolders = ["{folder}"]\npoll_seconds = 0.01\n')
     return subprocess.Popen(
-        [sys.executable, "-m", "afterglow_monitor.worker"],
+        [sys.executable, "-m", "afterglow_monitor.running.worker"],
         env={**os.environ, "AFTERGLOW_HOME": str(home), "AFTERGLOW_STORE_URL": store_url},
         stderr=subprocess.DEVNULL,
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from afterglow_monitor import process_id
-from afterglow_monitor.background import Job, Jobs
+from afterglow_monitor.running import process_id
+from afterglow_monitor.running.background import Job, Jobs
 from afterglow_store import Store, leases
 from afterglow_store.engine import connect
 from afterglow_store.schema import background_job
@@ -119,8 +119,8 @@ def test_a_store_that_does_not_answer_costs_no_job_before_its_lease_is_over(stor
 
 
 def test_a_process_that_was_killed_here_is_not_waited_for(store: Store) -> None:
-    program = "import sys; from afterglow_monitor.process_id import this_process as me; print(me(), flush=True); "
-    program += "sys.stdin.read()"
+    program = "import sys; from afterglow_monitor.running.process_id import this_process as me; "
+    program += "print(me(), flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:

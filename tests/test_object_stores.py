@@ -12,7 +12,7 @@ import pytest
 import zstandard
 from moto.server import ThreadedMotoServer
 
-from afterglow_monitor.journals import EventLogTail
+from afterglow_monitor.collecting.journals import EventLogTail
 from afterglow_store import Store, ingest_event_log, ingest_event_logs, open_store
 from afterglow_store.errors import SourceRefused
 from afterglow_store.event_logs import find, place

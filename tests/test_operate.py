@@ -15,15 +15,15 @@ import pytest
 import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
-from afterglow_monitor import logs, metrics, probes
-from afterglow_monitor.background import Jobs
 from afterglow_monitor.cli import COMMANDS
 from afterglow_monitor.cli.alerts import alerts
 from afterglow_monitor.cli.db import db
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.measured import PAGES, REGISTRY, REQUESTS, SECONDS, route_of
+from afterglow_monitor.running import logs, metrics, probes
+from afterglow_monitor.running.background import Jobs
+from afterglow_monitor.running.measured import PAGES, REGISTRY, REQUESTS, SECONDS, route_of
+from afterglow_monitor.running.worker import schedule
 from afterglow_monitor.settings import LogSettings, load_settings
-from afterglow_monitor.worker import schedule
 from afterglow_store import Store, ingest_file, leases, open_store, tokens
 from afterglow_store.engine import connect
 from afterglow_store.errors import StoreUnreachable

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from afterglow_monitor import format as fmt
-from afterglow_monitor.experiment_trend import success
-from afterglow_monitor.output_files import tree
-from afterglow_monitor.spark_ui import address
+from afterglow_monitor.charting.experiment_trend import success
+from afterglow_monitor.parts.output_files import tree
+from afterglow_monitor.parts.spark_ui import address
 
 YARN = "spark.org.apache.hadoop.yarn.server.webproxy.amfilter.AmIpFilter.param.PROXY_URI_BASES"
 HISTORY = "http://history.example.com:18080/"

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from afterglow_monitor.preloading import MOST, STATIC, Preloading, scripts
+from afterglow_monitor.running.preloading import MOST, STATIC, Preloading, scripts
 from tests.support.asgi import Asgi
 
 

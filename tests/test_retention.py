@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 from mlflow import MlflowClient
 
-from afterglow_monitor.background import Jobs
 from afterglow_monitor.cli import cli
 from afterglow_monitor.clock import now_ms
+from afterglow_monitor.running.background import Jobs
+from afterglow_monitor.running.worker import schedule
 from afterglow_monitor.settings import MlflowServer, load_settings
-from afterglow_monitor.sync import ServerSync
-from afterglow_monitor.worker import schedule
+from afterglow_monitor.syncing.sync import ServerSync
 from afterglow_store import Query, Store, audit, ingest_file, open_store, retention, search_runs, snapshots
 from afterglow_store.retention import DAY_MS, Counts, cut, prune, too_old, would_prune
 from afterglow_store.runs import Origin, take_in_experiment, take_in_runs

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
 import afterglow
-from afterglow_monitor.tracking_database import TrackingDatabase
+from afterglow_monitor.syncing.tracking_database import TrackingDatabase
 from afterglow_store import Query, Store, open_store, search_runs
 from afterglow_store.runs import Origin, refresh_sums, take_in_experiment, take_in_runs
 from afterglow_store.search import finding, ordering

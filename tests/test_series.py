@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from afterglow_monitor.expectations import expectation, unusual
-from afterglow_monitor.submit_line import line
+from afterglow_monitor.charting.expectations import expectation, unusual
+from afterglow_monitor.parts.submit_line import line
 
 
 def app(number: int, seconds: float, **other: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from afterglow_monitor.cli import cli
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, SyncSettings
-from afterglow_monitor.sync import ServerSync
+from afterglow_monitor.syncing.sync import ServerSync
 from afterglow_store import Query, Store, diff, ingest_file, open_store, search_applications, snapshots
 from afterglow_store.diff import between
 from afterglow_store.errors import NotFound
@@ -150,7 +150,7 @@ def poll(store: Store, mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> C
     sync, began = ServerSync(store, MlflowServer(name="team", uri=mlflow_server), ALWAYS), now_ms()
 
     def poll(minutes: float) -> int:
-        monkeypatch.setattr("afterglow_monitor.sync.now_ms", lambda: began + int(minutes * 60_000))
+        monkeypatch.setattr("afterglow_monitor.syncing.sync.now_ms", lambda: began + int(minutes * 60_000))
         return sync.poll(began)
 
     return poll

@@ -12,10 +12,10 @@ import pytest
 
 from afterglow.events import RunEvent
 from afterglow.spark import Application
-from afterglow_monitor import journals
-from afterglow_monitor.journals import Tail
+from afterglow_monitor.collecting import journals
+from afterglow_monitor.collecting.journals import Tail
+from afterglow_monitor.running.worker import judge_silence
 from afterglow_monitor.settings import Settings, StatusSettings
-from afterglow_monitor.worker import judge_silence
 from afterglow_store import (
     Query,
     Store,

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, SyncSettings
-from afterglow_monitor.sync import ServerSync
+from afterglow_monitor.syncing.sync import ServerSync
 from afterglow_store import Query, Store, search_experiments, search_runs, snapshots, tracking
 from afterglow_store.items import run_by_id
 from afterglow_store.runs import take_in_run
@@ -147,8 +147,8 @@ def test_an_experiment_without_runs_is_listed_and_follows_its_name(
 def test_more_runs_than_a_page_are_all_read(
     store: Store, client: MlflowClient, experiment: str, poll: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("afterglow_monitor.tracking_server.PAGE", 7)
-    monkeypatch.setattr("afterglow_monitor.sync.LOAD_SECONDS", 60)
+    monkeypatch.setattr("afterglow_monitor.syncing.tracking_server.PAGE", 7)
+    monkeypatch.setattr("afterglow_monitor.syncing.sync.LOAD_SECONDS", 60)
     made = {client.create_run(experiment, start_time=1_790_000_000_000).info.run_id for _ in range(8)}
     poll()
     with store.read() as conn:

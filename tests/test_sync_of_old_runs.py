@@ -12,11 +12,11 @@ import pytest
 from mlflow import MlflowClient
 
 from afterglow_monitor import format as fmt
-from afterglow_monitor import reading, sync, tracking_server
 from afterglow_monitor.cli.sync import server_lines
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, SyncSettings
-from afterglow_monitor.sync import ServerSync
+from afterglow_monitor.syncing import reading, sync, tracking_server
+from afterglow_monitor.syncing.sync import ServerSync
 from afterglow_store import Query, Store, open_store, search_experiments, search_runs, snapshots, tracking
 from afterglow_store.items import run_by_id
 from afterglow_store.runs import take_in_run

@@ -12,12 +12,12 @@ from uuid import uuid4
 import pytest
 from mlflow import MlflowClient
 
-from afterglow_monitor import sync, tracking_database, tracking_server
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.rereading import Missing
 from afterglow_monitor.settings import MlflowServer, SyncSettings
-from afterglow_monitor.sync import ServerSync
-from afterglow_monitor.tracking_server import TrackingServer
+from afterglow_monitor.syncing import sync, tracking_database, tracking_server
+from afterglow_monitor.syncing.rereading import Missing
+from afterglow_monitor.syncing.sync import ServerSync
+from afterglow_monitor.syncing.tracking_server import TrackingServer
 from afterglow_store import Query, Store, open_store, search_experiments, search_runs, snapshots
 from afterglow_store.items import run_by_id
 from afterglow_store.runs import Origin, take_in_runs

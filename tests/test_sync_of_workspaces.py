@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from afterglow_monitor import sync, tracking_server, workspaces
-from afterglow_monitor.clients import tracking_client
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, Settings, SyncSettings
-from afterglow_monitor.sync import ServerSync
-from afterglow_monitor.tracking_database import TrackingDatabase
+from afterglow_monitor.syncing import sync, tracking_server, workspaces
+from afterglow_monitor.syncing.clients import tracking_client
+from afterglow_monitor.syncing.sync import ServerSync
+from afterglow_monitor.syncing.tracking_database import TrackingDatabase
 from afterglow_monitor.writing import clients
 from afterglow_store import Query, Store, open_store, search_experiments, search_runs
 from afterglow_store.items import run_by_id

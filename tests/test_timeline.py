@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from afterglow_monitor.timeline import MOST_RUNS, OUTSIDE, POINTS, bands, cores, flat, merged, whole
+from afterglow_monitor.charting.timeline import MOST_RUNS, OUTSIDE, POINTS, bands, cores, flat, merged, whole
 
 SPAN = (1_000, 401_000)  # a second for each of the picture's points
 

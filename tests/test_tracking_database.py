@@ -13,12 +13,12 @@ from mlflow.entities import Metric
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from afterglow.run_details import RunDetails, registered_versions
-from afterglow_monitor import tracking_database
 from afterglow_monitor.errors import BadTrackingDatabase
-from afterglow_monitor.sources import RunSource
-from afterglow_monitor.tracking_connections import named_database
-from afterglow_monitor.tracking_database import TrackingDatabase
-from afterglow_monitor.tracking_server import TrackingServer
+from afterglow_monitor.syncing import tracking_database
+from afterglow_monitor.syncing.sources import RunSource
+from afterglow_monitor.syncing.tracking_connections import named_database
+from afterglow_monitor.syncing.tracking_database import TrackingDatabase
+from afterglow_monitor.syncing.tracking_server import TrackingServer
 from afterglow_store import open_store
 from tests.support.databases import PostgresCluster
 from tests.support.generated import NOW, RUNS

@@ -16,7 +16,7 @@ from afterglow.run_details import run_details
 from afterglow_monitor.cli import cli
 from afterglow_monitor.errors import CannotLink
 from afterglow_monitor.settings import MlflowServer, SyncSettings
-from afterglow_monitor.sync import ServerSync
+from afterglow_monitor.syncing.sync import ServerSync
 from afterglow_monitor.writing.linking import Linker, application_named, suggestion_for
 from afterglow_store import Query, Store, audit, ingest_file, open_store, search_applications, search_runs
 from afterglow_store.errors import NotFound

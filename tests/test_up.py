@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from afterglow_monitor.up import Worker
+from afterglow_monitor.running.up import Worker
 from afterglow_store import Query, open_store, search_applications
 from tests.support.journals import Journal
 from tests.support.monitor import answers

@@ -12,14 +12,16 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import net_util
 
-from afterglow_monitor import artifacts, collector, export, metrics, places, probes
+from afterglow_monitor import artifacts, export, places
 from afterglow_monitor.access import sign_in
 from afterglow_monitor.access.browser import Browser
 from afterglow_monitor.access.gate import Gate
 from afterglow_monitor.access.rules import Rules
-from afterglow_monitor.measured import Measured
-from afterglow_monitor.preloading import Preloading
+from afterglow_monitor.collecting import collector
 from afterglow_monitor.rest import serving
+from afterglow_monitor.running import metrics, probes
+from afterglow_monitor.running.measured import Measured
+from afterglow_monitor.running.preloading import Preloading
 from afterglow_monitor.settings import load_settings
 
 # A page that is opened by a name that Streamlit does not know makes it ask the internet for its own address, to

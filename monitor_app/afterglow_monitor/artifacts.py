@@ -24,7 +24,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from afterglow_monitor.access.seeing import of_request
-from afterglow_monitor.admission import admit
+from afterglow_monitor.collecting.admission import admit
 from afterglow_monitor.rest.problems import EXPECTED, told
 from afterglow_monitor.settings import load_settings
 from afterglow_store import Store, open_store

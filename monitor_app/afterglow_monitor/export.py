@@ -26,7 +26,7 @@ from starlette.routing import Route
 
 from afterglow_monitor import artifacts, data
 from afterglow_monitor.address import view_from
-from afterglow_monitor.admission import admit
+from afterglow_monitor.collecting.admission import admit
 from afterglow_monitor.public import public_application, public_experiment, public_run
 from afterglow_monitor.rest.problems import EXPECTED, NO_SUCH_ROUTE, Problem, bad, told
 from afterglow_store import Page, Query, Store, search_applications, search_experiments, search_runs

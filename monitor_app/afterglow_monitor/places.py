@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
-from afterglow_monitor import browser_address, remembered
+from afterglow_monitor import browser_address
 from afterglow_monitor.access import sign_in
 from afterglow_monitor.format import named, short, verbatim
+from afterglow_monitor.listing import remembered
 from afterglow_store.errors import StoreTooNew, StoreUnreachable, TooSlow
 
 # The module of each page, imported when it is shown: pages link to each other.

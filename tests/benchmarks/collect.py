@@ -22,7 +22,7 @@ from afterglow.collector import Collector
 from afterglow.ship import Shipment
 from afterglow.uploader import Uploader
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.journals import ReceivedTail
+from afterglow_monitor.collecting.journals import ReceivedTail
 from afterglow_monitor.settings import CollectorSettings
 from afterglow_store import Store, open_store
 from afterglow_store.schema import source

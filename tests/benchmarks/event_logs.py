@@ -24,7 +24,7 @@ from typing import Any
 import pyspark
 import zstandard
 
-from afterglow_monitor.backfill import in_processes
+from afterglow_monitor.collecting.backfill import in_processes
 from afterglow_store import Ingested, ingest_event_logs, open_store
 from afterglow_store.event_logs import find
 from afterglow_store.event_logs.codecs import zstd

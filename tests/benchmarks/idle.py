@@ -20,7 +20,7 @@ from typing import Any
 
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, SyncSettings
-from afterglow_monitor.sync import ServerSync
+from afterglow_monitor.syncing.sync import ServerSync
 from afterglow_store import open_store
 from tests.benchmarks import report
 from tests.benchmarks.generate import generate

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.settings import MlflowServer, SyncSettings
-from afterglow_monitor.sync import ServerSync
+from afterglow_monitor.syncing.sync import ServerSync
 from afterglow_store import Query, Store, open_store, search_runs
 
 PASSES = 20

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from afterglow_monitor.address import View
 from afterglow_monitor.data import query_of
-from afterglow_monitor.run_columns import USUAL
+from afterglow_monitor.listing.run_columns import USUAL
 from afterglow_store import search_applications, search_experiments, search_runs
 from tests.benchmarks.busy import Busy
 from tests.benchmarks.draw import PARAMS

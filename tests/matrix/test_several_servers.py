@@ -239,7 +239,7 @@ def clean(journals: list[Path], tmp_path: Path) -> dict[str, list[tuple[object, 
 def worker(home: Path, store_url: str) -> Iterator["subprocess.Popen[bytes]"]:
     environment = {**os.environ, "AFTERGLOW_HOME": str(home), "AFTERGLOW_STORE_URL": store_url}
     process = subprocess.Popen(
-        [sys.executable, "-m", "afterglow_monitor.worker"], env=environment, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "afterglow_monitor.running.worker"], env=environment, stderr=subprocess.DEVNULL
     )
     try:
         yield process

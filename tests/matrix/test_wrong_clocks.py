@@ -50,7 +50,7 @@ def running_worker(home: Path, offset: str, journals: Path, mlflow: str) -> Iter
         (home / "log").open("wb") as log,
         closing(open_store(f"sqlite:///{home / 'store.db'}")) as store,
         subprocess.Popen(
-            [sys.executable, "-m", "afterglow_monitor.worker"], env=environment, stdout=log, stderr=log
+            [sys.executable, "-m", "afterglow_monitor.running.worker"], env=environment, stdout=log, stderr=log
         ) as worker,
     ):
         try:

@@ -12,8 +12,8 @@ import uvicorn
 from starlette.applications import Starlette
 
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.collector import Collector, routes
-from afterglow_monitor.journals import ReceivedTail
+from afterglow_monitor.collecting.collector import Collector, routes
+from afterglow_monitor.collecting.journals import ReceivedTail
 from afterglow_monitor.settings import CollectorSettings
 from afterglow_store import Store
 from tests.support.tracking import free_port

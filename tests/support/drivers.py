@@ -14,10 +14,10 @@ from typing import Any
 
 from afterglow.spark_conf import spark_conf
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.journals import Tail
+from afterglow_monitor.collecting.journals import Tail
+from afterglow_monitor.running.worker import judge_silence
 from afterglow_monitor.settings import MlflowServer, Settings, StatusSettings, SyncSettings
-from afterglow_monitor.sync import ServerSync
-from afterglow_monitor.worker import judge_silence
+from afterglow_monitor.syncing.sync import ServerSync
 from afterglow_store import Query, Store, search_applications, search_runs
 from tests.support.parts import require
 from tests.support.spark import SMALL, spark_command, spark_environment

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from afterglow_monitor.access.headers import guarded
 from afterglow_monitor.access.rules import JOURNALS, Access, Rules
 from afterglow_monitor.access.seeing import asking
-from afterglow_monitor.bodies import Refused
+from afterglow_monitor.collecting.bodies import Refused
 from afterglow_monitor.errors import BadSettings
 from afterglow_store.errors import StoreError
 

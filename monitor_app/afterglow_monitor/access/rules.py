@@ -18,8 +18,8 @@ from afterglow_monitor.access.links import CARRIED, is_good
 from afterglow_monitor.access.people import Person
 from afterglow_monitor.access.seeing import scope_of
 from afterglow_monitor.access.sign_in import cookie_key
-from afterglow_monitor.bodies import Refused
 from afterglow_monitor.clock import now_ms
+from afterglow_monitor.collecting.bodies import Refused
 from afterglow_monitor.settings import Settings
 from afterglow_store import Store, tokens, visibility
 

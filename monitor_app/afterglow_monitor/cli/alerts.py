@@ -30,7 +30,7 @@ def list_(limit: int) -> None:
 @click.argument("name", required=False)
 def test(name: str | None) -> None:
     """Send a test message to each place of the rule NAME, or of all. Exits with 1 where one did not take it."""
-    from afterglow_monitor.alerts import test as send  # noqa: PLC0415
+    from afterglow_monitor.running.alerts import test as send  # noqa: PLC0415
 
     with plain_errors():
         settings = load_settings()

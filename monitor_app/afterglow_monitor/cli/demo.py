@@ -43,7 +43,7 @@ def demo(no_serve: bool, port: int | None) -> None:
 
 
 def _serve(port: int | None) -> None:
-    from afterglow_monitor.up import serve  # noqa: PLC0415
+    from afterglow_monitor.running.up import serve  # noqa: PLC0415
 
     with plain_errors():
         settings = load_settings()  # again: the demo's tracking server is there now

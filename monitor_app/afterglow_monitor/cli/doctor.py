@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from afterglow_monitor.doctor import WRONG, examine, worst
+from afterglow_monitor.running.doctor import WRONG, examine, worst
 
 
 @click.command()

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 import click
 
-from afterglow_monitor import backfill
 from afterglow_monitor import format as fmt
 from afterglow_monitor.cli.common import opened, plain_errors
 from afterglow_monitor.cli.spark import find_spark_submit
 from afterglow_monitor.clock import now_ms
+from afterglow_monitor.collecting import backfill
 from afterglow_store import Ingested, Store
 from afterglow_store.event_logs import Place, find, place
 from afterglow_store.judge import give_up_silent_logs

@@ -13,7 +13,7 @@ from afterglow_monitor.settings import load_settings
 @click.option("--port", type=click.IntRange(1, 65535), help="Listen on this port instead of monitor.port (8501).")
 def up(address: str | None, port: int | None) -> None:
     """Serve Monitor, and keep the store up to date in the background."""
-    from afterglow_monitor.up import serve  # noqa: PLC0415
+    from afterglow_monitor.running.up import serve  # noqa: PLC0415
 
     with plain_errors():
         settings = load_settings()

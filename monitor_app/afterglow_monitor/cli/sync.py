@@ -16,7 +16,7 @@ from afterglow_monitor.settings import Settings
 from afterglow_store import Store, tracking
 
 if TYPE_CHECKING:
-    from afterglow_monitor.sync import ServerSync
+    from afterglow_monitor.syncing.sync import ServerSync
 
 BAR = 30  # characters
 
@@ -47,7 +47,7 @@ def sync(status: bool) -> None:
 
 def _sync_all(store: Store, settings: Settings) -> dict[str, int]:
     """How many runs changed, by server. Each has a thread: one that hangs does not keep the others waiting."""
-    from afterglow_monitor.sync import ServerSync  # noqa: PLC0415 - MLflow takes a second to import
+    from afterglow_monitor.syncing.sync import ServerSync  # noqa: PLC0415 - MLflow takes a second to import
 
     names = [each.name for each in settings.mlflow]
     with ThreadPoolExecutor(len(names)) as threads:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from afterglow.spark_conf import SparkConfError, spark_conf
 from afterglow_monitor.clock import now_ms
+from afterglow_monitor.collecting.journals import Tail
 from afterglow_monitor.errors import DemoFailed
-from afterglow_monitor.journals import Tail
 from afterglow_monitor.settings import Settings, demo_database, demo_server
-from afterglow_monitor.sync import ServerSync
+from afterglow_monitor.syncing.sync import ServerSync
 from afterglow_store import Query, Store, Window, search_runs, tracking
 from afterglow_store.runs import OVER
 

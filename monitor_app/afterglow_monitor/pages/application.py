@@ -7,25 +7,13 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import (
-    address,
-    browser_address,
-    data,
-    details,
-    item_tree,
-    places,
-    series,
-    spark_ui,
-    sql_queries,
-    status,
-    submit_line,
-    timeline,
-    troubles,
-)
+from afterglow_monitor import address, browser_address, data, places
 from afterglow_monitor import format as fmt
+from afterglow_monitor.charting import series, timeline
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
-from afterglow_monitor.grid import Column, leave_if_clicked
+from afterglow_monitor.listing.grid import Column, leave_if_clicked
+from afterglow_monitor.parts import details, item_tree, spark_ui, sql_queries, status, submit_line, troubles
 from afterglow_store.errors import NotFound
 
 TABS = {

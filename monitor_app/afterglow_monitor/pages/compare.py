@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from afterglow_monitor import (
-    address,
-    browser_address,
-    chart_form,
-    charts,
-    data,
-    details,
-    places,
-    side_by_side,
-)
+from afterglow_monitor import address, browser_address, data, places
 from afterglow_monitor import format as fmt
+from afterglow_monitor.charting import chart_form, charts, side_by_side
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
-from afterglow_monitor.run_list import MOST_COMPARED
+from afterglow_monitor.listing.run_list import MOST_COMPARED
+from afterglow_monitor.parts import details
 
 COLUMN_PX = 170
 

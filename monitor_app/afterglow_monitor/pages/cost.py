@@ -10,11 +10,12 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from afterglow_monitor import address, browser_address, data, details
+from afterglow_monitor import address, browser_address, data
 from afterglow_monitor import format as fmt
 from afterglow_monitor.data import Row
+from afterglow_monitor.listing.toolbar import choice, window_control
+from afterglow_monitor.parts import details
 from afterglow_monitor.settings import load_settings
-from afterglow_monitor.toolbar import choice, window_control
 from afterglow_store.cost import IDLE_BY, TAG
 from afterglow_store.errors import TooSlow
 from afterglow_store.windows import DEFAULT

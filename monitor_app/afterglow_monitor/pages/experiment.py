@@ -6,24 +6,14 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import (
-    address,
-    answers,
-    browser_address,
-    bulk_tags,
-    data,
-    details,
-    experiment_trend,
-    lists,
-    places,
-    run_list,
-    status,
-    toolbar,
-)
+from afterglow_monitor import address, browser_address, data, places
 from afterglow_monitor import format as fmt
+from afterglow_monitor.charting import experiment_trend
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
-from afterglow_monitor.grid import leave_if_clicked
+from afterglow_monitor.listing import answers, bulk_tags, lists, run_list, toolbar
+from afterglow_monitor.listing.grid import leave_if_clicked
+from afterglow_monitor.parts import details, status
 from afterglow_store.errors import NotFound
 
 TABS = {"runs": "Runs", "trend": "Trend", "applications": "Applications"}

@@ -7,11 +7,13 @@ from functools import partial
 
 import streamlit as st
 
-from afterglow_monitor import acting, data, details, grid, lists, places, selection, status
+from afterglow_monitor import acting, data, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
-from afterglow_monitor.grid import Column
+from afterglow_monitor.listing import grid, lists, selection
+from afterglow_monitor.listing.grid import Column
+from afterglow_monitor.parts import details, status
 from afterglow_store import audit
 from afterglow_store.windows import DEFAULT
 

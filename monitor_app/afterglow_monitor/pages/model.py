@@ -7,23 +7,16 @@ from typing import Any
 
 import streamlit as st
 
-from afterglow_monitor import (
-    browser_address,
-    data,
-    details,
-    lists,
-    model_contents,
-    model_details,
-    places,
-    selection,
-    status,
-)
+from afterglow_monitor import browser_address, data, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
 from afterglow_monitor.errors import CannotWrite
-from afterglow_monitor.grid import Column, grid
-from afterglow_monitor.run_list import MOST_COMPARED
+from afterglow_monitor.listing import lists, selection
+from afterglow_monitor.listing.grid import Column, grid
+from afterglow_monitor.listing.run_list import MOST_COMPARED
+from afterglow_monitor.parts import details, model_contents, status
+from afterglow_monitor.syncing import model_details
 from afterglow_store.diff import version_label
 
 COLUMNS = (

@@ -6,11 +6,12 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import address, data, details, places
+from afterglow_monitor import address, data, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.grid import Column, grid, leave_if_clicked
-from afterglow_monitor.toolbar import search
+from afterglow_monitor.listing.grid import Column, grid, leave_if_clicked
+from afterglow_monitor.listing.toolbar import search
+from afterglow_monitor.parts import details
 
 REFRESH_SECONDS = 2.0
 MOST = 500

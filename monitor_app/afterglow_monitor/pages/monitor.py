@@ -7,21 +7,12 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import (
-    address,
-    answers,
-    browser_address,
-    bulk_tags,
-    data,
-    lists,
-    remembered,
-    run_list,
-    status,
-    toolbar,
-)
+from afterglow_monitor import address, browser_address, data
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
+from afterglow_monitor.listing import answers, bulk_tags, lists, remembered, run_list, toolbar
 from afterglow_monitor.pages import cost, health, models, server
+from afterglow_monitor.parts import status
 from afterglow_store import Page
 from afterglow_store.windows import DEFAULT
 

@@ -8,26 +8,15 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from afterglow_monitor import (
-    address,
-    browser_address,
-    data,
-    details,
-    history,
-    lists,
-    model_form,
-    output_files,
-    places,
-    run_charts,
-    run_models,
-    spark_ui,
-    tag_editor,
-)
+from afterglow_monitor import address, browser_address, data, places
 from afterglow_monitor import format as fmt
+from afterglow_monitor.charting import run_charts
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
-from afterglow_monitor.grid import leave_if_clicked
-from afterglow_monitor.offer import offer
+from afterglow_monitor.listing import lists
+from afterglow_monitor.listing.grid import leave_if_clicked
+from afterglow_monitor.parts import details, history, model_form, output_files, run_models, spark_ui, tag_editor
+from afterglow_monitor.parts.offer import offer
 from afterglow_store.errors import NotFound
 
 TABS = {

@@ -7,13 +7,14 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import acting, data, details
+from afterglow_monitor import acting, data
 from afterglow_monitor import format as fmt
 from afterglow_monitor.access import sign_in
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
-from afterglow_monitor.grid import Column
+from afterglow_monitor.listing.grid import Column
 from afterglow_monitor.pages.health import servers
+from afterglow_monitor.parts import details
 from afterglow_monitor.settings import load_settings
 
 REFRESH_SECONDS = 5.0
@@ -131,7 +132,7 @@ def _test_button() -> None:
     if not rules or not acting.may_write():
         return
     if st.button("Send a test of each rule", icon=":material/notifications_active:"):
-        from afterglow_monitor.alerts import test  # noqa: PLC0415 - rarely, and Apprise takes a second to import
+        from afterglow_monitor.running.alerts import test  # noqa: PLC0415 - rarely, and Apprise takes a second to import
 
         with st.spinner("Sending …"):
             st.session_state[_TESTED] = [(rule.name, *told) for rule in rules for told in test(rule).items()]

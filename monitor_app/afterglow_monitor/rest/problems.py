@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from afterglow_monitor.bodies import Refused
+from afterglow_monitor.collecting.bodies import Refused
 from afterglow_monitor.errors import BadSettings, CannotWrite
 from afterglow_store.errors import BadFilter, BadPage, BadWindow, NotFound, StoreError, TooSlow
 

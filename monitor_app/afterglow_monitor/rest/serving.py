@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from afterglow_monitor import artifacts
-from afterglow_monitor.admission import admit
+from afterglow_monitor.collecting.admission import admit
 from afterglow_monitor.rest.answering import answer
 from afterglow_monitor.rest.declared import Operation
 from afterglow_monitor.rest.document import document

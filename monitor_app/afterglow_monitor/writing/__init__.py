@@ -22,10 +22,10 @@ from requests import RequestException
 from requests.exceptions import ConnectionError as NoConnection
 
 from afterglow.run_details import run_details
-from afterglow_monitor.clients import tracking_client
 from afterglow_monitor.errors import CannotWrite, MonitorError
 from afterglow_monitor.secrets import hushed
 from afterglow_monitor.settings import MlflowServer, Settings
+from afterglow_monitor.syncing.clients import tracking_client
 from afterglow_store import Store, audit, snapshots, tracking
 from afterglow_store.items import run_by_id
 from afterglow_store.runs import refresh_sums, take_in_run

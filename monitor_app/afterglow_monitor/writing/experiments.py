@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from afterglow_monitor.errors import CannotWrite
 from afterglow_monitor.settings import MlflowServer
-from afterglow_monitor.tracking_server import plain_experiment
+from afterglow_monitor.syncing.tracking_server import plain_experiment
 from afterglow_monitor.writing import Row, Writer, client_of_server
 from afterglow_store import audit
 from afterglow_store.items import experiment_by_id

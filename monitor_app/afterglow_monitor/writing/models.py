@@ -9,7 +9,7 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 from afterglow_monitor.errors import CannotWrite
-from afterglow_monitor.tracking_server import NOT_THERE, pages
+from afterglow_monitor.syncing.tracking_server import NOT_THERE, pages
 from afterglow_monitor.writing import NO_ANSWER, Row, Writer
 from afterglow_store import audit
 from afterglow_store.items import is_registered

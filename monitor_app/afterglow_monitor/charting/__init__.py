@@ -1,0 +1,1 @@
+"""Pictures of runs and of applications, and what they are drawn from."""

@@ -1,0 +1,127 @@
+"""A list whose rows open their page by one click, and whose headers sort the whole result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from afterglow_monitor import address, places
+from afterglow_monitor.listing import selection
+from afterglow_monitor.places import Place
+
+ROW_PX = 32
+TALLEST_PX = 3_300  # a hundred rows; a longer list scrolls in itself: all that is high enough to be seen is painted
+ASCENDING, DESCENDING = " ↑", " ↓"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its header, its width in pixels, and by what the store sorts it, if it can."""
+
+    name: str
+    width: int
+    sort: str | None = None
+    right: bool = False
+    config: ColumnConfig | None = None  # for another kind than text
+
+    def configured(self) -> ColumnConfig:
+        if self.config is not None:
+            return self.config
+        return st.column_config.TextColumn(width=self.width, alignment="right" if self.right else "left")
+
+
+def grid(
+    key: str,
+    columns: Sequence[Column],
+    rows: Sequence[Mapping[str, Any]],
+    targets: Sequence[Place | None],
+    *,
+    view: address.View | None = None,
+    ids: Sequence[str] = (),
+) -> None:
+    """Draw `rows`, cells by column name. A click on a row goes to its entry in `targets`, if it has one.
+
+    With `view`, a click on a header that sorts is a change of the address. With `ids`, one for each row, rows can be
+    selected: see selection.py.
+    """
+    header = {column.name: column.name + _sign(column, view) for column in columns}
+    # What the person clicks on is what was drawn last, not what is read now: a new row may just have come in.
+    st.session_state[f"{key} targets"] = list(targets)
+    if ids:
+        selection.draw(key, ids)
+        _say_selected(key)
+    st.dataframe(
+        cells_frame(columns, rows).rename(columns=header),
+        key=f"list-{key}",
+        hide_index=True,
+        row_height=ROW_PX,
+        height=min(TALLEST_PX, table_px(len(rows))),
+        column_config={header[c.name]: c.configured() for c in columns},
+        on_select=lambda: _clicked(key, columns, view),
+        selection_mode=["single-cell", "single-column", "multi-row"] if ids else ["single-cell", "single-column"],
+        placeholder="",
+    )
+
+
+def cells_frame(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    names = [column.name for column in columns]
+    return pd.DataFrame([{name: row.get(name) for name in names} for row in rows], columns=names)
+
+
+def table_px(rows: int) -> int:
+    return (rows + 1) * ROW_PX + 2  # its header, and its border
+
+
+def note_click(key: str) -> None:
+    """Something in the fragment of this grid has gone to another page: see leave_if_clicked."""
+    st.session_state[f"{key} clicked"] = True
+
+
+def leave_if_clicked(key: str) -> None:
+    """Show the page that a click on the grid of this key has gone to. Call first in the fragment that draws it."""
+    if st.session_state.pop(f"{key} clicked", False):
+        st.rerun()
+
+
+def _clicked(key: str, columns: Sequence[Column], view: address.View | None) -> None:
+    clicked = st.session_state[f"list-{key}"]["selection"]
+    targets: list[Place | None] = st.session_state.get(f"{key} targets", [])
+    selection.choose(key, clicked["rows"])
+    if clicked["cells"]:
+        row = clicked["cells"][0][0]
+        place = targets[row] if row < len(targets) else None
+        if place is not None:
+            places.go(place)
+            note_click(key)
+    elif clicked["columns"] and view is not None:
+        _sort(columns, clicked["columns"][0])
+    _say_selected(key)
+
+
+def _say_selected(key: str) -> None:
+    """Of what is selected in the browser, nothing stays but the rows that are chosen. Said only where the browser has
+    it otherwise: told what it knows, it would forget the click that it has not sent yet."""
+    rows = selection.positions(key)
+    there = st.session_state.get(f"list-{key}", {"selection": {"rows": [], "columns": [], "cells": []}})["selection"]
+    if set(there["rows"]) != set(rows) or there["columns"] or there["cells"]:
+        st.session_state[f"list-{key}"] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+
+
+def _sort(columns: Sequence[Column], header: str) -> None:
+    """As a click on `header` asks. A click may be heard of twice: its sign says how the list was when it was made."""
+    name = header.removesuffix(ASCENDING).removesuffix(DESCENDING)
+    column = next(each for each in columns if each.name == name)
+    if column.sort is not None:
+        descending = header.endswith(ASCENDING) or (header == name and column.sort == "start_time")
+        address.change(sort=("-" if descending else "") + column.sort)
+
+
+def _sign(column: Column, view: address.View | None) -> str:
+    if view is None or column.sort is None or column.sort != view.order_by:
+        return ""
+    return DESCENDING if view.descending else ASCENDING

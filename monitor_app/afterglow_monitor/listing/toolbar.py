@@ -1,0 +1,210 @@
+"""What stands over a list: search, window, statuses, and how much of the result is shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import tzinfo
+
+import streamlit as st
+
+from afterglow_monitor import browser_address, export
+from afterglow_monitor import format as fmt
+from afterglow_monitor.address import (
+    CUSTOM,
+    PAGE_ROWS,
+    SHORT_WINDOWS,
+    View,
+    address_time,
+    change,
+    follow,
+    local_time,
+)
+from afterglow_monitor.listing import list_columns, lists, more_filters, run_columns, saved
+from afterglow_monitor.parts import experiment_form, status
+from afterglow_monitor.places import here
+from afterglow_store import Page
+
+# What may be typed into the filter line of each list.
+EXAMPLES = {
+    "runs": "metrics.rmse < 0.8 AND tags.team = 'a' AND (duration > 10m OR spark.core_seconds > 100)",
+    "applications": "user = 'ada' AND core_seconds > 100 AND idle_share > 0.5",
+    "experiments": "failed_runs > 0 AND tags.team = 'a'",
+}
+
+
+def filters(
+    view: View,
+    statuses: Sequence[str],
+    zone: tzinfo,
+    *,
+    hint: str,
+    default_window: str,
+    what: str,
+    of_experiment: tuple[str, str] | None = None,
+) -> None:
+    """For a list of `what`: one of EXAMPLES; `of_experiment`: its server and id, where the list is of one."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="toolbar"):
+        search(view, hint)
+        window_control(view, default_window)
+        _statuses(view, statuses)
+        if what == "runs":
+            _unlinked(view)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="choices"):
+        _filter(view, what)
+        if what == "runs":
+            run_columns.picker(view, of_experiment)
+        if what in ("runs", "applications"):
+            more_filters.button(view, what, of_experiment)
+        elif what == "experiments":
+            experiment_form.button()
+        if what == "applications":
+            list_columns.picker(view, lists.APPLICATIONS, lists.MORE_OF_APPLICATIONS)
+        elif what == "experiments":
+            list_columns.picker(view, lists.EXPERIMENTS, lists.MORE_OF_EXPERIMENTS)
+        _download(what, of_experiment)
+        if of_experiment is None:
+            saved.button()
+    if view.window == CUSTOM:
+        _span(view, zone)
+
+
+def counted(
+    page: Page, view: View, what: str, zone: tzinfo, *, now: int, instead: Callable[[], None] | None = None
+) -> None:
+    """How many there are, which of them these are, and when that was read. `instead` draws something in the place of
+    that, no higher: nothing below may move."""
+    pages = max(1, math.ceil(page.total / PAGE_ROWS))
+    with st.container(horizontal=True, vertical_alignment="center", key="counted"):
+        if instead is not None:
+            instead()
+        else:
+            _count(page, view, what, zone, pages, now=now)
+        if pages > 1:
+            follow("p", min(view.page, pages))
+            st.pagination(pages, key="p", on_change=lambda: _turn_to(st.session_state["p"], view))
+
+
+def _count(page: Page, view: View, what: str, zone: tzinfo, pages: int, *, now: int) -> None:
+    first = (view.page - 1) * PAGE_ROWS + 1
+    noun = what.removesuffix("s") if page.total == 1 else what
+    shown = f"{first:,}–{first + len(page.rows) - 1:,} of " if pages > 1 and page.rows else ""
+    st.caption(f"{shown}{page.total_text} {noun}  ·  as of {fmt.clock(now, zone)}", width="stretch")
+
+
+def _turn_to(page: int, view: View) -> None:
+    if page != view.page:
+        change(p=None if page == 1 else str(page))
+
+
+def search(view: View, hint: str) -> None:
+    follow("q", view.text)
+    st.text_input(
+        "Search",
+        key="q",
+        type="search",
+        icon=":material/search:",
+        placeholder=hint,
+        label_visibility="collapsed",
+        width=260,  # so that all filters of the runs fit on one line of a laptop's screen
+        on_change=lambda: change(q=st.session_state["q"].strip()),
+    )
+
+
+def _filter(view: View, what: str) -> None:
+    follow("filter", view.filter)
+    st.text_input(
+        "Filter",
+        key="filter",
+        icon=":material/filter_alt:",
+        placeholder=EXAMPLES[what],
+        label_visibility="collapsed",
+        help="MLflow's filters, with OR, brackets, IN, durations and what Spark did. Enter applies it.",
+        width="stretch",
+        on_change=lambda: change(filter=st.session_state["filter"].strip()),
+    )
+
+
+def choice(name: str, labels: Mapping[str, str], chosen: str) -> None:
+    """One of several, kept in the address under this name."""
+    follow(name, chosen)
+    st.segmented_control(
+        name.capitalize(),
+        list(labels),
+        key=name,
+        required=True,
+        format_func=labels.__getitem__,
+        label_visibility="collapsed",
+        on_change=lambda: change(**{name: st.session_state[name]}),
+    )
+
+
+def window_control(view: View, default_window: str) -> None:
+    """Which time is shown."""
+    follow("window", view.window)
+    st.segmented_control(
+        "Window",
+        list(SHORT_WINDOWS),
+        key="window",
+        required=True,
+        format_func=SHORT_WINDOWS.__getitem__,
+        label_visibility="collapsed",
+        wrap=True,
+        on_change=lambda: _change_window(default_window),
+    )
+
+
+def _change_window(default_window: str) -> None:
+    chosen = st.session_state["window"]
+    nothing = {} if chosen == CUSTOM else {"from": None, "to": None}
+    change(window=None if chosen == default_window else chosen, **nothing)
+
+
+def _statuses(view: View, statuses: Sequence[str]) -> None:
+    follow("status", [each for each in statuses if each in view.statuses])
+    st.pills(
+        "Status",
+        list(statuses),
+        key="status",
+        selection_mode="multi",
+        format_func=status.with_icon,
+        label_visibility="collapsed",
+        wrap=True,
+        on_change=lambda: change(status=sorted(st.session_state["status"])),
+    )
+
+
+def _download(what: str, of_experiment: tuple[str, str] | None) -> None:
+    which = dict(zip(("server", "experiment"), of_experiment or (), strict=False))
+    with st.popover("Download", icon=":material/download:"):
+        st.caption(f"All {what} of this list, in its order")
+        for kind, label in (("csv", "CSV"), ("parquet", "Parquet"), ("json", "JSON")):
+            st.link_button(label, here(export.address(what, kind, browser_address.address(), **which)))
+
+
+def _unlinked(view: View) -> None:
+    follow("unlinked", ["yes"] if view.unlinked else [])
+    st.pills(
+        "Link",
+        ["yes"],
+        key="unlinked",
+        selection_mode="multi",
+        format_func=lambda _: ":material/add_link: Unlinked",
+        label_visibility="collapsed",
+        help="Runs that are tied to no Spark application, with the one that they are probably of",
+        on_change=lambda: change(unlinked=[*st.session_state["unlinked"]]),
+    )
+
+
+def _span(view: View, zone: tzinfo) -> None:
+    follow("from", local_time(view.since, zone))
+    follow("to", local_time(view.until, zone))
+    with st.container(horizontal=True, vertical_alignment="bottom", key="span"):
+        for key, label in (("from", "From"), ("to", "To")):
+            st.datetime_input(
+                label,
+                value=None,
+                key=key,
+                width=200,
+                on_change=lambda key=key: change(**{key: address_time(st.session_state[key], zone)}),
+            )

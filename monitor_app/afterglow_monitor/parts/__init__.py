@@ -1,0 +1,1 @@
+"""What pages about one thing are made of."""

@@ -1,0 +1,224 @@
+"""The parts that pages about one thing are made of: its title, facts, and tables of what belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from afterglow_monitor import format as fmt
+from afterglow_monitor import places
+from afterglow_monitor.data import Row
+from afterglow_monitor.listing.grid import ROW_PX, Column, cells_frame, grid, table_px
+from afterglow_monitor.parts import status
+
+JOB_STATUSES = ("RUNNING", "SUCCEEDED", "FAILED")
+TALLEST_TABLE_PX = 640
+GONE = {"deleted": "Deleted in MLflow", "purged": "Deleted for good in MLflow"}
+
+
+def title(name: str | None, of_status: str | None, *, lifecycle: str | None = None) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="title"):
+        st.header(fmt.verbatim(fmt.named(name)), anchor=False, width="content")
+        if of_status is not None:
+            status.badge(of_status)
+        if lifecycle in GONE:
+            st.badge(GONE[lifecycle], icon=":material/delete:", color="gray")
+
+
+def reason(of_status: str | None, text: str | None) -> None:
+    """Why the status is what it is."""
+    if not text:
+        return
+    with st.container(key="reason-bad" if of_status == "FAILED" else "reason"):
+        st.text(fmt.short(text, 1_000))
+
+
+Fact = str | tuple[str, str] | None  # a value, perhaps with what it is exactly
+
+
+def facts(key: str, values: Mapping[str, Fact]) -> None:
+    """Short labelled values, with what they are exactly on hover; those without a value are left out."""
+    with st.container(horizontal=True, gap="medium", key=f"facts-{key}"):
+        for label, fact in values.items():
+            value, exact = fact if isinstance(fact, tuple) else (fact, None)
+            if value and value != fmt.NOTHING:
+                st.metric(label, fmt.verbatim(fmt.short(value, 80)), width="content", help=exact)
+
+
+def span_facts(row: Row, zone: tzinfo, *, now: int, started: str = "Started") -> dict[str, Fact]:
+    """When it was, and how long that took."""
+    took = fmt.lasting(row, now=now)
+    return {
+        started: (fmt.when(row["start_time"], zone, now=now), fmt.exact_moment(row["start_time"], zone)),
+        "Ended": (fmt.moment(row["end_time"], zone, now=now), fmt.exact_moment(row["end_time"], zone)),
+        "Duration": took if row["duration_ms"] is None else (took, fmt.exact_seconds(row["duration_ms"] / 1000)),
+    }
+
+
+def core_fact(seconds: float | None) -> Fact:
+    return fmt.core_time(seconds), fmt.exact_seconds(seconds)
+
+
+def copyable(text: str) -> None:
+    st.code(text, language=None, width="content")
+
+
+def nothing(headline: str, advice: str) -> None:
+    with st.container(border=True, key="empty"):
+        st.subheader(headline, anchor=False)
+        st.text(advice)
+
+
+def section(heading: str) -> None:
+    st.subheader(heading, anchor=False)
+
+
+def plain_table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
+    """A table to read, search and copy from; nothing happens on a click."""
+    plain_frame(cells_frame(columns, rows), {c.name: c.configured() for c in columns})
+
+
+def plain_frame(table: pd.DataFrame, columns: Mapping[str, ColumnConfig]) -> None:
+    st.dataframe(
+        table,
+        hide_index=True,
+        row_height=ROW_PX,
+        height=min(TALLEST_TABLE_PX, table_px(len(table))),
+        column_config=dict(columns),
+        placeholder="",
+    )
+
+
+def name_values(
+    key: str, values: Mapping[str, Any], noun: str, *, search: str | None = None, numbers: bool = False
+) -> None:
+    """A two-column table, by name; with `search`, a field to narrow it."""
+    wanted = ""
+    if search is not None:
+        field = st.text_input(
+            "Search",
+            key=f"{key} search",
+            type="search",
+            icon=":material/search:",
+            placeholder=search,
+            label_visibility="collapsed",
+            width=300,
+        )
+        wanted = (field or "").strip().lower()
+    rows = [
+        {noun: fmt.short(name, 300), "Value": fmt.short(str(value), 2_000)}
+        for name, value in sorted(values.items())
+        if wanted in f"{name}={value}".lower()
+    ]
+    if not rows:
+        st.caption(f"No {noun.lower()} here." if not wanted else f"No {noun.lower()} matches.")
+        return
+    plain_table((Column(noun, 200), Column("Value", 150, right=numbers)), rows)
+
+
+JOBS = (
+    Column("Job", 60, right=True),
+    Column("Description", 320),
+    Column("Status", 112, config=status.column(JOB_STATUSES)),
+    Column("Run", 200),
+    Column("Start", 130),
+    Column("Duration", 104, right=True),
+    Column("Tasks", 150, right=True),
+    Column("Core time", 108, right=True),
+    Column("Input", 90, right=True),
+    Column("Shuffle read", 100, right=True),
+    Column("Shuffle write", 100, right=True),
+    Column("Spill", 90, right=True),
+    Column("Error", 300),
+)
+
+
+def jobs(
+    key: str, rows: Sequence[Row], names: Mapping[int, Mapping[int, str]], zone: tzinfo, *, now: int, of_run: bool
+) -> None:
+    """Spark jobs, `names` by application and job for those without a description. In an application's list a row opens
+    the run that it served."""
+    if not rows:
+        nothing("No Spark jobs", "Nothing here has made Spark compute anything yet.")
+        return
+    cells = [
+        {
+            "Job": str(each["job_id"]),
+            "Description": fmt.named(
+                each["description"] or names[each["application_id"]].get(each["job_id"]) or fmt.NOTHING
+            ),
+            "Status": [status.label(each["status"])],
+            "Run": fmt.named(each["run_name"] or each["run_id"]) if each["run_id"] else fmt.NOTHING,
+            "Start": fmt.moment(each["start_time"], zone, now=now),
+            "Duration": lasted(each, now=now),
+            "Tasks": tasks(each),
+            "Core time": fmt.core_time(each["core_seconds"]),
+            **data_cells(each),
+            "Error": fmt.short(each["error"], 300),
+        }
+        for each in rows
+    ]
+    if of_run:
+        plain_table([column for column in JOBS if column.name != "Run"], cells)
+    else:
+        grid(key, JOBS, cells, [places.run(each["run_id"]) if each["run_id"] else None for each in rows])
+
+
+def lasted(row: Row, *, now: int) -> str:
+    end = row["end_time"] or (now if row["status"] == "RUNNING" else None)
+    return fmt.duration(end - row["start_time"]) if end and row["start_time"] else fmt.NOTHING
+
+
+def tasks(row: Row) -> str:
+    return f"{row['succeeded_tasks'] or 0:,} / {row['tasks'] or 0:,}{_failed(row)}"
+
+
+def run_tasks(row: Row) -> str:
+    return f"{row['succeeded_tasks'] or 0:,}{_failed(row)}"
+
+
+def task_times(skew: Row | None) -> str:
+    """The median, the 95th percentile and the longest task attempt of a stage; of two attempts only the longest."""
+    times = (skew or {}).get("duration_ms") or {}
+    shown = [fmt.duration(times[name]) for name in ("p50", "p95", "max") if name in times]
+    return "  ·  ".join(shown) or fmt.NOTHING
+
+
+def slowest_task(skew: Row | None) -> str:
+    """The task attempt of a stage that took the longest, where it ran, and what it read."""
+    for task in (skew or {}).get("slowest") or ():
+        executor = "the driver" if task["executor"] == "driver" else f"executor {task['executor']}"
+        which = [f"task {task['index']}"]
+        which += [f"attempt {task['attempt']}"] if task["attempt"] else []
+        which += [f"{fmt.size(task['bytes'])} read"] if task["bytes"] else []
+        where = f"{fmt.duration(task['duration_ms'])} on {executor}, {task['host']}"
+        return fmt.short(f"{where} ({', '.join(which)})", 200)
+    return fmt.NOTHING
+
+
+def files(said: Sequence[Row] | None) -> str:
+    """What a query reads or writes."""
+    named = [" ".join(filter(None, (each.get("format"), each.get("table") or each.get("path")))) for each in said or ()]
+    return fmt.short(", ".join(named), 300) or fmt.NOTHING
+
+
+def _failed(row: Row) -> str:
+    return f"  ·  {row['failed_tasks']:,} failed" if row["failed_tasks"] else ""
+
+
+DATA_CELLS = ("Input", "Shuffle read", "Shuffle write", "Spill")
+
+
+def data_cells(row: Row) -> dict[str, str]:
+    """Of each of DATA_CELLS."""
+    return {
+        "Input": fmt.size(row["input_bytes"]),
+        "Shuffle read": fmt.size(row["shuffle_read_bytes"]),
+        "Shuffle write": fmt.size(row["shuffle_write_bytes"]),
+        "Spill": fmt.size((row["memory_spilled_bytes"] or 0) + (row["disk_spilled_bytes"] or 0)),
+    }

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +129,17 @@ filters = st.recursive(
     lambda deeper: st.tuples(deeper, st.sampled_from(["AND", "OR"]), deeper).map(lambda e: f"({e[0]} {e[1]} {e[2]})"),
     max_leaves=4,
 )
+BEGAN = datetime.now(UTC)
+
+
+def ago(**span: float) -> str:
+    """The same moment whenever it is asked for, which ``3h`` would not be."""
+    return (BEGAN - timedelta(**span)).isoformat()
+
+
+since_when = [ago(days=30), ago(days=4), "2020-01-01"]
 windows = st.sampled_from(
-    [("all", None), ("30d", None), ("4d", None), ("90d", "3h"), ("24h", "30m"), ("2020-01-01", None)]
+    [("all", None), *((since, None) for since in since_when), (ago(days=90), ago(hours=3)), (ago(days=1), ago(hours=1))]
 )
 orders = st.sampled_from(["", "metrics.auc DESC", "run_name", "duration DESC, run_name", "start_time"])
 

@@ -345,7 +345,8 @@ def test_active_in_a_window_is_what_ran_in_it_for_a_while(store: Store, rows: li
             and (not text or row["params"].get("depth") == "5")
         ]  # fmt: skip
         assert pages(store, filter=text, window=Window(since, until), active=True) == expected
-        assert len(expected) > len(found(store, filter=text, window=Window(since, until)))
+        if not text:  # enough of them that some began before
+            assert len(expected) > len(found(store, window=Window(since, until)))
     with store.read() as conn:
         later = Window(START + STEP)
         assert search_applications(conn, Query(later)).rows == []

@@ -19,6 +19,7 @@ pytest_plugins = [
 TOGETHER = {
     "tests/test_ingest.py": "tests/test_demo.py",
     "tests/test_journal_size.py": "tests/test_demo.py",
+    "tests/test_journal_and_event_log.py": "tests/test_demo.py",
     "tests/test_event_logs.py": "tests/test_demo.py",
     "tests/test_task_lines.py": "tests/test_demo.py",
     "tests/test_small_logs.py": "tests/test_demo.py",

@@ -32,6 +32,8 @@ TOGETHER = {
     "tests/test_tracking_database.py": "tests/test_sync.py",
     "tests/test_idle.py": "tests/test_sync.py",
     "tests/test_sync_of_old_runs.py": "tests/test_sync.py",
+    "tests/test_sync_and_clocks.py": "tests/test_sync.py",
+    "tests/test_sync_in_time.py": "tests/test_sync.py",
     "tests/test_sync_of_purged_runs.py": "tests/test_sync.py",
     "tests/test_rest_schema.py": "tests/test_rest.py",
     "tests/test_python_api.py": "tests/test_rest.py",

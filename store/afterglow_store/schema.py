@@ -239,6 +239,10 @@ experiment = Table(
     Index(None, "name"),
 )
 
+NAMES = "ix_run_name"
+ID_LENGTH, ID_DIGITS = 32, "0123456789abcdef"  # of a run's id, as MLflow makes them
+OTHER_ID = f"(length(run_id) <> {ID_LENGTH} OR ltrim(run_id, '{ID_DIGITS}') <> '')"  # that it is of another kind
+
 run = Table(
     "run",
     metadata,
@@ -283,6 +287,8 @@ run = Table(
     Index(None, "parent_run_id"),
     Index(None, "end_time"),
     Index("ix_run_by_duration_ms", "duration_ms", "start_time", "id"),
+    Index(NAMES, "name", "start_time", "id"),
+    Index("ix_run_other_id", "run_id", sqlite_where=sa.text(OTHER_ID), postgresql_where=sa.text(OTHER_ID)),
     *map(_ranking, RANKED),
 )
 

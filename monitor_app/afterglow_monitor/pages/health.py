@@ -133,7 +133,7 @@ SERVERS = (
     Column("Address", 300),
     Column("Read", 210),
     Column("First load", 160),
-    Column("Whole sweep", 110, right=True),
+    Column("Whole sweep", 230),
     Column("Trouble", 420),
 )
 
@@ -149,7 +149,7 @@ def servers(rows: list[Row], zone: tzinfo, now: int) -> None:
             "Address": fmt.short(row["uri"], 200),
             "Read": fmt.when(row["last_sync_time"], zone, now=now) if row["last_sync_time"] else "never",
             "First load": "done" if row["loaded_time"] else _loading(row),
-            "Whole sweep": fmt.duration(row["sweep_ms"]),
+            "Whole sweep": _sweep(row, zone, now),
             "Trouble": fmt.short(row["last_error"], 300) or fmt.NOTHING,
         }
         for row in rows
@@ -159,6 +159,14 @@ def servers(rows: list[Row], zone: tzinfo, now: int) -> None:
 def _loading(row: Row) -> str:
     done = f"{row['loaded_runs'] or 0:,}"
     return f"{done} of {row['total_runs']:,}" if row["total_runs"] else f"{done} so far"
+
+
+def _sweep(row: Row, zone: tzinfo, now: int) -> str:
+    """How long the last one took, from the newest run to the oldest; of one that is under way, where it is."""
+    took = fmt.duration(row["sweep_ms"])
+    if row["sweep_until"] is None:
+        return took
+    return f"{took}  ·  now at {fmt.moment(row['sweep_until'], zone, now=now)}"
 
 
 def _changes(entries: list[Row], zone: tzinfo, now: int) -> None:

@@ -428,7 +428,8 @@ bad_line = Table(
     Column("text", Text, nullable=False),
 )
 
-# What the tasks of a stage in a file of an event log add up to, until the log tells the application's end.
+# What the tasks of a stage in a file of an event log add up to, until the log tells the application's end; of stages
+# that are not complete by then also after it.
 task_sums = Table(
     "task_sums",
     metadata,

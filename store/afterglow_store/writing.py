@@ -17,11 +17,12 @@ from afterglow_store.engine import among
 from afterglow_store.items import known_run_details
 from afterglow_store.leave_out import leave_out_forgotten
 from afterglow_store.links import add_links, add_owner, link_waiting_runs, note_ends
+from afterglow_store.old_sql import fail_by_jobs
 from afterglow_store.runs import Origin, refresh_sums, take_in_runs
 from afterglow_store.schema import application, application_conf, job, link, stage
 from afterglow_store.snapshots import APPLICATION_END, RUN_END, Taken
 from afterglow_store.status import decide_applications, decide_runs, revive, runs_of
-from afterglow_store.task_sums import add_tasks
+from afterglow_store.task_sums import add_tasks, close_accounts
 
 _CHUNK = 500  # runs at a time: their details are in memory
 _AHEAD_MS = 300_000  # of `now`, the beginning of a pass: what was written meanwhile is not of a wrong clock
@@ -36,6 +37,8 @@ def write(conn: sa.Connection, batches: Sequence[Batch], now: int) -> None:
         if forgotten:
             leave_out_forgotten(conn, batch)
     write_rows(conn, batches)
+    close_accounts(conn, batches)
+    fail_by_jobs(conn, batches)
     if grown := {batch.application_id for batch in batches if batch.of_log and not batch.is_new}:
         revive(conn, grown)
     if configured := {batch.application_id for batch in batches if application_conf in batch.rows and not batch.is_new}:

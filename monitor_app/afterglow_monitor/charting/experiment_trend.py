@@ -10,12 +10,12 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from afterglow_monitor import address, browser_address, data
+from afterglow_monitor import address, data
 from afterglow_monitor import format as fmt
 from afterglow_monitor.charting.charts import Drawn
 from afterglow_monitor.charting.timeline import there, time_format
 from afterglow_monitor.data import Row
-from afterglow_monitor.listing.toolbar import window_control
+from afterglow_monitor.listing.toolbar import pick, window_control
 from afterglow_monitor.parts import details, status
 from afterglow_store.errors import TooSlow
 
@@ -32,10 +32,10 @@ HEIGHT_PX = 260
 
 def show(row: Row, zone: tzinfo) -> None:
     view = address.view(address.ALL)
-    names = data.metrics_of_experiment(row["server"], row["experiment_id"])
+    names = _metrics(row)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="toolbar"):
         window_control(view, address.ALL)
-        metric = _metric(names)
+        metric = pick("metric", names, key="trend metric")
     try:
         runs = data.trend_of(row["server"], row["experiment_id"], metric, view, MOST)
     except TooSlow:
@@ -52,21 +52,10 @@ def show(row: Row, zone: tzinfo) -> None:
         st.caption(f"Of the latest {MOST:,} runs.")
 
 
-def _metric(names: list[str]) -> str:
-    if not names:
-        return ""
-    said = browser_address.value("metric")
-    chosen = said if said in names else names[0]
-    address.follow("trend metric", chosen)
-    st.selectbox(
-        "Metric",
-        names,
-        key="trend metric",
-        label_visibility="collapsed",
-        width=260,
-        on_change=lambda: address.change(metric=st.session_state["trend metric"]),
-    )
-    return chosen
+def _metrics(row: Row) -> list[str]:
+    """Those that its runs have, first the one that it is about."""
+    names, primary = data.metrics_of_experiment(row["server"], row["experiment_id"]), row["primary_metric"]
+    return [primary, *(each for each in names if each != primary)] if primary in names else names
 
 
 def _metric_chart(runs: Sequence[Row], metric: str, zone: tzinfo) -> None:

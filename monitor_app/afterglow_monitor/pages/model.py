@@ -47,7 +47,7 @@ def show() -> None:
         {
             "Latest": version_label(rows[0]),
             "Versions": fmt.count(len(rows)),
-            "Newest run": fmt.when(max(row["start_time"] for row in rows), zone, now=now),
+            "Newest run": details.moment_fact(max(row["start_time"] for row in rows), zone, now=now),
             "Server": fmt.in_workspace(server, rows[0]["workspace"]),
         },
     )
@@ -115,8 +115,7 @@ def _one(name: str, row: Row, zone: tzinfo, now: int) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         details.section("Metrics")
-        values = {key: fmt.metric(value) for key, value in (row["metrics"] or {}).items()}
-        details.name_values("model metrics", values, "Metric", numbers=True)
+        details.metrics(row["metrics"] or {})
     with right:
         details.section("Hyperparameters")
         details.name_values("model params", row["params"] or {}, "Parameter")
@@ -128,7 +127,7 @@ def _facts(said: Row, zone: tzinfo, now: int) -> None:
     details.facts(
         "version",
         {
-            "Registered": fmt.when(said["created_time"], zone, now=now),
+            "Registered": details.moment_fact(said["created_time"], zone, now=now),
             "By": said["user"],
             "Tags": fmt.pairs(said["tags"]),
             "Logged model": said["model_id"],

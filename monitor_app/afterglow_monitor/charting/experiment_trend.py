@@ -125,13 +125,14 @@ def successes(runs: Sequence[Row], zone: tzinfo) -> Drawn:
     table = pd.DataFrame([each for at, words in sorted(counts.items()) for each in _stacked(at, piece, words, zone)])
     end = max(last + piece, first + FEWEST_PIECES * piece)
     whole = [there(first, zone), there(end, zone)]
-    colour = alt.Scale(domain=list(COLOURS), range=list(COLOURS.values()))
+    there_are = [word for word in COLOURS if any(words.get(word) for words in counts.values())]
+    colour = alt.Scale(domain=there_are, range=[COLOURS[word] for word in there_are])
     bars = alt.Chart(table).mark_bar(cornerRadius=1).encode(
         x=alt.X("from:T", title=None, scale=alt.Scale(domain=whole), axis=alt.Axis(format=time_format((first, end)))),
         x2="to:T",
         y=alt.Y("below:Q", title="runs", axis=alt.Axis(tickMinStep=1)),
         y2="above:Q",
-        color=alt.Color("status:N", title=None, scale=colour),
+        color=alt.Color("status:N", title=None, scale=colour, legend=alt.Legend(orient="top")),
         tooltip=["status:N", "runs:Q", alt.Tooltip("from:T", format="%d %b %Y %H:%M")],
     )  # fmt: skip
     return bars.properties(height=180)

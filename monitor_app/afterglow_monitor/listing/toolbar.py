@@ -52,13 +52,13 @@ def filters(
             _unlinked(view)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="choices"):
         _filter(view, what)
-        if what == "runs":
-            run_columns.picker(view, of_experiment)
         if what in ("runs", "applications"):
             more_filters.button(view, what, of_experiment)
         elif what == "experiments":
             experiment_form.button()
-        if what == "applications":
+        if what == "runs":
+            run_columns.picker(view, of_experiment)
+        elif what == "applications":
             list_columns.picker(view, lists.APPLICATIONS, lists.MORE_OF_APPLICATIONS)
         elif what == "experiments":
             list_columns.picker(view, *lists.columns_of_experiments())
@@ -135,6 +135,7 @@ def choice(name: str, labels: Mapping[str, str], chosen: str) -> None:
         required=True,
         format_func=labels.__getitem__,
         label_visibility="collapsed",
+        wrap=True,
         on_change=lambda: change(**{name: st.session_state[name]}),
     )
 

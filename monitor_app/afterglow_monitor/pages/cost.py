@@ -121,7 +121,7 @@ def _bars(by: str, table: pd.DataFrame) -> Any:
     """The most first; days one after the other."""
     days = by == "day"
     shown = table.sort_values(BY[by]) if days else table.head(BARS)
-    named = alt.Axis(labelLimit=240, labelAngle=-45 if days else 0, labelOverlap=days)
+    named = alt.Axis(labelLimit=170, labelAngle=-45 if days else 0, labelOverlap=days)
     group = {"shorthand": f"{BY[by]}:N", "sort": None, "title": None, "axis": named}
     amount = {"shorthand": "Core-hours:Q", "title": "core-hours", "axis": alt.Axis(tickCount=8, format="~g")}
     x, y = (group, amount) if days else (amount, group)

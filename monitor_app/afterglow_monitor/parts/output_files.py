@@ -23,14 +23,12 @@ from afterglow_monitor.listing.grid import Column, grid
 from afterglow_monitor.parts import details
 from afterglow_store.errors import NotFound
 
-FILES = (Column("File", 420), Column("Size", 100, right=True))
+FILES = (Column("File", 240), Column("Size", 90, right=True))
 MOST_BYTES = 20 << 20  # of a file that is looked into
 MOST_CHARACTERS = 200_000
 MOST_ROWS = 200
 IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
-FRAMED = (".html", ".htm", ".svg")  # what a browser would run: see artifacts.py
-# Chromium blocks a PDF in such a frame, and in a tab of its own as well.
-NO_PDF = "A PDF is not shown here: browsers open none where a file may run nothing. Download it to read it."
+FRAMED = (".html", ".htm", ".svg", ".pdf")  # what a browser would run: see artifacts.py
 HEX_BYTES, HEX_WIDTH = 256, 16
 _NO_LETTER = re.compile(r"[^ -~]")
 
@@ -108,10 +106,9 @@ def _one(row: Row, path: str) -> None:
         st.caption(f"{fmt.size(size)} is too much to look into; download it.")
         return
     suffix = PurePosixPath(path).suffix.lower()
-    if suffix == ".pdf":
-        st.caption(NO_PDF)
-        return
     if suffix in FRAMED:
+        if suffix == ".pdf":
+            st.caption("Some browsers show no PDF where a file may run nothing. If it stays empty here, download it.")
         st.iframe(places.here(artifacts.address(row["run_id"], path)), height=600)
         return
     try:

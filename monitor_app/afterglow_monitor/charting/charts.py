@@ -218,7 +218,7 @@ def _line(chart: Chart, lines: pd.DataFrame) -> Drawn:
 
 
 def _varies(rows: Sequence[Row], field: str) -> bool:
-    return len({run_fields.value(row, field) for row in rows}) > 1
+    return len({found for row in rows if (found := run_fields.value(row, field)) is not None}) > 1
 
 
 _DRAW = {BAR: _bar, SCATTER: _scatter, BOX: _box, PARALLEL: _parallel}

@@ -127,15 +127,16 @@ def successes(runs: Sequence[Row], zone: tzinfo) -> Drawn:
     whole = [there(first, zone), there(end, zone)]
     there_are = [word for word in COLOURS if any(words.get(word) for words in counts.values())]
     colour = alt.Scale(domain=there_are, range=[COLOURS[word] for word in there_are])
+    axis = alt.Axis(format=time_format((first, end)), tickCount=8)
     bars = alt.Chart(table).mark_bar(cornerRadius=1).encode(
-        x=alt.X("from:T", title=None, scale=alt.Scale(domain=whole), axis=alt.Axis(format=time_format((first, end)))),
+        x=alt.X("from:T", title=None, scale=alt.Scale(domain=whole), axis=axis),
         x2="to:T",
         y=alt.Y("below:Q", title="runs", axis=alt.Axis(tickMinStep=1)),
         y2="above:Q",
-        color=alt.Color("status:N", title=None, scale=colour, legend=alt.Legend(orient="top")),
+        color=alt.Color("status:N", title=None, scale=colour, legend=alt.Legend(orient="top", offset=2, padding=0)),
         tooltip=["status:N", "runs:Q", alt.Tooltip("from:T", format="%d %b %Y %H:%M")],
     )  # fmt: skip
-    return bars.properties(height=180)
+    return bars.properties(height=200)
 
 
 def _stacked(at: int, piece: int, words: Mapping[str, int], zone: tzinfo) -> Iterator[Row]:

@@ -28,7 +28,7 @@ MOST_BYTES = 20 << 20  # of a file that is looked into
 MOST_CHARACTERS = 200_000
 MOST_ROWS = 200
 IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
-FRAMED = (".html", ".htm", ".svg", ".pdf")  # what a browser would run: see artifacts.py
+FRAMED = (".html", ".htm", ".svg")  # what a browser would run: see artifacts.py
 HEX_BYTES, HEX_WIDTH = 256, 16
 _NO_LETTER = re.compile(r"[^ -~]")
 
@@ -106,9 +106,12 @@ def _one(row: Row, path: str) -> None:
         st.caption(f"{fmt.size(size)} is too much to look into; download it.")
         return
     suffix = PurePosixPath(path).suffix.lower()
+    if suffix == ".pdf":  # Chromium shows it in a tab of its own, as little as it may do there, and in no frame
+        st.caption("A browser shows no PDF in a frame that may run nothing.")
+        alone = places.here(artifacts.address(row["run_id"], path))
+        st.link_button("Open in a new tab", alone, icon=":material/open_in_new:")
+        return
     if suffix in FRAMED:
-        if suffix == ".pdf":
-            st.caption("Some browsers show no PDF where a file may run nothing. If it stays empty here, download it.")
         st.iframe(places.here(artifacts.address(row["run_id"], path)), height=600)
         return
     try:

@@ -125,6 +125,19 @@ application = Table(
     Index(None, "status", "gone", "driver_outcome"),  # the judge asks every few seconds who may still be alive
 )
 
+# The experiments that the runs of an application are of: noted in applications.py, so that a list of experiments need
+# not look up the links of each run.
+application_experiment = Table(
+    "application_experiment",
+    metadata,
+    _application_id(primary_key=True),
+    Column("server", Text, primary_key=True),
+    Column("experiment_id", Text, primary_key=True),
+    Column("first_start", Millis, nullable=False),  # of these runs the first …
+    Column("last_start", Millis, nullable=False),  # … and the last
+    Index("ix_application_experiment_window", "last_start", "server", "experiment_id", "first_start"),
+)
+
 application_conf = Table(
     "application_conf",
     metadata,
@@ -282,7 +295,11 @@ run = Table(
     Index("ix_run_facets", "start_time", "effective_status", "user_name", "server", "experiment_id", "run_id", "name"),
     Index(None, "effective_status", "start_time", "id"),
     Index(None, "user_name", "start_time", "id"),
-    Index(None, "server", "experiment_id", "start_time", "id"),
+    # Also has what a list of experiments adds up: the wide rows of its runs need not be read for it.
+    Index(
+        "ix_run_of_experiment",
+        *("server", "experiment_id", "start_time", "id", "effective_status", "user_name", "core_ms"),
+    ),
     Index(None, "app_id_tag", "start_time", "id"),
     Index(None, "parent_run_id"),
     Index(None, "end_time"),

@@ -39,8 +39,8 @@ soak: machine-for-test .venv/synced ## Thousands of random filters, asked of MLf
 	@AFTERGLOW_EXAMPLES=25 $(BIN)/pytest -n 2 --timeout=3600 tests/test_search_like_mlflow.py tests/test_filters_of_mlflow.py $(ARGS)
 
 .PHONY: fuzz
-fuzz: .venv/synced ## 100,000 malformed requests and lines against collector and ingest; many minutes
-	@AFTERGLOW_EXAMPLES=20 $(BIN)/pytest --timeout 7200 tests/test_malformed.py $(ARGS)
+fuzz: .venv/synced ## 100,000 malformed requests and lines against collector and ingest; ten minutes
+	@AFTERGLOW_EXAMPLES=20 $(BIN)/pytest -n 2 --timeout=7200 tests/test_malformed.py $(ARGS)
 
 .PHONY: lint
 lint: .venv/synced ## Formatting, lint rules, types, import contracts

@@ -19,6 +19,7 @@ pytest_plugins = [
 TOGETHER = {
     "tests/test_ingest.py": "tests/test_demo.py",
     "tests/test_journal_size.py": "tests/test_demo.py",
+    "tests/test_journal_and_event_log.py": "tests/test_demo.py",
     "tests/test_event_logs.py": "tests/test_demo.py",
     "tests/test_task_lines.py": "tests/test_demo.py",
     "tests/test_small_logs.py": "tests/test_demo.py",
@@ -31,6 +32,8 @@ TOGETHER = {
     "tests/test_tracking_database.py": "tests/test_sync.py",
     "tests/test_idle.py": "tests/test_sync.py",
     "tests/test_sync_of_old_runs.py": "tests/test_sync.py",
+    "tests/test_sync_and_clocks.py": "tests/test_sync.py",
+    "tests/test_sync_in_time.py": "tests/test_sync.py",
     "tests/test_sync_of_purged_runs.py": "tests/test_sync.py",
     "tests/test_rest_schema.py": "tests/test_rest.py",
     "tests/test_python_api.py": "tests/test_rest.py",

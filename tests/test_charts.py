@@ -59,7 +59,16 @@ def test_numbers_are_numbers_though_mlflow_has_them_as_text_and_infinities_have_
 def test_names_with_dots_and_brackets_are_no_paths() -> None:
     drawn = charts.draw(Chart("scatter", "params.depth", "metrics.b.[x]"), RUNS).to_dict()
     assert drawn["encoding"]["y"]["title"] == "metrics.b.[x]"
-    assert drawn["encoding"]["y"]["field"].isalnum()
+    assert drawn["encoding"]["y"]["field"] == "metrics b x"
+
+
+def test_the_columns_of_a_charts_data_are_named_by_its_fields() -> None:
+    assert [*charts.plain_names(["_run", "metrics.rmse", "metrics:rmse", "run", "💥"]).values()] == [
+        "run", "metrics rmse", "metrics rmse 2", "run name", "2",
+    ]  # fmt: skip
+    drawn = charts.draw(Chart("scatter", "params.depth", "metrics.rmse", "tags.team"), RUNS).to_dict()
+    [first, *_] = next(iter(drawn["datasets"].values()))
+    assert list(first) == ["run", "params depth", "metrics rmse", "tags team", "start_time"]
 
 
 def test_runs_of_the_same_name_are_told_apart() -> None:

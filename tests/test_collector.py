@@ -92,7 +92,7 @@ def count(store: Store, table: sa.Table) -> int:
 
 def from_a_folder(journal: Path, tmp_path: Path) -> dict[str, Any]:
     with closing(open_store(f"sqlite:///{tmp_path / 'folder.db'}")) as store:
-        ingest_file(store, journal, now=0)
+        ingest_file(store, journal, now=now_ms())
         return contents(store)
 
 

@@ -74,6 +74,16 @@ def test_a_size_is_in_binary_units(number: int | None, text: str) -> None:
     assert fmt.size(number) == text
 
 
+@pytest.mark.parametrize("value", [0.5, 17.0, 1e300, float("inf"), float("nan"), 0.12345])
+def test_a_metric_that_is_shown_as_it_is_needs_no_more(value: float) -> None:
+    assert not fmt.is_rounded(value)
+
+
+@pytest.mark.parametrize("value", [1 / 3, 123456.5, -0.123456])
+def test_a_metric_of_more_digits_than_are_shown_is_rounded(value: float) -> None:
+    assert fmt.is_rounded(value)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0, "–"), (0.0004, "1 ms"), (15.84, "15.8 s"), (600, "10.0 min"), (122_700, "34.1 h")]
 )

@@ -51,7 +51,7 @@ def test_a_pass_with_nothing_new_asks_for_changed_experiments_new_runs_and_few_r
 
     with meddling_proxy(mlflow_server) as proxy:
         synced = ServerSync(store, MlflowServer(name="team", uri=proxy.uri), QUIET)
-        later = now_ms() + 120_000
+        later = now_ms() + 7_200_000  # after the starts of runs that other tests have made
         synced.read(later)
         synced.read(later)
         proxy.meddle = note

@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from afterglow_store import Query, Store, ingest_file, items, open_store, search_applications, search_experiments
+from afterglow_store import (
+    Query,
+    Store,
+    Window,
+    ingest_file,
+    items,
+    open_store,
+    search_applications,
+    search_experiments,
+)
+from afterglow_store.retention import Counts, delete_runs
 from tests.support.journals import TRACKING_URI, Journal
 
 START = 1_790_000_000_000
@@ -38,6 +48,20 @@ def test_experiments_add_up_to_the_same_whether_one_is_asked_for_or_all(store: S
         assert _sums(search_experiments(conn, Query(experiment="experiment 2")).rows) == {"2": (2, 0, 2)}
         assert _sums(search_experiments(conn, Query(server=TRACKING_URI, experiment="1")).rows) == {"1": (3, 1, 1)}
         assert _sums(search_experiments(conn, Query(app="app-2")).rows) == {"2": (2, 0, 2)}
+
+
+def test_what_is_noted_of_applications_is_what_the_links_of_their_runs_say(store: Store) -> None:
+    in_steps = [Window(), *(Window(since=START + at * 1_000, until=START + (at + 2) * 1_000) for at in range(5))]
+    for window in in_steps:
+        with store.read() as conn:
+            noted = _sums(search_experiments(conn, Query(window=window)).rows)
+            # Those of some statuses are counted run by run.
+            counted = _sums(search_experiments(conn, Query(window=window, statuses=["FINISHED", "FAILED"])).rows)
+        assert noted == counted
+    with store.write() as conn:
+        delete_runs(conn, ["app-2-0"], Counts())
+    with store.read() as conn:
+        assert _sums(search_experiments(conn, Query()).rows) == {"1": (3, 1, 1), "2": (1, 0, 1)}
 
 
 def test_an_application_has_the_experiments_that_it_wrote_to_the_newest_first(store: Store) -> None:

@@ -27,7 +27,7 @@ from afterglow_store.check import check
 from afterglow_store.engine import connect
 from afterglow_store.postings import posted, write
 from afterglow_store.received import position_of
-from afterglow_store.schema import metadata, run, run_metric, run_term, source
+from afterglow_store.schema import application_experiment, metadata, run, run_metric, run_term, source
 from tests.support.journals import Journal
 
 START = 1_790_000_000_000
@@ -88,6 +88,16 @@ def test_of_the_first_schema_comes_up_with_all_its_runs_and_what_they_are_found_
         assert found_by(conn) == found
     assert len(found[0]) == 6
     assert len(found[1]) == 6
+    store.close()
+
+
+def test_of_the_first_schema_comes_up_with_the_applications_of_its_experiments(old: Store, store_url: str) -> None:
+    with old.write() as conn:
+        put(conn, "link", run_id="a", application_id=1, source="tag", first_seen=START)
+        put(conn, "link", run_id="not there", application_id=1, source="tag", first_seen=START)
+    store = open_store(store_url)
+    with store.read() as conn:
+        assert [tuple(row) for row in conn.execute(sa.select(application_experiment))] == [(1, "s", "1", START, START)]
     store.close()
 
 

@@ -191,7 +191,8 @@ def test_a_cell_that_only_tags_a_run_or_gives_it_a_file_has_touched_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("f").touch()
-    with mlflow.start_run(run_name="of yesterday", tags={"old": "1"}) as run:
+    experiment = mlflow.create_experiment(f"touched {touch}", artifact_location=tmp_path.as_uri())
+    with mlflow.start_run(experiment_id=experiment, run_name="of yesterday", tags={"old": "1"}) as run:
         pass
     loaded.shell.user_ns.update(client=mlflow.MlflowClient(), run_id=run.info.run_id)
     loaded.run(f"client.{touch}")

@@ -124,22 +124,6 @@ def test_what_is_registered_of_an_old_run_is_found_without_the_sweep(
     assert stored(store, run_id)["registered_versions"] == []
 
 
-def test_a_run_made_late_with_an_early_start_is_found(
-    store: Store, client: MlflowClient, experiment: str, server: MlflowServer
-) -> None:
-    client.create_run(experiment)
-    synced = ServerSync(store, server, QUIET)
-    synced.poll(now_ms())
-    synced.poll(now_ms())
-    run_id = old_run(client, experiment)
-    if server.database:  # at once, by the row's number
-        assert synced.poll(now_ms()) == 1
-    else:
-        assert synced.poll(now_ms()) == 0
-        ServerSync(store, server, SWEEPING).poll(now_ms() + 1_000)
-    assert stored(store, run_id)["start_time"] == LONG_AGO
-
-
 def test_a_run_that_ran_for_long_is_followed_to_its_end(
     store: Store, client: MlflowClient, experiment: str, server: MlflowServer
 ) -> None:

@@ -85,6 +85,17 @@ def cost(page: Page) -> None:
     _await_rows(page)
 
 
+def model(page: Page) -> None:
+    """The model with the newest run."""
+    _await_rows(page)
+    page.get_by_role("tab", name="Models").click()
+    page.wait_for_url("**tab=models**")
+    page.get_by_text("of runs that Afterglow knows").wait_for()
+    _await_rows(page)
+    _open(page, 1)
+    page.get_by_text("Registered", exact=True).wait_for()
+
+
 def health(page: Page) -> None:
     _await_rows(page)
     page.get_by_role("tab", name="Health").click()
@@ -104,6 +115,7 @@ PICTURES: dict[str, tuple[Callable[[Page], None], dict[str, int], str]] = {
     "timeline.png": (timeline, WIDE, "light"),
     "experiment.png": (experiment, WIDE, "light"),
     "compare.png": (compare, WIDE, "light"),
+    "model.png": (model, WIDE, "light"),
     "cost.png": (cost, WIDE, "light"),
     "health.png": (health, WIDE, "light"),
 }

@@ -32,6 +32,9 @@ _EXPERIMENT = (
     "runs",
     "failed_runs",
     "core_seconds",
+    "primary_metric",
+    "best_value",
+    "best_run_id",
 )
 _SNAPSHOT = ("id", "run_id", "run_name", "experiment", "cause", "app_id", "taken_time")
 _CHANGE = ("kind", "name", "change", "before", "after")
@@ -125,6 +128,7 @@ def search_experiments(
     `search_runs`; `since`, `until` and `status` select the runs that are counted.
 
     A row an experiment: `name`, `experiment_id`, `server`, `last_run_time`, `runs`, `failed_runs`, `core_seconds`,
+    `primary_metric` (of MLflow's tag `mlflow.experiment.primaryMetric.name`) with its `best_value` and `best_run_id`,
     ``tags.x``.
 
     >>> import afterglow

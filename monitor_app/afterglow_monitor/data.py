@@ -41,6 +41,7 @@ from afterglow_store.cost import tag_keys as tag_keys_of
 from afterglow_store.diff import Change, Left, of_snapshots
 from afterglow_store.filters.tokens import in_backticks
 from afterglow_store.report import report
+from afterglow_store.search import add_best, any_primary_metric
 from afterglow_store.search import facets as facets_of
 from afterglow_store.search.deadline import deadline
 from afterglow_store.suggest import Suggestion, add_suggestions, suggest
@@ -111,6 +112,25 @@ def applications(view: View) -> Page:
 def experiments(view: View) -> Page:
     with store().read() as conn:
         return search_experiments(conn, query_of(view, "experiments"))
+
+
+@kept(ttl=10, max_entries=2)
+def primary_metrics() -> bool:
+    """Whether any experiment says by a tag which metric it is about."""
+    with store().read() as conn:
+        return any_primary_metric(conn)
+
+
+def best_of_experiments(view: View, rows: list[Row]) -> list[Row]:
+    """The rows of that list with what add_best gives them."""
+    return _best(view, [{name: row[name] for name in ("server", "experiment_id", "tags")} for row in rows])
+
+
+@kept(ttl=10, max_entries=50)  # of each experiment it looks into an index
+def _best(view: View, rows: list[Row]) -> list[Row]:
+    with store().read() as conn:
+        add_best(conn, rows, query_of(view, "experiments"))
+    return rows
 
 
 @reading

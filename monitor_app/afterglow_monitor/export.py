@@ -29,7 +29,8 @@ from afterglow_monitor.address import view_from
 from afterglow_monitor.collecting.admission import admit
 from afterglow_monitor.public import public_application, public_experiment, public_run
 from afterglow_monitor.rest.problems import EXPECTED, NO_SUCH_ROUTE, Problem, bad, told
-from afterglow_store import Page, Query, Store, search_applications, search_experiments, search_runs
+from afterglow_store import Page, Query, Store, search_applications, search_runs
+from afterglow_store.search import experiments_with_best
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ SPREAD = ("params", "metrics", "tags")  # a column for each of their keys
 Row = dict[str, Any]
 SEARCHES: dict[str, tuple[Callable[..., Page], Callable[[Row], Row]]] = {
     "applications": (search_applications, public_application),
-    "experiments": (search_experiments, public_experiment),
+    "experiments": (experiments_with_best, public_experiment),
     "runs": (search_runs, public_run),
 }
 

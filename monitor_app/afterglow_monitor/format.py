@@ -170,6 +170,11 @@ def metric(value: Any) -> str:
     return f"{value:.5g}"
 
 
+def is_rounded(value: float) -> bool:
+    """Whether `metric` shows it otherwise than it is."""
+    return math.isfinite(value) and float(metric(value).replace(",", "")) != value
+
+
 def pairs(values: Mapping[str, str] | None, *, most: int = 4) -> str:
     """A few `key value` on one line, for a cell."""
     shown = [f"{short(key, 40)} {short(value, 40)}" for key, value in list((values or {}).items())[:most]]

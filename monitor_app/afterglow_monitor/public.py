@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,6 +46,9 @@ def public_experiment(row: Row) -> Row:
         **{
             name: row[name] for name in ("runs", "failed_runs", "running_runs", "users", "applications", "core_seconds")
         },
+        "primary_metric": row["primary_metric"],
+        "best_value": row["best_value"] if math.isfinite(row["best_value"] or 0) else None,
+        "best_run_id": row["best_run_id"],
         "tags": row["tags"] or {},
     }
 

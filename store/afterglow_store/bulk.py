@@ -1,9 +1,9 @@
 """Before and after very many runs are written to a store that has few.
 
-The values of a metric come in no order, and the durations of runs do not either. Among a million runs each of them
-changes another page of its index, which takes longer than all else of the run together; sorted once at the end, all of
-them take seconds. Until then a search by these goes through all runs that were loaded, and may be stopped for it; no
-other one is slower.
+The values of a metric come in no order, and the durations and names of runs do not either. Among a million runs each of
+them changes another page of its index, which takes longer than all else of the run together; sorted once at the end,
+all of them take seconds. Until then a search by these goes through all runs that were loaded, and may be stopped for
+it; no other one is slower.
 
 SQLite writes each page twice: into its log, and from there to its place, which whoever commits has to wait for. Among
 so many runs that is a third of the time, so meanwhile a thread does it.
@@ -18,12 +18,15 @@ from contextlib import closing, contextmanager
 import sqlalchemy as sa
 
 from afterglow_store.engine import Store, analyze, count_if_grown
-from afterglow_store.schema import run, run_metric
+from afterglow_store.schema import NAMES, run, run_metric
 
 MANY = 50_000  # of fewer runs, the index is kept up
 SHARE = 10  # of what is to come, the store may have so small a part: it does without its index meanwhile
 LOG_PAGES = 100_000  # of SQLite's log, 400 MB: once it has so many, it is left to the writers to begin it anew
-LATE = (*run_metric.indexes, *(each for each in run.indexes if each.columns[0] is run.c.duration_ms))
+LATE = (
+    *run_metric.indexes,
+    *(each for each in run.indexes if each.columns[0] is run.c.duration_ms or each.name == NAMES),
+)
 
 
 def before_load(store: Store, runs: int) -> None:

@@ -12,6 +12,7 @@ from afterglow_store import migrate
 from afterglow_store.schema import (
     application,
     application_conf,
+    application_experiment,
     bad_line,
     executor,
     job,
@@ -41,7 +42,7 @@ class Finding:
 # Rows of the first are of a row of the second. Runs may be named before they are known, so links need none.
 _OF = (
     *((table.c.application_id, application.c.id)
-      for table in (application_conf, job, stage, executor, sql_execution, link)),
+      for table in (application_conf, application_experiment, job, stage, executor, sql_execution, link)),
     (source.c.application_id, application.c.id),
     (owner.c.source_id, source.c.id),
     (bad_line.c.source_id, source.c.id),

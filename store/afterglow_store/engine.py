@@ -160,6 +160,12 @@ def count_if_grown(conn: sa.Connection, runs: int) -> None:
 _COUNTED = sa.text("SELECT reltuples FROM pg_class WHERE oid = 'run'::regclass")
 
 
+def has_index(conn: sa.Connection, name: str) -> bool:
+    postgres = conn.dialect.name == "postgresql"
+    there = "to_regclass(:name) IS NOT NULL" if postgres else "EXISTS (SELECT 1 FROM sqlite_master WHERE name = :name)"
+    return bool(conn.scalar(sa.text(f"SELECT {there}"), {"name": name}))
+
+
 def overwrite_deleted(conn: sa.Connection) -> None:
     """From here on SQLite writes zeros over what this connection deletes, where it would only mark it free."""
     if conn.dialect.name == "sqlite":

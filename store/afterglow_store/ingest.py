@@ -220,7 +220,7 @@ def take_in_portion(store: Store, of: LineSource, known: Known, portion: Portion
             return None
         if conn.scalar(sa.select(source.c.application_id).where(source.c.id == known.id)) is None:
             return Ingested(bytes=length)  # pruned or forgotten: it counts as read
-        left_out = _apply_or_leave_out(conn, of, known.id, parsed)
+        left_out = _apply_or_leave_out(conn, of, known.id, parsed, now)
         done = Ingested(parsed.read - len(left_out), len(parsed.bad) + len(left_out), length)
         _count(conn, known.id, done)
         keep_bad_lines(conn, known.id, parsed.bad + left_out, known=known.bad_lines)
@@ -241,7 +241,7 @@ def _named(conn: sa.Connection, source_id: int, lines_of: LineSource, events: li
 CONNECTION_LOST = (OperationalError, InterfaceError)
 
 
-def _apply_or_leave_out(conn: sa.Connection, of: LineSource, source_id: int, parsed: Parsed) -> list[BadLine]:
+def _apply_or_leave_out(conn: sa.Connection, of: LineSource, source_id: int, parsed: Parsed, now: int) -> list[BadLine]:
     """Make rows of the events. Those of which that cannot be done, since a value is of another kind than it has to be,
     are found by halves and left out: whatever one of them breaks in the rows, it costs no other event."""
     if not parsed.lines and not parsed.tasks.stages:
@@ -250,7 +250,7 @@ def _apply_or_leave_out(conn: sa.Connection, of: LineSource, source_id: int, par
         with conn.begin_nested():
             batch = open_batch(conn, source_id, of.earlier)
             bad = take_in(batch, parsed)
-            write(conn, [batch])
+            write(conn, [batch], now)
             return bad
     except CONNECTION_LOST:
         raise
@@ -258,7 +258,7 @@ def _apply_or_leave_out(conn: sa.Connection, of: LineSource, source_id: int, par
         parts = parsed.parts()
         if not parts:
             return [left_out(*line, exc) for line in parsed.lines]
-        return [bad for part in parts for bad in _apply_or_leave_out(conn, of, source_id, part)]
+        return [bad for part in parts for bad in _apply_or_leave_out(conn, of, source_id, part, now)]
 
 
 def _advance(conn: sa.Connection, of: LineSource, known: Known, portion: Portion, now: int) -> bool:

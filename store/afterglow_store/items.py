@@ -21,7 +21,7 @@ from afterglow_store.schema import (
     sql_execution,
     stage,
 )
-from afterglow_store.search import Query, Row, search_applications, search_experiments
+from afterglow_store.search import Query, Row, add_best, search_applications, search_experiments
 from afterglow_store.search.parts import jobs_where
 from afterglow_store.search.runs import rows_of
 
@@ -165,10 +165,11 @@ def _of_application(
 
 
 def experiment_by_id(conn: sa.Connection, server: str, experiment_id: str) -> Row:
-    """The experiment as search_experiments lists it. Raises NotFound."""
-    page = search_experiments(conn, Query(server=server, experiment=experiment_id, limit=10))
-    for row in page.rows:
+    """The experiment as experiments_with_best lists it. Raises NotFound."""
+    query = Query(server=server, experiment=experiment_id, limit=10)
+    for row in search_experiments(conn, query).rows:
         if row["experiment_id"] == experiment_id:
+            add_best(conn, [row], query)
             return row
     raise NotFound(f"experiment {experiment_id} of server {server} is not in the store")
 

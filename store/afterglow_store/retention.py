@@ -19,6 +19,7 @@ from afterglow_store.links import applications_of
 from afterglow_store.schema import (
     application,
     application_conf,
+    application_experiment,
     bad_line,
     executor,
     experiment,
@@ -43,7 +44,7 @@ PAUSE_S = 0.02  # between two transactions, in which those who wait to write com
 
 # What belongs to an application, the tables with the most rows first. SQLite enforces no foreign keys here, and a
 # cascade over a million stages would hold up every writer.
-OF_APPLICATION = (stage, sql_execution, job, executor, application_conf, link)
+OF_APPLICATION = (stage, sql_execution, job, executor, application_conf, application_experiment, link)
 
 
 @dataclass

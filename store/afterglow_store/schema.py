@@ -125,6 +125,19 @@ application = Table(
     Index(None, "status", "gone", "driver_outcome"),  # the judge asks every few seconds who may still be alive
 )
 
+# The experiments that the runs of an application are of: noted in applications.py, so that a list of experiments need
+# not look up the links of each run.
+application_experiment = Table(
+    "application_experiment",
+    metadata,
+    _application_id(primary_key=True),
+    Column("server", Text, primary_key=True),
+    Column("experiment_id", Text, primary_key=True),
+    Column("first_start", Millis, nullable=False),  # of these runs the first …
+    Column("last_start", Millis, nullable=False),  # … and the last
+    Index("ix_application_experiment_window", "last_start", "server", "experiment_id", "first_start"),
+)
+
 application_conf = Table(
     "application_conf",
     metadata,
@@ -239,6 +252,10 @@ experiment = Table(
     Index(None, "name"),
 )
 
+NAMES = "ix_run_name"
+ID_LENGTH, ID_DIGITS = 32, "0123456789abcdef"  # of a run's id, as MLflow makes them
+OTHER_ID = f"(length(run_id) <> {ID_LENGTH} OR ltrim(run_id, '{ID_DIGITS}') <> '')"  # that it is of another kind
+
 run = Table(
     "run",
     metadata,
@@ -278,11 +295,17 @@ run = Table(
     Index("ix_run_facets", "start_time", "effective_status", "user_name", "server", "experiment_id", "run_id", "name"),
     Index(None, "effective_status", "start_time", "id"),
     Index(None, "user_name", "start_time", "id"),
-    Index(None, "server", "experiment_id", "start_time", "id"),
+    # Also has what a list of experiments adds up: the wide rows of its runs need not be read for it.
+    Index(
+        "ix_run_of_experiment",
+        *("server", "experiment_id", "start_time", "id", "effective_status", "user_name", "core_ms"),
+    ),
     Index(None, "app_id_tag", "start_time", "id"),
     Index(None, "parent_run_id"),
     Index(None, "end_time"),
     Index("ix_run_by_duration_ms", "duration_ms", "start_time", "id"),
+    Index(NAMES, "name", "start_time", "id"),
+    Index("ix_run_other_id", "run_id", sqlite_where=sa.text(OTHER_ID), postgresql_where=sa.text(OTHER_ID)),
     *map(_ranking, RANKED),
 )
 
@@ -422,7 +445,8 @@ bad_line = Table(
     Column("text", Text, nullable=False),
 )
 
-# What the tasks of a stage in a file of an event log add up to, until the log tells the application's end.
+# What the tasks of a stage in a file of an event log add up to, until the log tells the application's end; of stages
+# that are not complete by then also after it.
 task_sums = Table(
     "task_sums",
     metadata,

@@ -144,7 +144,7 @@ def _together(store: Store, group: list[_Small], now: int) -> set[str]:
         if not new:
             return set()
         _add(conn, new, now)
-        write(conn, [each.batch for each in new])
+        write(conn, [each.batch for each in new], now)
         for each in new:
             keep_bad_lines(conn, each.batch.source_id, each.bad, known=0)
     return {each.log.name for each in new}

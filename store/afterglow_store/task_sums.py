@@ -7,7 +7,7 @@ those of Spark's accumulators, which close when their stage ends, before its las
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import sqlalchemy as sa
 
@@ -16,22 +16,31 @@ from afterglow_store.engine import upsert
 from afterglow_store.event_logs.stage_tasks import StageKey, StageTasks
 from afterglow_store.event_logs.summing import TaskSums, from_json, together
 from afterglow_store.events import stage_tasks
-from afterglow_store.schema import source, task_sums
+from afterglow_store.schema import source, stage, task_sums
 
 
 def add_tasks(conn: sa.Connection, batch: Batch) -> None:
-    """Put what the tasks add up to, of each stage that the batch has tasks, the beginning or the end of. Once the log
-    has told the application's end its account is closed. Raises as `stage_tasks`."""
+    """Put what the tasks add up to, of each stage that the batch has tasks, the beginning or the end of. Raises as
+    `stage_tasks`."""
     keys = batch.tasks.keys() | batch.begun_stages | batch.ended_stages
-    if keys and batch.with_tasks and not batch.log_over:
-        before = _stored(conn, batch.earlier_parts, keys)
-        mine = {} if batch.is_new else _stored(conn, [batch.source_id], keys)
-        for key in sorted(keys):
-            _add(batch, key, mine.setdefault(key, TaskSums()), before.get(key))
-        if batch.ended_time is None:
-            upsert(conn, task_sums, [_row(batch.source_id, key, sums) for key, sums in sorted(mine.items())])
-    if batch.of_log and batch.ended_time is not None and not batch.is_new:
-        _close(conn, batch)
+    if not keys or not batch.with_tasks:
+        return
+    before = _stored(conn, batch.earlier_parts, keys)
+    mine = {} if batch.is_new else _stored(conn, [batch.source_id], keys)
+    if batch.log_over:
+        keys = before.keys() | mine.keys()  # of all others the account is closed
+    for key in sorted(keys):
+        _add(batch, key, mine.setdefault(key, TaskSums()), before.get(key))
+    complete = _complete(batch) if batch.ended_time is not None else set()
+    upsert(conn, task_sums, [_row(batch.source_id, key, mine[key]) for key in sorted(keys - complete)])
+
+
+def close_accounts(conn: sa.Connection, batches: Iterable[Batch]) -> None:
+    """Of those whose logs have told the application's end, but for the stages that are not complete: the tasks of a job
+    that is cancelled, or failed, at the very end are told as killed after that."""
+    for batch in batches:
+        if batch.of_log and batch.ended_time is not None and not batch.is_new:
+            _close(conn, batch)
 
 
 def _add(batch: Batch, key: StageKey, mine: TaskSums, before: TaskSums | None) -> None:
@@ -64,8 +73,19 @@ def _row(source_id: int, key: StageKey, sums: TaskSums) -> dict[str, object]:
     return {"source_id": source_id, "stage_id": key[0], "attempt": key[1], "sums": sums.as_json()}
 
 
+def _complete(batch: Batch) -> set[StageKey]:
+    """The stages whose end the batch tells, with nothing gone wrong."""
+    return {(key[0], key[1]) for key, row in batch.rows.get(stage, {}).items() if row.get("status") == "COMPLETE"}
+
+
 def _close(conn: sa.Connection, batch: Batch) -> None:
     """Of all its files, those among them that Spark has compacted meanwhile."""
     of_it = sa.select(source.c.id).where(source.c.application_id == batch.application_id)
-    conn.execute(sa.delete(task_sums).where(task_sums.c.source_id.in_(of_it)))
+    complete = sa.exists().where(
+        stage.c.application_id == batch.application_id,
+        stage.c.stage_id == task_sums.c.stage_id,
+        stage.c.attempt == task_sums.c.attempt,
+        stage.c.status == "COMPLETE",
+    )
+    conn.execute(sa.delete(task_sums).where(task_sums.c.source_id.in_(of_it), complete))
     conn.execute(sa.update(source).where(source.c.id == batch.source_id).values(told_end=True))

@@ -17,17 +17,19 @@ from afterglow_store.engine import among
 from afterglow_store.items import known_run_details
 from afterglow_store.leave_out import leave_out_forgotten
 from afterglow_store.links import add_links, add_owner, link_waiting_runs, note_ends
+from afterglow_store.old_sql import fail_by_jobs
 from afterglow_store.runs import Origin, refresh_sums, take_in_runs
 from afterglow_store.schema import application, application_conf, job, link, stage
 from afterglow_store.snapshots import APPLICATION_END, RUN_END, Taken
 from afterglow_store.status import decide_applications, decide_runs, revive, runs_of
-from afterglow_store.task_sums import add_tasks
+from afterglow_store.task_sums import add_tasks, close_accounts
 
 _CHUNK = 500  # runs at a time: their details are in memory
+_AHEAD_MS = 300_000  # of `now`, the beginning of a pass: what was written meanwhile is not of a wrong clock
 
 
-def write(conn: sa.Connection, batches: Sequence[Batch]) -> None:
-    """Batches of different applications, or one after the other of the same."""
+def write(conn: sa.Connection, batches: Sequence[Batch], now: int) -> None:
+    """Batches of different applications, or one after the other of the same, as they are known at `now` (ms)."""
     applications = {batch.application_id for batch in batches}
     forgotten = tombstones.any_(conn)
     for batch in batches:
@@ -35,11 +37,13 @@ def write(conn: sa.Connection, batches: Sequence[Batch]) -> None:
         if forgotten:
             leave_out_forgotten(conn, batch)
     write_rows(conn, batches)
+    close_accounts(conn, batches)
+    fail_by_jobs(conn, batches)
     if grown := {batch.application_id for batch in batches if batch.of_log and not batch.is_new}:
         revive(conn, grown)
     if configured := {batch.application_id for batch in batches if application_conf in batch.rows and not batch.is_new}:
         reweigh_stages(conn, configured)
-    touched = {run_id for batch in batches for run_id in _take_in_runs(conn, batch)}
+    touched = {run_id for batch in batches for run_id in _take_in_runs(conn, batch, now)}
     touched |= set(link_waiting_runs(conn, applications))
     jobs = _touched_jobs(conn, batches)
     figures.refresh_jobs(conn, jobs)
@@ -52,10 +56,10 @@ def write(conn: sa.Connection, batches: Sequence[Batch]) -> None:
     _snapshot_items(conn, batches)
 
 
-def _take_in_runs(conn: sa.Connection, batch: Batch) -> set[str]:
+def _take_in_runs(conn: sa.Connection, batch: Batch, now: int) -> set[str]:
     """The run events of a batch: rows, links, snapshots. Returns the runs that are touched."""
     for events in _told_together(batch.runs):
-        _take_in_events(conn, batch.application_id, events)
+        _take_in_events(conn, batch.application_id, events, now)
     links = {run_id: ("job-tag", time) for run_id, time in batch.job_tag_runs.items()}
     for event in batch.runs:
         if event.run_id not in links or links[event.run_id][0] == "job-tag":
@@ -80,14 +84,15 @@ def _told_together(events: Sequence[RunEvent]) -> Iterator[list[RunEvent]]:
     return (together[each] for each in sorted(together))
 
 
-def _take_in_events(conn: sa.Connection, application_id: int, events: Sequence[RunEvent]) -> None:
-    """Of one tracking URI, and all of ends, or none."""
+def _take_in_events(conn: sa.Connection, application_id: int, events: Sequence[RunEvent], now: int) -> None:
+    """Of one tracking URI, and all of ends, or none. What a driver whose clock is ahead was told, it was told by now:
+    it would be newer than all that sync reads for as long."""
     uri, told = events[0].tracking_uri, [(each.details, each.as_of) for each in events if each.details is not None]
-    times = {details["run_id"]: as_of for details, as_of in told}
+    times = {details["run_id"]: as_of if as_of <= now + _AHEAD_MS else now for details, as_of in told}
     servers = tracking.servers_of(conn, list(times), uri)
     for server in sorted(set(servers.values())):
         there = [details for details, _ in told if servers[details["run_id"]] == server]
-        origin = Origin(server, uri, events[0].as_of, application_id, times)
+        origin = Origin(server, uri, now, application_id, times)
         take_in_runs(conn, there, origin, cause=RUN_END if events[0].ended else None)
 
 

@@ -12,7 +12,6 @@ import io
 import multiprocessing
 import os
 import re
-import resource
 import sys
 import tempfile
 import time
@@ -122,6 +121,12 @@ def history_server_seconds(logs: Path, app_id: str, home: Path) -> float:
         return time.perf_counter() - started
 
 
+def memory_mb() -> float:
+    """The most that this process has had, but for what its parent had when it began, which `getrusage` counts."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) / 1_024 if found else 0.0
+
+
 def ingest(logs: Path, store_url: str, with_tasks: bool = True) -> Figures:
     """In a process of its own, for its memory."""
     started, cpu, taken = time.perf_counter(), time.process_time(), Ingested()
@@ -133,7 +138,7 @@ def ingest(logs: Path, store_url: str, with_tasks: bool = True) -> Figures:
         "seconds": time.perf_counter() - started,
         "cpu_seconds": time.process_time() - cpu,
         "bytes": taken.bytes,
-        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024,
+        "memory_mb": memory_mb(),
     }
 
 
@@ -216,9 +221,12 @@ def _rows(result: Mapping[str, Any]) -> Iterator[str]:
     ):
         seconds = min(each["seconds"] for each in result[name])
         yield f"| {words} | {size / seconds / 1e6:,.0f} MB/s | {spark / seconds:,.1f} × | {target} |"
-    for name, words in (("zstd", ""), ("zstd_skipped", ", `--without-tasks`")):
-        slower = min(each["seconds"] for each in result[name]) / min(result["bare"])
-        yield f"| packed, by the time that unpacking alone takes{words} | {slower:,.2f} × | | ≤ 1.3 × |"
+    bare = min(result["bare"])
+    yield f"| unpacking it alone, in as many frames as Spark writes | {size / bare / 1e6:,.0f} MB/s | | |"
+    for plain, name, words in (("ours", "zstd", ""), ("skipped", "zstd_skipped", ", `--without-tasks`")):
+        whole, read = (min(each["seconds"] for each in result[each_name]) for each_name in (name, plain))
+        yield f"| packed, by the time of unpacking and of reading plain{words} | {whole / (bare + read):,.2f} × | | |"
+        yield f"| … by the time of unpacking alone{words} | {whole / bare:,.2f} × | | ≤ 1.3 × |"
     memory = max(each["memory_mb"] for each in result["ours"] + result["zstd"])
     yield f"| memory | {memory:,.0f} MB | | < 300 MB |"
     small, (one, two) = result["small"], result["processes"]
@@ -231,7 +239,7 @@ def _main() -> None:
     parser.add_argument("--megabytes", type=int, default=273)
     parser.add_argument("--queries", type=int, default=10, help="that Spark is really asked, of 1,000 tasks each")
     parser.add_argument("--small", type=int, default=10_000)
-    parser.add_argument("--copies", type=int, default=4)
+    parser.add_argument("--copies", type=int, default=12)
     parser.add_argument("--times", type=int, default=TIMES)
     parser.add_argument("--keep", action="store_true", help="put the figures into docs/benchmarks")
     said = parser.parse_args()

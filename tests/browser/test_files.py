@@ -33,6 +33,9 @@ FILES = {
     "metrics.json": json.dumps({"rmse": 0.5}),
     "table.csv": "name,value\nalpha,1\nbeta,2\n",
     "broken.json": "{no json",
+    "report.pdf": "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
+    "2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
+    "3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n",
     "gone.txt": "here for a while",
 }
 
@@ -77,8 +80,16 @@ def test_text_tables_and_json_are_shown_and_files_downloaded(monitor: tuple[str,
     expect(page.get_by_text("{no json")).to_be_visible()
     page.goto(of_file(monitor, "notes.md"))
     expect(page.locator("[data-testid='stCode']").get_by_text("<script>alert(1)</script>")).to_be_visible()
+    page.goto(of_file(monitor, "report.pdf"))
+    alone = page.get_by_role("link", name="Open in a new tab").get_attribute("href")
+    assert alone is not None
+    with urllib.request.urlopen(alone) as answer:
+        assert answer.headers["Content-Type"] == "application/pdf"
+        assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+    expect(page.locator("iframe")).to_have_count(0)
     page.goto(of_file(monitor, "data/model.bin"))
-    expect(page.get_by_text("No text: download it")).to_be_visible()
+    expect(page.get_by_text("2.5 KiB that are no text")).to_be_visible()
+    expect(page.locator("[data-testid='stCode']").get_by_text("000010  10 11 12")).to_be_visible()
     link = page.get_by_role("link", name="Download").get_attribute("href")
     assert link is not None
     with urllib.request.urlopen(link) as answer:

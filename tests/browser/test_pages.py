@@ -15,7 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from afterglow.run_details import run_details
 from afterglow_store import Store, ingest_file, open_store, snapshots
-from afterglow_store.runs import take_in_run
+from afterglow_store.runs import take_in_experiment, take_in_run
 from tests.support.journals import TRACKING_URI, Journal, run_id_of
 from tests.support.monitor import Grid, heading, running_monitor
 
@@ -68,7 +68,7 @@ def team(mlflow_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def nightly(store: Store, folder: Path) -> None:
-    """Of the first, a tag was changed after its end."""
+    """Of the first, a tag was changed after its end. Their experiment says which metric counts."""
     now = int(time.time() * 1000)
     where = {"experiment_id": "4", "experiment_name": "recommender"}
     for day in range(DAYS, 0, -1):
@@ -84,6 +84,8 @@ def nightly(store: Store, folder: Path) -> None:
         details["tags"] = details["tags"] | {"team": "moved"}
         details["metrics"] = details["metrics"] | {"checked": 1.0}
         take_in_run(conn, details, server=TRACKING_URI, tracking_uri=TRACKING_URI, as_of=now)
+        said = {"mlflow.experiment.primaryMetric.name": "rmse", "team": "etl"}
+        take_in_experiment(conn, {"experiment_id": "4", "name": "recommender", "tags": said}, server=TRACKING_URI)
 
 
 def registered(client: MlflowClient, experiment: str, name: str, depth: int, folder: Path) -> str:
@@ -138,6 +140,42 @@ def test_items_are_shown_as_at_the_applications_end_with_what_has_changed_since(
     expect(moved).to_be_attached()
     page.go_forward()
     expect(page.get_by_text("Nothing has changed between the two.")).to_be_visible()
+    leave(page)
+
+
+def test_an_experiment_that_says_what_counts_shows_the_best_of_it(team: Team, page: Page) -> None:
+    page.goto(f"{team.address}/?tab=experiments&window=all")
+    best = f"rmse {0.9 + 2 / 1000:g}"
+    expect(row(page, "recommender")).to_contain_text(best)
+    Grid(page).open("recommender")
+    expect(page.get_by_test_id("stMetric").filter(has_text="Best")).to_contain_text(best)
+    page.get_by_role("tab", name="Trend").click()
+    expect(page.get_by_role("combobox", name="Metric")).to_have_value("rmse")
+    leave(page)
+
+
+@pytest.mark.parametrize(
+    ("asked", "shows"),
+    [
+        (
+            "tab=applications&col=Name&col=End&col=Tasks&col=Spill&col=Spark&col=Why&q=nightly",
+            r"nightly \| \d\d \w{3} [\d:]+ \| [\d,]+ \| (–|[\d.]+ \w+) \| 4\.2\.0 \| .+",
+        ),
+        (
+            "tab=experiments&col=Experiment+ID&col=Created&col=Tags&col=Name&q=recommender",
+            r"4 \| – \| team etl \| recommender",
+        ),
+        (
+            "tab=runs&col=Name&col=Tasks&col=Shuffle+read&col=Run+ID&col=tags.team&q=nightly-5",
+            r"nightly-5 \| [\d,]+ \| (–|[\d.]+ \w+) \| [0-9a-f]{32} \| t1",
+        ),
+    ],
+    ids=["applications", "experiments", "runs"],
+)
+def test_a_list_has_the_columns_of_its_address(team: Team, page: Page, asked: str, shows: str) -> None:
+    page.goto(f"{team.address}/?window=all&{asked}")
+    Grid(page).row("nightly" if "nightly" in asked else "recommender")
+    assert re.fullmatch(shows, Grid(page).texts()[0])
     leave(page)
 
 
@@ -257,6 +295,7 @@ def test_charts_are_downloaded_as_a_picture_and_as_data(team: Team, page: Page) 
     assert picture.value.path().read_bytes().startswith(b"\x89PNG")
     charts.first.hover()
     page.get_by_role("button", name="Show data").first.click()
+    expect(page.locator("canvas table th", has_text="metrics mae")).to_be_attached()
     expect(
         page.locator("canvas table tr", has_text=re.compile(r"\d{4}-\d\d-\d\d")).filter(has_text="depth 3")
     ).to_be_attached()

@@ -1,12 +1,14 @@
 """The tab Status: how Afterglow itself is."""
 
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_store import Store, alerts, leases, open_store, tracking
 from afterglow_store.received import Chunk, receive
@@ -35,6 +37,14 @@ def at_work(store: Store, now: int) -> None:
         tracking.synced(conn, "team", now - 60_000, "it does not answer")
 
 
+def swept(store: Store, sweep_ms: int | None, at: str | None) -> None:
+    """The tracking server's last sweep over all runs took as long; another one is at the runs of that day."""
+    until = None if at is None else int(datetime.fromisoformat(f"{at}T12:00:00+00:00").timestamp() * 1000)
+    with store.write() as conn:
+        tracking.know_server(conn, "team", "http://mlflow.example.com", [])
+        tracking.note_progress(conn, "team", loaded_time=1, sweep_ms=sweep_ms, sweep_until=until)
+
+
 def test_says_how_the_server_is_before_anything_has_run_and_follows_it(
     sqlite_url: str, tmp_path: Path, page: Page
 ) -> None:
@@ -48,6 +58,25 @@ def test_says_how_the_server_is_before_anything_has_run_and_follows_it(
         rows = Grid(page, "page-").texts()
         assert any("sync team" in row and "ValueError: odd" in row and "1,204" in row for row in rows), rows
         expect(page.get_by_text("it does not answer").first).to_be_attached()
+        page.goto("about:blank")  # before the server goes: a page without one complains
+
+
+def test_says_how_long_the_sweep_over_all_runs_takes_and_where_it_is(
+    sqlite_url: str, tmp_path: Path, page: Page
+) -> None:
+    with closing(open_store(sqlite_url)) as store, running_monitor(sqlite_url, tmp_path) as address:
+        at_work(store, now_ms())
+        swept(store, None, "2021-03-04")  # the first one
+        page.goto(f"{address}/?tab=server")
+        servers = page.locator("table", has_text="Whole sweep").last
+        expect(servers).to_contain_text(
+            f"{fmt.NOTHING}  ·  now at 04 Mar 2021 12:00", timeout=60_000
+        )  # the first page of a process
+        swept(store, 252_000, None)
+        expect(servers).to_contain_text("4 min 12 s")
+        expect(servers).not_to_contain_text("now at")
+        swept(store, 252_000, "2021-03-03")
+        expect(servers).to_contain_text("4 min 12 s  ·  now at 03 Mar 2021 12:00")
         page.goto("about:blank")  # before the server goes: a page without one complains
 
 

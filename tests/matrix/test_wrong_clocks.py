@@ -1,6 +1,7 @@
-"""A server whose clock is an hour off, in either direction, and a real driver: `make matrix`.
+"""A server whose clock is an hour off, in either direction, a tracking server of which that is true as well, and a real
+driver: `make matrix`.
 
-The server is the real worker, with Debian's libfaketime before the system's own clock.
+The server is the real worker, with Debian's libfaketime before the system's own clock; the tracking server is MLflow's.
 """
 
 import os
@@ -14,12 +15,14 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from mlflow import MlflowClient
 
 from afterglow_monitor.clock import now_ms
 from afterglow_store import Query, Store, open_store, search_applications, search_runs
 from afterglow_store.schema import source
 from tests.support.drivers import PYTHON, Process, start
 from tests.support.parts import require
+from tests.support.tracking import running_mlflow
 
 pytestmark = [pytest.mark.matrix, pytest.mark.filterwarnings("default")]
 
@@ -35,17 +38,24 @@ grace_seconds = {grace}
 [[mlflow]]
 name = "mlflow"
 uri = "{mlflow}"
+{database}
 """
 DRIVER = "note(mlflow.start_run())\ncount()\nwait()"
 
 
+def faked(offset: str) -> dict[str, str]:
+    """The environment of a process whose clock is off by this much."""
+    return {"LD_PRELOAD": str(require("faketime")), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
 @contextmanager
-def running_worker(home: Path, offset: str, journals: Path, mlflow: str) -> Iterator[Store]:
+def running_worker(home: Path, offset: str, journals: Path, mlflow: str, database: str = "") -> Iterator[Store]:
     """The worker of a server whose clock is off by this much; its store."""
     home.mkdir()
-    (home / "afterglow.toml").write_text(SETTINGS.format(journals=journals, grace=GRACE_S, mlflow=mlflow))
-    faked = {"LD_PRELOAD": str(require("faketime")), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    environment = {**os.environ, **faked, "AFTERGLOW_HOME": str(home)}
+    directly = f'database = "{database}"' if database else ""
+    settings = SETTINGS.format(journals=journals, grace=GRACE_S, mlflow=mlflow, database=directly)
+    (home / "afterglow.toml").write_text(settings)
+    environment = {**os.environ, **faked(offset), "AFTERGLOW_HOME": str(home)}
     with (
         (home / "log").open("wb") as log,
         closing(open_store(f"sqlite:///{home / 'store.db'}")) as store,
@@ -118,3 +128,37 @@ def test_a_server_whose_clock_is_an_hour_off_calls_nobody_dead_who_beats_and_eve
             until(lambda store: status_of_run(store, run_id) == "ORPHANED", store)
             assert application(store)["status"] == "LOST"
             assert application(store)["status_reason"].startswith("last heard ")
+
+
+@pytest.mark.parametrize("theirs", ["+1h", "-1h"])
+def test_every_run_is_found_whatever_the_clocks_of_its_tracking_server_of_its_driver_and_of_ours_say(
+    theirs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as stack:
+        with monkeypatch.context() as patch:
+            for name, value in faked(theirs).items():
+                patch.setenv(name, value)
+            uri = stack.enter_context(running_mlflow(tmp_path))
+        client = MlflowClient(uri, uri)
+        made = [client.create_run(client.create_experiment("before")).info.run_id]
+        stores = [
+            stack.enter_context(
+                running_worker(tmp_path / f"{ours} {source}", ours, tmp_path / "journal", uri, database)
+            )
+            for source, database in (("client", ""), ("database", f"sqlite:///{tmp_path / 'mlflow.db'}"))
+            for ours in ("+1h", "-1h")
+        ]
+        every_store(stores, made, "RUNNING")
+        later = client.create_experiment("later")
+        for driver in (HOUR_MS, 0, -HOUR_MS):
+            made.append(client.create_run(later, start_time=now_ms() + driver).info.run_id)
+            every_store(stores, made, "RUNNING")
+        for run_id in made:
+            client.set_terminated(run_id)
+        every_store(stores, made, "FINISHED")
+
+
+def every_store(stores: list[Store], run_ids: list[str], status: str) -> None:
+    """Wait until all of them have these runs as such."""
+    for each in stores:
+        until(lambda store: {status_of_run(store, run_id) for run_id in run_ids} == {status}, each)

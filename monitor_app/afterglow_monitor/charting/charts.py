@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -23,6 +24,9 @@ TYPES = {
     BOX: "Box",
     PARALLEL: "Parallel coordinates",
 }
+_RUN = "_run"  # the column of names that tell the runs apart
+_NO_WORD = re.compile(r"[^\w-]+")
+Plain = dict[str, str]  # the columns of a table by the names of their fields
 Drawn = Any  # a chart of Altair, whose methods say that they return anything
 
 STEP, TIME = "step", "time"  # the X of a line
@@ -78,11 +82,24 @@ def draw(chart: Chart, rows: Sequence[Row], lines: pd.DataFrame | None = None) -
     if chart.type == LINE:
         return _line(chart, lines if lines is not None else pd.DataFrame(columns=["run", "step", "time", "value"]))
     wanted = chart.y.split(",") if chart.type == PARALLEL else [chart.x, chart.y]
+    if chart.type == BAR and chart.x == RUN:
+        wanted = [chart.y]  # the names that tell the runs apart are there anyhow
     table = run_fields.frame(rows, dict.fromkeys([*wanted, *filter(None, [chart.colour]), START]))
-    table["_run"] = distinct_names(rows)
-    # Altair reads dots and brackets in a column's name as a path into it.
-    plain = {name: f"c{at}" for at, name in enumerate(table.columns)}
+    table.insert(0, _RUN, distinct_names(rows))
+    plain = plain_names(table.columns)
     return _DRAW[chart.type](chart, table.rename(columns=plain), plain).properties(height=HEIGHT_PX)
+
+
+def plain_names(fields: Iterable[str]) -> Plain:
+    """For each field what its column is called, which the chart's data show: `metrics rmse`. Altair reads dots,
+    colons and brackets in a column's name as more than a name."""
+    plain: Plain = {}
+    for each in fields:
+        name = {_RUN: "run", RUN: "run name"}.get(each) or " ".join(_NO_WORD.sub(" ", each).split())
+        taken = {*plain.values(), ""}
+        more = ("", *(f" {number}" for number in range(2, len(taken) + 3)))
+        plain[each] = next(found for found in (f"{name}{end}".strip() for end in more) if found not in taken)
+    return plain
 
 
 def distinct_names(rows: Sequence[Row]) -> list[str]:
@@ -96,9 +113,6 @@ def distinct_names(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-Plain = dict[str, str]  # the columns of a table by the names of their fields
-
-
 def _axis(name: str, table: pd.DataFrame, plain: Plain, *, log: bool = False) -> dict[str, Any]:
     kind = "T" if name == START else ("Q" if run_fields.is_number(table[plain[name]]) else "N")
     scale = alt.Scale(type="symlog" if log and kind == "Q" else "linear", zero=False, nice=True)
@@ -108,7 +122,7 @@ def _axis(name: str, table: pd.DataFrame, plain: Plain, *, log: bool = False) ->
 
 def _tooltip(chart: Chart, plain: Plain) -> list[alt.Tooltip]:
     shown = [each for each in (chart.x, chart.y, chart.colour) if each in plain and each != RUN]
-    return [alt.Tooltip(plain["_run"], title="run"), *(alt.Tooltip(plain[each], title=each) for each in shown)]
+    return [alt.Tooltip(plain[_RUN], title="run"), *(alt.Tooltip(plain[each], title=each) for each in shown)]
 
 
 def _coloured(chart: Chart, table: pd.DataFrame, plain: Plain) -> dict[str, Any]:
@@ -116,7 +130,7 @@ def _coloured(chart: Chart, table: pd.DataFrame, plain: Plain) -> dict[str, Any]
 
 
 def _bar(chart: Chart, table: pd.DataFrame, plain: Plain) -> Drawn:
-    by = plain["_run"] if chart.x == RUN else plain[chart.x]
+    by = plain[_RUN] if chart.x == RUN else plain[chart.x]
     x = alt.X(f"{by}:N", title=None if chart.x == RUN else chart.x, sort=None, axis=alt.Axis(labelLimit=120))
     y = _axis(chart.y, table, plain, log=chart.log)
     if "scale" in y:  # a bar is as long as its value
@@ -184,7 +198,7 @@ def _along(table: pd.DataFrame, plain: Plain, name: str) -> pd.DataFrame:
         codes = pd.Categorical(column.astype("string"))
         place = pd.Series(codes.codes).replace(-1, None) / max(1, len(codes.categories) - 1)
     shown = {
-        "run": table[plain["_run"]],
+        "run": table[plain[_RUN]],
         "field": fmt.short(name, 40),
         "place": place,
         "value": column.astype("string"),
@@ -204,7 +218,7 @@ def _line(chart: Chart, lines: pd.DataFrame) -> Drawn:
 
 
 def _varies(rows: Sequence[Row], field: str) -> bool:
-    return len({run_fields.value(row, field) for row in rows}) > 1
+    return len({found for row in rows if (found := run_fields.value(row, field)) is not None}) > 1
 
 
 _DRAW = {BAR: _bar, SCATTER: _scatter, BOX: _box, PARALLEL: _parallel}

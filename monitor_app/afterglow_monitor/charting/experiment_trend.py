@@ -10,12 +10,12 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from afterglow_monitor import address, browser_address, data
+from afterglow_monitor import address, data
 from afterglow_monitor import format as fmt
 from afterglow_monitor.charting.charts import Drawn
 from afterglow_monitor.charting.timeline import there, time_format
 from afterglow_monitor.data import Row
-from afterglow_monitor.listing.toolbar import window_control
+from afterglow_monitor.listing.toolbar import pick, window_control
 from afterglow_monitor.parts import details, status
 from afterglow_store.errors import TooSlow
 
@@ -32,10 +32,10 @@ HEIGHT_PX = 260
 
 def show(row: Row, zone: tzinfo) -> None:
     view = address.view(address.ALL)
-    names = data.metrics_of_experiment(row["server"], row["experiment_id"])
+    names = _metrics(row)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="toolbar"):
         window_control(view, address.ALL)
-        metric = _metric(names)
+        metric = pick("metric", names, key="trend metric")
     try:
         runs = data.trend_of(row["server"], row["experiment_id"], metric, view, MOST)
     except TooSlow:
@@ -52,21 +52,10 @@ def show(row: Row, zone: tzinfo) -> None:
         st.caption(f"Of the latest {MOST:,} runs.")
 
 
-def _metric(names: list[str]) -> str:
-    if not names:
-        return ""
-    said = browser_address.value("metric")
-    chosen = said if said in names else names[0]
-    address.follow("trend metric", chosen)
-    st.selectbox(
-        "Metric",
-        names,
-        key="trend metric",
-        label_visibility="collapsed",
-        width=260,
-        on_change=lambda: address.change(metric=st.session_state["trend metric"]),
-    )
-    return chosen
+def _metrics(row: Row) -> list[str]:
+    """Those that its runs have, first the one that it is about."""
+    names, primary = data.metrics_of_experiment(row["server"], row["experiment_id"]), row["primary_metric"]
+    return [primary, *(each for each in names if each != primary)] if primary in names else names
 
 
 def _metric_chart(runs: Sequence[Row], metric: str, zone: tzinfo) -> None:
@@ -136,16 +125,18 @@ def successes(runs: Sequence[Row], zone: tzinfo) -> Drawn:
     table = pd.DataFrame([each for at, words in sorted(counts.items()) for each in _stacked(at, piece, words, zone)])
     end = max(last + piece, first + FEWEST_PIECES * piece)
     whole = [there(first, zone), there(end, zone)]
-    colour = alt.Scale(domain=list(COLOURS), range=list(COLOURS.values()))
+    there_are = [word for word in COLOURS if any(words.get(word) for words in counts.values())]
+    colour = alt.Scale(domain=there_are, range=[COLOURS[word] for word in there_are])
+    axis = alt.Axis(format=time_format((first, end)), tickCount=8)
     bars = alt.Chart(table).mark_bar(cornerRadius=1).encode(
-        x=alt.X("from:T", title=None, scale=alt.Scale(domain=whole), axis=alt.Axis(format=time_format((first, end)))),
+        x=alt.X("from:T", title=None, scale=alt.Scale(domain=whole), axis=axis),
         x2="to:T",
         y=alt.Y("below:Q", title="runs", axis=alt.Axis(tickMinStep=1)),
         y2="above:Q",
-        color=alt.Color("status:N", title=None, scale=colour),
+        color=alt.Color("status:N", title=None, scale=colour, legend=alt.Legend(orient="top", offset=2, padding=0)),
         tooltip=["status:N", "runs:Q", alt.Tooltip("from:T", format="%d %b %Y %H:%M")],
     )  # fmt: skip
-    return bars.properties(height=180)
+    return bars.properties(height=200)
 
 
 def _stacked(at: int, piece: int, words: Mapping[str, int], zone: tzinfo) -> Iterator[Row]:

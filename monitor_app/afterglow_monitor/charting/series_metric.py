@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from afterglow_monitor import address, browser_address, data
+from afterglow_monitor import browser_address, data
 from afterglow_monitor.charting.expectations import Expected, expectation
 from afterglow_monitor.data import Row
-from afterglow_monitor.listing.toolbar import choice
+from afterglow_monitor.listing.toolbar import choice, pick
+from afterglow_store.search.primary import lower_is_better
 
 HIGHER, LOWER = "higher", "lower"
 BETTER = {HIGHER: "Higher is better", LOWER: "Lower is better"}
-# What a metric's name says of which way is better, where nobody has said.
-_LOWER = ("loss", "err", "rmse", "mse", "mae", "mape", "logloss", "deviance", "perplexity")
 
 
 def ask(rows: Sequence[Row]) -> tuple[str, str] | None:
@@ -23,30 +22,15 @@ def ask(rows: Sequence[Row]) -> tuple[str, str] | None:
     if not names:
         return None
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="series metric"):
-        metric = _metric(names)
+        metric = pick("metric", names, key="series metric of", also={"better": None})
         better = browser_address.value("better")
         better = better if better in BETTER else usual(metric)
         choice("better", BETTER, better)
     return metric, better
 
 
-def _metric(names: list[str]) -> str:
-    said = browser_address.value("metric")
-    chosen = said if said in names else names[0]
-    address.follow("series metric of", chosen)
-    st.selectbox(
-        "Metric",
-        names,
-        key="series metric of",
-        label_visibility="collapsed",
-        width=260,
-        on_change=lambda: address.change(metric=st.session_state["series metric of"], better=None),
-    )
-    return chosen
-
-
 def usual(metric: str) -> str:
-    return LOWER if any(each in metric.lower() for each in _LOWER) else HIGHER
+    return LOWER if lower_is_better(metric) else HIGHER
 
 
 def worse(values: Mapping[int, float], better: str) -> tuple[Expected | None, set[int]]:

@@ -21,7 +21,8 @@ from afterglow_monitor.parts import details, status
 POINTS = 400  # over the whole time
 MOST_RUNS = 40  # bands; of more, those whose jobs took the most
 OUTSIDE = "outside of runs"
-ROW_PX, CORES_PX, NAMES_PX = 26, 130, 170
+ROW_PX, CORES_PX = 26, 130
+NAMES_PX, NAME, LETTER_PX = 170, 34, 7  # for the names of bands: at most, and of how many letters
 COLOURS = {"RUNNING": "#4c8df6", "FAILED": "#e5484d", "KILLED": "#e69f00"}
 
 Span = tuple[int, int]  # from and to, in ms
@@ -46,8 +47,10 @@ def show(row: Row, zone: tzinfo, now: int) -> None:
     span = whole(row, jobs, now)
     found = bands(runs, jobs, span)
     st.caption(_said(found, runs))
-    upper = _cores(cores(stages, data.executors_of(row["id"]), span, now=now), zone, span)
-    lower = _bands(found[: MOST_RUNS + 1], zone, span)
+    shown = found[: MOST_RUNS + (found[0].span is None)]
+    names_px = min(NAMES_PX, max(LETTER_PX * len(fmt.short(each.name, NAME)) for each in shown))
+    upper = _cores(cores(stages, data.executors_of(row["id"]), span, now=now), zone, span, names_px)
+    lower = _bands(shown, zone, span, names_px)
     st.altair_chart(upper, width="stretch", key="timeline cores")
     st.altair_chart(lower, width="stretch", key="timeline runs")
 
@@ -141,11 +144,11 @@ def there(millis: float, zone: tzinfo) -> str:
     return pd.Timestamp(millis, unit="ms", tz="UTC").tz_convert(zone).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
 
 
-def _cores(table: pd.DataFrame, zone: tzinfo, span: Span) -> Any:
+def _cores(table: pd.DataFrame, zone: tzinfo, span: Span, names_px: float) -> Any:
     lines = table.assign(**{"from": [there(each, zone) for each in table["time"]]})
     base = alt.Chart(lines).encode(x=_axis(zone, span))
     busy = base.mark_area(interpolate="step-after", opacity=0.75, color="#7c5cd6").encode(
-        y=alt.Y("busy:Q", title=None, axis=alt.Axis(minExtent=NAMES_PX, maxExtent=NAMES_PX)),
+        y=alt.Y("busy:Q", title=None, axis=alt.Axis(minExtent=names_px, maxExtent=names_px)),
         tooltip=[alt.Tooltip("from:T", format="%H:%M:%S", title="at"),
                  alt.Tooltip("busy:Q", format=".1f", title="cores at work"),
                  alt.Tooltip("allocated:Q", format=".1f", title="cores allocated")],
@@ -154,11 +157,11 @@ def _cores(table: pd.DataFrame, zone: tzinfo, span: Span) -> Any:
     return (busy + allocated).properties(height=CORES_PX)
 
 
-def _bands(found: Sequence[Band], zone: tzinfo, span: Span) -> Any:
+def _bands(found: Sequence[Band], zone: tzinfo, span: Span, names_px: float) -> Any:
     order = [f"{at:03}" for at in range(len(found))]
-    names = {key: fmt.short(band.name, 34) for key, band in zip(order, found, strict=True)}
+    names = {key: fmt.short(band.name, NAME) for key, band in zip(order, found, strict=True)}
     label = f"{json.dumps(names)}[datum.value]"  # two runs may have one name: rows are told apart by their number
-    axis = alt.Axis(labelExpr=label, labelLimit=NAMES_PX, minExtent=NAMES_PX, maxExtent=NAMES_PX, ticks=False)
+    axis = alt.Axis(labelExpr=label, labelLimit=NAMES_PX, minExtent=names_px, maxExtent=names_px, ticks=False)
     y = alt.Y("row:N", sort=order, title=None, axis=axis)
     least = (span[1] - span[0]) / POINTS  # what took no time is to be seen as well
     runs = pd.DataFrame(

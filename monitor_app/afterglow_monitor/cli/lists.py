@@ -12,7 +12,8 @@ from afterglow_monitor.cli.common import opened
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.public import public_application, public_experiment, public_run, public_suggestion
 from afterglow_monitor.table import draw
-from afterglow_store import Page, Query, parse_window, search_applications, search_experiments, search_runs
+from afterglow_store import Page, Query, parse_window, search_applications, search_runs
+from afterglow_store.search import experiments_with_best
 from afterglow_store.suggest import add_suggestions
 
 Row = dict[str, Any]
@@ -52,7 +53,7 @@ def apps(**options: Any) -> None:
 @_options
 def experiments(**options: Any) -> None:
     """List MLflow experiments by their newest run; --since and --status select the runs that are counted."""
-    _show(search_experiments, public_experiment, _EXPERIMENT_COLUMNS, options)
+    _show(experiments_with_best, public_experiment, _EXPERIMENT_COLUMNS, options)
 
 
 @click.command()

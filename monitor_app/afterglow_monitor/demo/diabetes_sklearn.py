@@ -1,6 +1,7 @@
 """Demo job 2: scikit-learn with MLflow's autologging, on data that Spark prepares inside each run.
 
-The data is scikit-learn's diabetes set (442 patients). One run has a nested one, and one fails on purpose.
+The data is scikit-learn's diabetes set (442 patients). One run has a nested one, and one fails on purpose. Two models
+become versions of a registered one.
 """
 
 import mlflow
@@ -21,7 +22,8 @@ def main() -> None:
     with mlflow.start_run(run_name="ridge"):
         mlflow.set_tag("team", "cardio")
         prepared = prepare(patients)
-        Ridge(alpha=0.1).fit(prepared.drop(columns="target"), prepared["target"])
+        ridge = Ridge(alpha=0.1).fit(prepared.drop(columns="target"), prepared["target"])
+        register(ridge)
         with mlflow.start_run(run_name="ridge, men only", nested=True):
             men = prepare(patients.where(F.col("sex") > 0))
             Ridge(alpha=0.1).fit(men.drop(columns="target"), men["target"])
@@ -30,6 +32,7 @@ def main() -> None:
         prepared = prepare(patients)
         forest = RandomForestRegressor(n_estimators=30, max_depth=5, random_state=7)
         forest.fit(prepared.drop(columns="target"), prepared["target"])
+        register(forest)
         ranked = sorted(zip(forest.feature_importances_, prepared.columns, strict=False), reverse=True)
         mlflow.log_text("\n".join(f"{share:.3f}  {name}" for share, name in ranked), "importance.txt")
 
@@ -46,6 +49,17 @@ def prepare(patients: DataFrame):  # type: ignore[no-untyped-def]
     banded = patients.withColumn("band", F.round(F.col("bmi") * 20))
     means = banded.groupBy("band").agg(F.avg("bp").alias("band_bp"))
     return banded.join(means, "band").toPandas()
+
+
+def register(model: Ridge | RandomForestRegressor) -> None:
+    # Left to itself MLflow takes half a minute to find out what the model needs, and saves no trees.
+    mlflow.sklearn.log_model(
+        model,
+        name="model",
+        registered_model_name="diabetes progression",
+        pip_requirements=["scikit-learn"],
+        serialization_format="cloudpickle",
+    )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ def main() -> None:
     spark = SparkSession.builder.appName("wine-quality").getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     mlflow.set_experiment("wine quality")
+    mlflow.set_experiment_tag("mlflow.experiment.primaryMetric.name", "test_accuracy")
     mlflow.pyspark.ml.autolog(log_models=False)
     wine = load_wine(as_frame=True).frame.rename(columns={"target": "label"})
     features = [name for name in wine.columns if name != "label"]

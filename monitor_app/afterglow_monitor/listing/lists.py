@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
+from afterglow_monitor import data, places
 from afterglow_monitor import format as fmt
-from afterglow_monitor import places
 from afterglow_monitor.address import View
 from afterglow_monitor.data import Row
 from afterglow_monitor.listing import grid, list_columns, run_columns
@@ -59,6 +59,7 @@ EXPERIMENTS = (
     Column("Core time", 108, "core_seconds", right=True),
     Column("Server", 220),
 )
+BEST = Column("Best", 170, right=True)
 MORE_OF_EXPERIMENTS = (Column("Experiment ID", 170), Column("Created", 140), Column("Tags", 220))
 
 
@@ -105,6 +106,7 @@ def experiments(key: str, rows: list[Row], view: View, zone: tzinfo, *, now: int
             "Users": fmt.count(row["users"]),
             "Core time": fmt.core_time(row["core_seconds"]),
             "Server": fmt.in_workspace(row["server"], row["workspace"]),
+            "Best": best(row),
             "Experiment ID": row["experiment_id"],
             "Created": fmt.moment(row["created_time"], zone, now=now),
             "Tags": fmt.pairs(fmt.own_tags(row["tags"])),
@@ -113,7 +115,26 @@ def experiments(key: str, rows: list[Row], view: View, zone: tzinfo, *, now: int
     def target(row: Row) -> places.Place:
         return places.experiment(row["server"], row["experiment_id"])
 
-    _draw(key, list_columns.of(view, EXPERIMENTS, MORE_OF_EXPERIMENTS), rows, cells, target, view)
+    columns = list_columns.of(view, *columns_of_experiments())
+    if BEST in columns:
+        found = data.best_of_experiments(view, rows)
+        rows = [row | each for row, each in zip(rows, found, strict=True)]
+    _draw(key, columns, rows, cells, target, view)
+
+
+def columns_of_experiments() -> tuple[tuple[Column, ...], tuple[Column, ...]]:
+    """The usual ones and the others: the best of a metric is usual only where an experiment says which one counts."""
+    after = EXPERIMENTS.index(next(each for each in EXPERIMENTS if each.name == "Success")) + 1
+    if data.primary_metrics():
+        return (*EXPERIMENTS[:after], BEST, *EXPERIMENTS[after:]), MORE_OF_EXPERIMENTS
+    return EXPERIMENTS, (*MORE_OF_EXPERIMENTS, BEST)
+
+
+def best(row: Row) -> str:
+    """Of an experiment: the best value of its primary metric."""
+    if row.get("best_value") is None:
+        return fmt.NOTHING
+    return f"{fmt.short(row['primary_metric'], 40)} {fmt.metric(row['best_value'])}"
 
 
 def key_of(key: str, view: View) -> str:

@@ -52,16 +52,16 @@ def filters(
             _unlinked(view)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="choices"):
         _filter(view, what)
-        if what == "runs":
-            run_columns.picker(view, of_experiment)
         if what in ("runs", "applications"):
             more_filters.button(view, what, of_experiment)
         elif what == "experiments":
             experiment_form.button()
-        if what == "applications":
+        if what == "runs":
+            run_columns.picker(view, of_experiment)
+        elif what == "applications":
             list_columns.picker(view, lists.APPLICATIONS, lists.MORE_OF_APPLICATIONS)
         elif what == "experiments":
-            list_columns.picker(view, lists.EXPERIMENTS, lists.MORE_OF_EXPERIMENTS)
+            list_columns.picker(view, *lists.columns_of_experiments())
         _download(what, of_experiment)
         if of_experiment is None:
             saved.button()
@@ -135,8 +135,28 @@ def choice(name: str, labels: Mapping[str, str], chosen: str) -> None:
         required=True,
         format_func=labels.__getitem__,
         label_visibility="collapsed",
+        wrap=True,
         on_change=lambda: change(**{name: st.session_state[name]}),
     )
+
+
+def pick(name: str, names: Sequence[str], *, key: str, also: Mapping[str, None] | None = None) -> str:
+    """One of many, kept in the address under this name: the first where it says none of them, '' where there are none.
+    `also`: what a change takes out of the address."""
+    if not names:
+        return ""
+    said = browser_address.value(name)
+    chosen = said if said in names else names[0]
+    follow(key, chosen)
+    st.selectbox(
+        name.capitalize(),
+        names,
+        key=key,
+        label_visibility="collapsed",
+        width=260,
+        on_change=lambda: change(**{name: st.session_state[key]}, **(also or {})),
+    )
+    return chosen
 
 
 def window_control(view: View, default_window: str) -> None:

@@ -79,14 +79,8 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
             "Runs": fmt.with_failed(row["runs"], row["failed_runs"]),
             "Jobs": fmt.with_failed(row["jobs"], row["failed_jobs"]),
             "Core time": details.core_fact(row["core_seconds"]),
-            "Outside of runs": (
-                fmt.core_time(row["overhead_core_seconds"]),
-                fmt.exact_seconds(row["overhead_core_seconds"]),
-            ),
-            "Allocated": (
-                fmt.core_time(row["allocated_core_seconds"]),
-                fmt.exact_seconds(row["allocated_core_seconds"]),
-            ),
+            "Outside of runs": details.core_fact(row["overhead_core_seconds"]),
+            "Allocated": details.core_fact(row["allocated_core_seconds"]),
             "Idle": fmt.share(row["idle_share"]),
             "Executors": _executors_in_short(data.executors_of(row["id"])),
             "Events lost": fmt.count(row["lost_events"]) if row["lost_events"] else None,
@@ -154,9 +148,6 @@ def _stages(row: Row, zone: tzinfo, now: int) -> None:
         {
             "Stage": f"{each['stage_id']}" + (f".{each['attempt']}" if each["attempt"] else ""),
             "Name": fmt.named(each["name"]),
-            "Status": [status.label(each["status"])],
-            "Start": fmt.moment(each["start_time"], zone, now=now),
-            "Duration": details.lasted(each, now=now),
             "Job": fmt.count(each["job_id"]),
             "Run": runs.get(each["job_id"], fmt.NOTHING),
             "Tasks": details.tasks(each),
@@ -164,7 +155,7 @@ def _stages(row: Row, zone: tzinfo, now: int) -> None:
             "Slowest task": details.slowest_task(each["skew"]),
             "Core time": fmt.core_time((each["core_ms"] or 0) / 1000),
             **details.data_cells(each),
-            "Error": fmt.short(each["error"], 300),
+            **details.work_cells(each, zone, now=now),
         }
         for each in stages
     ])  # fmt: skip

@@ -10,10 +10,10 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from afterglow_monitor import address, browser_address, data
+from afterglow_monitor import address, data
 from afterglow_monitor import format as fmt
 from afterglow_monitor.data import Row
-from afterglow_monitor.listing.toolbar import choice, window_control
+from afterglow_monitor.listing.toolbar import choice, pick, window_control
 from afterglow_monitor.parts import details
 from afterglow_monitor.settings import load_settings
 from afterglow_store.cost import IDLE_BY, TAG
@@ -31,7 +31,7 @@ def show(zone: tzinfo) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="toolbar"):
         window_control(view, DEFAULT)
         choice("by", BY, by)
-        tag = _tag(data.tag_keys(view)) if by == TAG else ""
+        tag = pick("tag", _own_first(data.tag_keys(view)), key="cost tag") if by == TAG else ""
     try:
         rows = data.cost(by, tag, view) if by != TAG or tag else []
         idle = data.idle(by if by in IDLE_BY else None, view)
@@ -50,24 +50,10 @@ def show(zone: tzinfo) -> None:
     _table(by, table)
 
 
-def _tag(keys: list[str]) -> str:
-    """Which tag's values; those that people set come first."""
+def _own_first(keys: list[str]) -> list[str]:
+    """The tags that people set come first."""
     own = fmt.own_tags(dict.fromkeys(keys, ""))
-    names = [*own, *(key for key in keys if key not in own)]
-    if not names:
-        return ""
-    said = browser_address.value("tag")
-    chosen = said if said in names else names[0]
-    address.follow("cost tag", chosen)
-    st.selectbox(
-        "Tag",
-        names,
-        key="cost tag",
-        label_visibility="collapsed",
-        width=240,
-        on_change=lambda: address.change(tag=st.session_state["cost tag"]),
-    )
-    return chosen
+    return [*own, *(key for key in keys if key not in own)]
 
 
 def _money(amount: float) -> str | None:
@@ -81,11 +67,15 @@ def _totals(rows: Sequence[Row], idle: Mapping[Any, Row]) -> None:
     outside = sum(row["overhead_core_seconds"] for row in rows)
     allocated, unused = (sum(each[f"{name}_core_seconds"] for each in idle.values()) for name in ("allocated", "idle"))
     facts = {
-        "Core time": fmt.core_time(used),
+        "Core time": details.core_fact(used),
         "Price": _money(sum(row["price"] for row in rows)),
-        "Served no run": f"{fmt.core_time(outside)}  ·  {fmt.share(outside / used)}" if used and outside else None,
-        "Allocated": fmt.core_time(allocated),
-        "Idle": f"{fmt.core_time(unused)}  ·  {fmt.share(unused / allocated)}" if allocated else None,
+        "Served no run": (f"{fmt.core_time(outside)}  ·  {fmt.share(outside / used)}", fmt.exact_seconds(outside))
+        if used and outside
+        else None,
+        "Allocated": details.core_fact(allocated),
+        "Idle": (f"{fmt.core_time(unused)}  ·  {fmt.share(unused / allocated)}", fmt.exact_seconds(unused))
+        if allocated
+        else None,
         "Jobs": fmt.with_failed(sum(row["jobs"] for row in rows), sum(row["failed_jobs"] for row in rows)),
     }
     details.facts("cost", facts)
@@ -131,7 +121,7 @@ def _bars(by: str, table: pd.DataFrame) -> Any:
     """The most first; days one after the other."""
     days = by == "day"
     shown = table.sort_values(BY[by]) if days else table.head(BARS)
-    named = alt.Axis(labelLimit=240, labelAngle=-45 if days else 0, labelOverlap=days)
+    named = alt.Axis(labelLimit=170, labelAngle=-45 if days else 0, labelOverlap=days)
     group = {"shorthand": f"{BY[by]}:N", "sort": None, "title": None, "axis": named}
     amount = {"shorthand": "Core-hours:Q", "title": "core-hours", "axis": alt.Axis(tickCount=8, format="~g")}
     x, y = (group, amount) if days else (amount, group)

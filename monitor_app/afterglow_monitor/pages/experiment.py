@@ -70,13 +70,14 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
     details.facts(
         "header",
         {
-            "Last run": fmt.when(row["last_run_time"], zone, now=now),
+            "Last run": details.moment_fact(row["last_run_time"], zone, now=now),
             "Runs": fmt.with_failed(row["runs"], row["failed_runs"]),
             "Running": fmt.count(row["running_runs"]) if row["running_runs"] else None,
+            "Best": None if row["best_value"] is None else (lists.best(row), str(row["best_value"])),
             "Applications": fmt.count(row["applications"]),
             "Users": fmt.count(row["users"]),
-            "Core time": fmt.core_time(row["core_seconds"]),
-            "Created": fmt.moment(row["created_time"], zone, now=now),
+            "Core time": details.core_fact(row["core_seconds"]),
+            "Created": (fmt.moment(row["created_time"], zone, now=now), fmt.exact_moment(row["created_time"], zone)),
             "Server": row["server"],
             "Workspace": row["workspace"],
             "Experiment ID": row["experiment_id"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import tzinfo
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -17,6 +18,12 @@ from afterglow_monitor.parts import details, status
 from afterglow_store import audit
 from afterglow_store.windows import DEFAULT
 
+OWNED = "Orphaned: the process that owned the run is gone, MLflow says RUNNING"
+SUSPECT = "Suspect: MLflow says FINISHED, but the job died of an exception"
+UNKNOWN = "Owner unknown: MLflow says RUNNING, and nobody knows whose process it is"
+LOST = "Lost: the driver stopped sending heartbeats"
+LOSSY = "Journals that lack events"
+UNLINKED = "Runs without a link to a Spark application"
 ORPHANED = "orphaned runs"
 MOST = 100  # rows of each list
 HIDDEN = ("User", "Metrics", "Source", "Registered version")
@@ -29,28 +36,36 @@ def show(zone: tzinfo) -> None:
     st.caption(f"Runs and applications of the last {DEFAULT.removesuffix('d')} days, and the tracking servers.")
     found = data.health(MOST)
     _orphaned(found["orphaned"], zone, now)
-    _runs(
-        "suspect runs", "Suspect: MLflow says FINISHED, but the job died of an exception", found["suspect"], zone, now
-    )
-    unknown = "Owner unknown: MLflow says RUNNING, and nobody knows whose process it is"
-    _runs("runs of unknown owners", unknown, found["unknown"], zone, now)
-    _applications("lost applications", "Lost: the driver stopped sending heartbeats", found["lost"], zone, now)
-    _applications("lossy applications", "Journals that lack events", found["lossy"], zone, now)
+    _runs("suspect runs", SUSPECT, found["suspect"], zone, now)
+    _runs("runs of unknown owners", UNKNOWN, found["unknown"], zone, now)
+    _applications("lost applications", LOST, found["lost"], zone, now)
+    _applications("lossy applications", LOSSY, found["lossy"], zone, now)
     _unlinked(found["unlinked"])
+    _well(found)
     servers(found["servers"], zone, now)
     _changes(found["changes"], zone, now)
 
 
 def _heading(text: str, rows: list[Row]) -> bool:
-    """With how many there are; whether there are any."""
-    details.section(f"{text}  ·  {len(rows)}{'+' if len(rows) == MOST else ''}" if rows else text)
-    if not rows:
-        st.caption(":green[:material/check_circle:] None")
+    """With how many there are, if there are any; whether there are."""
+    if rows:
+        details.section(f"{text}  ·  {len(rows)}{'+' if len(rows) == MOST else ''}")
     return bool(rows)
 
 
+def _well(found: dict[str, Any]) -> None:
+    """What there is none of, together: what is wrong shall be seen at once."""
+    of = {"orphaned": OWNED, "suspect": SUSPECT, "unknown": UNKNOWN, "lost": LOST, "lossy": LOSSY}
+    none = [text for name, text in of.items() if not found[name]]
+    none += [UNLINKED] if found["unlinked"] == "0" else []
+    if none:
+        details.section("None of these")
+        for text in none:
+            st.caption(f":green[:material/check_circle:] {text}")
+
+
 def _orphaned(rows: list[Row], zone: tzinfo, now: int) -> None:
-    if not _heading("Orphaned: the process that owned the run is gone, MLflow says RUNNING", rows):
+    if not _heading(OWNED, rows):
         return
     chosen = selection.of(ORPHANED)
     if acting.may_write():
@@ -118,14 +133,11 @@ def _applications(key: str, heading: str, rows: list[Row], zone: tzinfo, now: in
 
 
 def _unlinked(number: str) -> None:
-    details.section("Runs without a link to a Spark application")
     if number == "0":
-        st.caption(":green[:material/check_circle:] None")
-    else:
-        place = places.Place("monitor", {"tab": "runs", "unlinked": "yes"})
-        places.link(
-            f"{number} runs, each with the application that it is probably of", place, icon=":material/link_off:"
-        )
+        return
+    details.section(UNLINKED)
+    place = places.Place("monitor", {"tab": "runs", "unlinked": "yes"})
+    places.link(f"{number} runs, each with the application that it is probably of", place, icon=":material/link_off:")
 
 
 SERVERS = (
@@ -133,7 +145,7 @@ SERVERS = (
     Column("Address", 300),
     Column("Read", 210),
     Column("First load", 160),
-    Column("Whole sweep", 110, right=True),
+    Column("Whole sweep", 230),
     Column("Trouble", 420),
 )
 
@@ -149,7 +161,7 @@ def servers(rows: list[Row], zone: tzinfo, now: int) -> None:
             "Address": fmt.short(row["uri"], 200),
             "Read": fmt.when(row["last_sync_time"], zone, now=now) if row["last_sync_time"] else "never",
             "First load": "done" if row["loaded_time"] else _loading(row),
-            "Whole sweep": fmt.duration(row["sweep_ms"]),
+            "Whole sweep": _sweep(row, zone, now),
             "Trouble": fmt.short(row["last_error"], 300) or fmt.NOTHING,
         }
         for row in rows
@@ -159,6 +171,14 @@ def servers(rows: list[Row], zone: tzinfo, now: int) -> None:
 def _loading(row: Row) -> str:
     done = f"{row['loaded_runs'] or 0:,}"
     return f"{done} of {row['total_runs']:,}" if row["total_runs"] else f"{done} so far"
+
+
+def _sweep(row: Row, zone: tzinfo, now: int) -> str:
+    """How long the last one took, from the newest run to the oldest; of one that is under way, where it is."""
+    took = fmt.duration(row["sweep_ms"])
+    if row["sweep_until"] is None:
+        return took
+    return f"{took}  ·  now at {fmt.moment(row['sweep_until'], zone, now=now)}"
 
 
 def _changes(entries: list[Row], zone: tzinfo, now: int) -> None:

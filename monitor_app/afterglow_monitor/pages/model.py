@@ -47,7 +47,7 @@ def show() -> None:
         {
             "Latest": version_label(rows[0]),
             "Versions": fmt.count(len(rows)),
-            "Newest run": fmt.when(max(row["start_time"] for row in rows), zone, now=now),
+            "Newest run": details.moment_fact(max(row["start_time"] for row in rows), zone, now=now),
             "Server": fmt.in_workspace(server, rows[0]["workspace"]),
         },
     )
@@ -104,31 +104,36 @@ def _one(name: str, row: Row, zone: tzinfo, now: int) -> None:
         places.link(row["experiment"], places.experiment(row["server"], row["experiment_id"]), icon=":material/folder:")
         for each in row["applications"]:
             places.link(each["name"], places.application(each), icon=":material/bolt:")
-    try:
-        with st.spinner("Asking MLflow for the version …"):
-            said = model_details.of_version(row["run_id"], name, row["version"])
-    except CannotWrite as exc:
-        st.error(fmt.verbatim(fmt.short(str(exc), 300)), icon=":material/cloud_off:")
-        said = None
-    if said is not None:
-        _facts(said, zone, now)
+    of_mlflow = st.container()  # filled last: what is in the store need not wait for it
     left, right = st.columns(2, gap="large")
     with left:
         details.section("Metrics")
-        values = {key: fmt.metric(value) for key, value in (row["metrics"] or {}).items()}
-        details.name_values("model metrics", values, "Metric", numbers=True)
+        details.metrics(row["metrics"] or {})
     with right:
         details.section("Hyperparameters")
         details.name_values("model params", row["params"] or {}, "Parameter")
+    with of_mlflow:
+        said = _asked(name, row)
+        if said is not None:
+            _facts(said, zone, now)
     if said is not None:
         model_contents.show(row["run_id"], said["location"])
+
+
+def _asked(name: str, row: Row) -> Row | None:
+    try:
+        with st.spinner("Asking MLflow for the version …"):
+            return model_details.of_version(row["run_id"], name, row["version"])
+    except CannotWrite as exc:
+        st.error(fmt.verbatim(fmt.short(str(exc), 300)), icon=":material/cloud_off:")
+        return None
 
 
 def _facts(said: Row, zone: tzinfo, now: int) -> None:
     details.facts(
         "version",
         {
-            "Registered": fmt.when(said["created_time"], zone, now=now),
+            "Registered": details.moment_fact(said["created_time"], zone, now=now),
             "By": said["user"],
             "Tags": fmt.pairs(said["tags"]),
             "Logged model": said["model_id"],

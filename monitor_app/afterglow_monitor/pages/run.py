@@ -110,9 +110,7 @@ def _overview(row: Row, zone: tzinfo, now: int) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         details.section("Metrics")
-        details.name_values(
-            "metrics", {k: fmt.metric(v) for k, v in (row["metrics"] or {}).items()}, "Metric", numbers=True
-        )
+        details.metrics(row["metrics"] or {})
         details.section("Hyperparameters")
         details.name_values("params", row["params"] or {}, "Parameter")
     with right:
@@ -158,7 +156,7 @@ def _used(key: str, row: Row) -> None:
             "Jobs": fmt.with_failed(row["jobs"], row["failed_jobs"]),
             "Core time": details.core_fact(row["core_seconds"]),
             "Tasks": details.run_tasks(row),
-            **details.data_cells(row),
+            **details.data_facts(row),
             "GC": fmt.duration(row["gc_ms"]) if row["gc_ms"] else None,
             "Peak memory of a task": fmt.size(row["peak_execution_memory_bytes"]),
             "Peak heap": fmt.size(row["peak_heap_bytes"]),

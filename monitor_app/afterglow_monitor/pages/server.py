@@ -33,8 +33,8 @@ def _now(zone: tzinfo) -> None:
     if not any(each["held"] for each in found["jobs"]):
         details.nothing(
             "No worker is at work",
-            "Nothing is taken in. `afterglow up` starts one beside the pages; its log says why it does not stay."
-            if found["jobs"] else "None has ever been on this store: `afterglow up` starts one beside the pages.",
+            'Nothing is taken in. "afterglow up" starts one beside the pages; its log says why it does not stay.'
+            if found["jobs"] else 'None has ever been on this store: "afterglow up" starts one beside the pages.',
         )  # fmt: skip
     _facts(found)
     _jobs(found["jobs"], zone, now)

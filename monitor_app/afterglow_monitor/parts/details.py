@@ -54,14 +54,26 @@ def span_facts(row: Row, zone: tzinfo, *, now: int, started: str = "Started") ->
     """When it was, and how long that took."""
     took = fmt.lasting(row, now=now)
     return {
-        started: (fmt.when(row["start_time"], zone, now=now), fmt.exact_moment(row["start_time"], zone)),
+        started: moment_fact(row["start_time"], zone, now=now),
         "Ended": (fmt.moment(row["end_time"], zone, now=now), fmt.exact_moment(row["end_time"], zone)),
         "Duration": took if row["duration_ms"] is None else (took, fmt.exact_seconds(row["duration_ms"] / 1000)),
     }
 
 
+def moment_fact(millis: int | None, zone: tzinfo, *, now: int) -> Fact:
+    return fmt.when(millis, zone, now=now), fmt.exact_moment(millis, zone)
+
+
 def core_fact(seconds: float | None) -> Fact:
     return fmt.core_time(seconds), fmt.exact_seconds(seconds)
+
+
+def data_facts(row: Row) -> dict[str, Fact]:
+    """As `data_cells`."""
+    return {
+        name: (cell, f"{bytes_:,} bytes")
+        for (name, cell), bytes_ in zip(data_cells(row).items(), _bytes(row), strict=True)
+    }
 
 
 def copyable(text: str) -> None:
@@ -95,9 +107,15 @@ def plain_frame(table: pd.DataFrame, columns: Mapping[str, ColumnConfig]) -> Non
 
 
 def name_values(
-    key: str, values: Mapping[str, Any], noun: str, *, search: str | None = None, numbers: bool = False
+    key: str,
+    values: Mapping[str, Any],
+    noun: str,
+    *,
+    search: str | None = None,
+    numbers: bool = False,
+    exactly: Mapping[str, str] | None = None,
 ) -> None:
-    """A two-column table, by name; with `search`, a field to narrow it."""
+    """A two-column table, by name; with `search`, a field to narrow it. `exactly`: what a value is that was rounded."""
     wanted = ""
     if search is not None:
         field = st.text_input(
@@ -111,14 +129,23 @@ def name_values(
         )
         wanted = (field or "").strip().lower()
     rows = [
-        {noun: fmt.short(name, 300), "Value": fmt.short(str(value), 2_000)}
+        {noun: fmt.short(name, 300), "Value": fmt.short(str(value), 2_000), "Exactly": (exactly or {}).get(name)}
         for name, value in sorted(values.items())
         if wanted in f"{name}={value}".lower()
     ]
     if not rows:
         st.caption(f"No {noun.lower()} here." if not wanted else f"No {noun.lower()} matches.")
         return
-    plain_table((Column(noun, 200), Column("Value", 150, right=numbers)), rows)
+    columns = [Column(noun, 200), Column("Value", 150, right=numbers)]
+    plain_table([*columns, Column("Exactly", 180, right=True)] if exactly else columns, rows)
+
+
+def metrics(values: Mapping[str, Any]) -> None:
+    """As people read them, and, of those that this rounds, as they are."""
+    shown = {name: fmt.metric(value) for name, value in values.items()}
+    rounded = (name for name, value in values.items() if isinstance(value, float) and fmt.is_rounded(value))
+    exactly = {name: f"{values[name]:,}" for name in rounded}
+    name_values("metrics", shown, "Metric", numbers=True, exactly=exactly)
 
 
 JOBS = (
@@ -152,14 +179,11 @@ def jobs(
             "Description": fmt.named(
                 each["description"] or names[each["application_id"]].get(each["job_id"]) or fmt.NOTHING
             ),
-            "Status": [status.label(each["status"])],
             "Run": fmt.named(each["run_name"] or each["run_id"]) if each["run_id"] else fmt.NOTHING,
-            "Start": fmt.moment(each["start_time"], zone, now=now),
-            "Duration": lasted(each, now=now),
             "Tasks": tasks(each),
             "Core time": fmt.core_time(each["core_seconds"]),
             **data_cells(each),
-            "Error": fmt.short(each["error"], 300),
+            **work_cells(each, zone, now=now),
         }
         for each in rows
     ]
@@ -216,9 +240,19 @@ DATA_CELLS = ("Input", "Shuffle read", "Shuffle write", "Spill")
 
 def data_cells(row: Row) -> dict[str, str]:
     """Of each of DATA_CELLS."""
+    return dict(zip(DATA_CELLS, map(fmt.size, _bytes(row)), strict=True))
+
+
+def _bytes(row: Row) -> list[int]:
+    spilled = (row["memory_spilled_bytes"] or 0) + (row["disk_spilled_bytes"] or 0)
+    return [*(row[name] or 0 for name in ("input_bytes", "shuffle_read_bytes", "shuffle_write_bytes")), spilled]
+
+
+def work_cells(row: Row, zone: tzinfo, *, now: int) -> dict[str, Any]:
+    """What a job, a stage and a query have in common."""
     return {
-        "Input": fmt.size(row["input_bytes"]),
-        "Shuffle read": fmt.size(row["shuffle_read_bytes"]),
-        "Shuffle write": fmt.size(row["shuffle_write_bytes"]),
-        "Spill": fmt.size((row["memory_spilled_bytes"] or 0) + (row["disk_spilled_bytes"] or 0)),
+        "Status": [status.label(row["status"])],
+        "Start": fmt.moment(row["start_time"], zone, now=now),
+        "Duration": lasted(row, now=now),
+        "Error": fmt.short(row["error"], 300),
     }

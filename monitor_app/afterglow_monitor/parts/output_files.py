@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -22,12 +23,14 @@ from afterglow_monitor.listing.grid import Column, grid
 from afterglow_monitor.parts import details
 from afterglow_store.errors import NotFound
 
-FILES = (Column("File", 420), Column("Size", 100, right=True))
+FILES = (Column("File", 240), Column("Size", 90, right=True))
 MOST_BYTES = 20 << 20  # of a file that is looked into
 MOST_CHARACTERS = 200_000
 MOST_ROWS = 200
 IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 FRAMED = (".html", ".htm", ".svg")  # what a browser would run: see artifacts.py
+HEX_BYTES, HEX_WIDTH = 256, 16
+_NO_LETTER = re.compile(r"[^ -~]")
 
 
 def show(row: Row, zone: tzinfo, now: int) -> None:
@@ -103,6 +106,11 @@ def _one(row: Row, path: str) -> None:
         st.caption(f"{fmt.size(size)} is too much to look into; download it.")
         return
     suffix = PurePosixPath(path).suffix.lower()
+    if suffix == ".pdf":  # Chromium shows it in a tab of its own, as little as it may do there, and in no frame
+        st.caption("A browser shows no PDF in a frame that may run nothing.")
+        alone = places.here(artifacts.address(row["run_id"], path))
+        st.link_button("Open in a new tab", alone, icon=":material/open_in_new:")
+        return
     if suffix in FRAMED:
         st.iframe(places.here(artifacts.address(row["run_id"], path)), height=600)
         return
@@ -152,6 +160,15 @@ def _table(table: pd.DataFrame) -> None:
         st.caption(f"The first {MOST_ROWS} rows.")
 
 
+def hex_head(content: bytes) -> str:
+    """Its first bytes as lines of their place, their hexadecimal numbers, and those of them that are letters."""
+    lines = (content[at : at + HEX_WIDTH] for at in range(0, min(len(content), HEX_BYTES), HEX_WIDTH))
+    return "\n".join(
+        f"{number * HEX_WIDTH:06x}  {line.hex(' '):{3 * HEX_WIDTH - 1}}  {_NO_LETTER.sub('.', line.decode('latin-1'))}"
+        for number, line in enumerate(lines)
+    )
+
+
 def _text(content: bytes) -> None:
     """As it is: Markdown too is shown as its source."""
     try:
@@ -161,7 +178,8 @@ def _text(content: bytes) -> None:
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        st.caption("No text: download it to look into it.")
+        st.caption(f"{fmt.size(len(content))} that are no text. Download it to use it; it begins with:")
+        st.code(hex_head(content), language=None)
         return
     st.code(text, language=None, height=600 if len(text) > 2_000 else "content")
     if len(content) > MOST_CHARACTERS:

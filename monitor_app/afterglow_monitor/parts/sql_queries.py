@@ -52,14 +52,11 @@ def _cells(query: Row, jobs: list[Row], zone: tzinfo, now: int) -> Row:
     return {
         "Query": str(query["execution_id"]),
         "Description": fmt.named(query["description"]),
-        "Status": [status.label(query["status"])],
-        "Start": fmt.moment(query["start_time"], zone, now=now),
-        "Duration": details.lasted(query, now=now),
         "Run": ", ".join(_run_names(query, jobs).values()) or fmt.NOTHING,
         "Jobs": ", ".join([*numbers[:6], *([f"+{len(numbers) - 6}"] if len(numbers) > 6 else [])]) or fmt.NOTHING,
         "Reads": details.files(query["inputs"]),
         "Writes": details.files(query["outputs"]),
-        "Error": fmt.short(query["error"], 300),
+        **details.work_cells(query, zone, now=now),
     }
 
 

@@ -98,7 +98,7 @@ def _applications(conn: sa.Connection, asked: Asked) -> Answer:
 
 
 def _experiments(conn: sa.Connection, asked: Asked) -> Answer:
-    return page_answer("experiments", search.search_experiments(conn, query_of(asked)), public.public_experiment)
+    return page_answer("experiments", search.experiments_with_best(conn, query_of(asked)), public.public_experiment)
 
 
 def _runs(conn: sa.Connection, asked: Asked) -> Answer:
@@ -109,7 +109,7 @@ def _found(conn: sa.Connection, asked: Asked) -> Answer:
     query = query_of(asked)
     return Answer({
         "applications": [public.public_application(row) for row in search.search_applications(conn, query).rows],
-        "experiments": [public.public_experiment(row) for row in search.search_experiments(conn, query).rows],
+        "experiments": [public.public_experiment(row) for row in search.experiments_with_best(conn, query).rows],
         "runs": [public.public_run(row) for row in search.search_runs(conn, query).rows],
     })  # fmt: skip
 

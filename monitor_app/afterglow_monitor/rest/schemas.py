@@ -160,6 +160,9 @@ SCHEMAS: dict[str, Schema] = {
         **{name: time() for name in ("created_time", "last_run_time")},
         **{name: count() for name in ("runs", "failed_runs", "running_runs", "users", "applications")},
         core_seconds=number("seconds"),
+        primary_metric=maybe_text("what its tag mlflow.experiment.primaryMetric.name says"),
+        best_value=maybe_number("of that metric; null also where it is infinite"),
+        best_run_id=maybe_text("the run that has it"),
         tags=by_name(maybe_text()),
     ),
     "RegisteredVersion": record(

@@ -10,6 +10,7 @@ from afterglow_store.search.applications import search_applications
 from afterglow_store.search.experiments import search_experiments
 from afterglow_store.search.facets import FACETS, facets
 from afterglow_store.search.parts import search_executors, search_jobs, search_sql_executions, search_stages
+from afterglow_store.search.primary import add_best, any_primary_metric, experiments_with_best
 from afterglow_store.search.query import COUNT_LIMIT, Page, Query, Row
 from afterglow_store.search.runs import add_applications, count_runs, search_runs, search_runs_of_unknown_owner
 
@@ -20,7 +21,10 @@ __all__ = [
     "Query",
     "Row",
     "add_applications",
+    "add_best",
+    "any_primary_metric",
     "count_runs",
+    "experiments_with_best",
     "facets",
     "search_applications",
     "search_executors",

@@ -7,10 +7,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from afterglow_store.filters import parse, parse_order
-from afterglow_store.schema import application, experiment, link, run
+from afterglow_store.schema import application, application_experiment, experiment, link, run
 from afterglow_store.search.deadline import deadline
 from afterglow_store.search.listing import Key, chosen, contains, holds, ordered, page, seconds
 from afterglow_store.search.query import Page, Query
+from afterglow_store.visibility import SCOPE
 from afterglow_store.windows import ALL, within
 
 _COUNTS = ("runs", "failed_runs", "running_runs", "users", "applications")
@@ -28,9 +29,15 @@ def search_experiments(conn: sa.Connection, query: Query) -> Page:
     """
     e = experiment.c
     in_time = [*within(run.c.start_time, query.window), *chosen(run.c.effective_status, query.statuses)]
-    sums = _sums([*in_time, *_of_these(query)]).subquery()
+    # What is noted of applications is of all their runs.
+    noted = not query.statuses and conn.get_execution_options().get(SCOPE) is None
+    sums = _sums([*in_time, *_of_these(query)], noted=noted).subquery()
     fields = _fields(sums)
-    joined = experiment.outerjoin(sums, sa.and_(sums.c.server == e.server, sums.c.experiment_id == e.experiment_id))
+    joined = experiment.outerjoin(sums, _same(sums))
+    if noted:
+        wrote = _wrote(query).subquery()
+        fields["applications"] = sa.func.coalesce(wrote.c.applications, 0)
+        joined = joined.outerjoin(wrote, _same(wrote))
     computed = [fields[name].label(name) for name in (*_COUNTS, "last_run_time", "core_seconds")]
     computed.append(_share(sums.c.finished_runs, sums.c.runs - sums.c.running_runs).label("success_share"))
     select = sa.select(*experiment.c, *computed).select_from(joined).where(*_where(query, sums, fields))
@@ -87,25 +94,42 @@ def _of_these(query: Query) -> list[sa.ColumnElement[bool]]:
     return where
 
 
-def _sums(of_runs: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
-    r = run.c
+def _same(found: sa.Subquery) -> sa.ColumnElement[bool]:
+    return sa.and_(found.c.server == experiment.c.server, found.c.experiment_id == experiment.c.experiment_id)
+
+
+def _wrote(query: Query) -> sa.Select[Any]:
+    """How many applications have runs in an experiment that started in the window: by the first and the last of these,
+    so that one with runs before and after, and none in it, counts as well."""
+    a, window = application_experiment.c, query.window
+    where = [] if window.since is None else [a.last_start >= window.since]
+    where += [] if window.until is None else [a.first_start < window.until]
+    where += [] if query.server is None else [a.server == query.server]
+    counted = sa.select(a.server, a.experiment_id, sa.func.count().label("applications"))
+    return counted.where(*where).group_by(a.server, a.experiment_id)
+
+
+def _sums(of_runs: list[sa.ColumnElement[bool]], *, noted: bool) -> sa.Select[Any]:
+    r, e = run.c, experiment.c
     first_application = sa.select(sa.func.min(link.c.application_id)).where(link.c.run_id == r.run_id).scalar_subquery()
+    applications = sa.literal(0) if noted else sa.func.count(sa.distinct(first_application))
     return (
         sa.select(
-            r.server,
-            r.experiment_id,
+            e.server,
+            e.experiment_id,
             sa.func.count().label("runs"),
             _count_if(r.effective_status == "FAILED").label("failed_runs"),
             _count_if(r.effective_status == "FINISHED").label("finished_runs"),
             _count_if(r.effective_status == "RUNNING").label("running_runs"),
             sa.func.count(sa.distinct(r.user_name)).label("users"),
-            sa.func.count(sa.distinct(first_application)).label("applications"),
+            applications.label("applications"),
             sa.func.max(r.start_time).label("last_run_time"),
             sa.cast(sa.func.coalesce(sa.func.sum(r.core_ms), 0), sa.BigInteger).label("core_ms"),
         )
-        .select_from(run)
+        # From one experiment to the next: PostgreSQL would read all of the index that has their runs together.
+        .select_from(experiment.join(run, sa.and_(r.server == e.server, r.experiment_id == e.experiment_id)))
         .where(*of_runs)
-        .group_by(r.server, r.experiment_id)
+        .group_by(e.server, e.experiment_id)
     )
 
 

@@ -21,6 +21,8 @@ from afterglow_store.windows import Window
 
 FEW = 200  # so many are read and asked at once, whatever the order
 NEWEST = 1_000  # of an index, so many are tried before anything is counted: a filter that holds often needs no more
+FURTHER = 20_000  # … and so many, where by what was found among these that is enough
+SPARE = 1.5  # times as many as it seems to take
 MANY = 100_000  # where counting stops
 
 
@@ -64,6 +66,20 @@ class Wanted:
             return self.from_driver(driver).where(*also), driver.at
         at, asked = replace(driver.at, window=self.window), self._asked(driver)
         first = driver.select(self.window).where(*also, *(part.holds(at) for part in asked if part.by_index))
+        return self._rows_last(first, at, asked, in_order=in_order)
+
+    def of(self, some: sa.Subquery, driver: Driver) -> tuple[sa.Select[Any], At]:
+        """Of some runs of a driver's index, `id` and `start_time`, those that are wanted; as `through`."""
+        at = At(some.c.id, some.c.start_time)
+        if not self.fenced or driver.in_row:
+            return sa.select(some.c.id, some.c.start_time).where(*self.rest(driver, at)), at
+        asked = self._asked(driver)
+        first = sa.select(some.c.id, some.c.start_time).where(*(part.holds(at) for part in asked if part.by_index))
+        return self._rows_last(first, at, asked, in_order=True)
+
+    def _rows_last(
+        self, first: sa.Select[Any], at: At, asked: Sequence[Part], *, in_order: bool
+    ) -> tuple[sa.Select[Any], At]:
         found = (_ordered(first, at) if in_order else first).offset(sa.literal_column("0")).subquery()
         at = At(found.c.id, found.c.start_time)
         return sa.select(*found.c).where(*(part.holds(at) for part in asked if not part.by_index)), at
@@ -122,7 +138,10 @@ def newest_first(conn: sa.Connection, wanted: Wanted, limit: int, after: Mark | 
     driver, _ = smallest(conn, wanted, drivers, FEW)
     if driver is None:
         in_order = next((each for each in drivers if each.in_order), None) or all_runs()
-        found = _among_newest(conn, wanted, in_order, limit, after)
+        most = max(NEWEST, 4 * limit)
+        found = _among_newest(conn, wanted, in_order, limit, after, most=most)
+        if 0 < len(found) < limit and (further := int(SPARE * most * limit / len(found))) <= FURTHER:
+            found = _among_newest(conn, wanted, in_order, limit, after, most=further)
         if len(found) == limit:
             return found
         driver = _least_to_read(conn, wanted, limit)
@@ -132,23 +151,29 @@ def newest_first(conn: sa.Connection, wanted: Wanted, limit: int, after: Mark | 
 
 def _least_to_read(conn: sa.Connection, wanted: Wanted, limit: int) -> Driver:
     """Of an index in order as much is read as the page takes, of another one all of it. How much the page takes is
-    guessed as if the parts had nothing to do with each other."""
-    counts = [(each, max(1, _count(conn, each.select(wanted.window), MANY))) for each in wanted.drivers]
+    guessed as if the parts had nothing to do with each other. None is counted further than the one that has the fewest:
+    where there are more, it is not the one."""
+    counts: list[tuple[Driver, int, bool]] = []  # … and whether that is all of them
+    fewest = MANY
+    for driver in sorted(wanted.drivers, key=lambda each: not each.in_order):
+        count = _count(conn, driver.select(wanted.window), fewest)
+        counts.append((driver, max(1, count), count < fewest))
+        fewest = min(fewest, max(1, count))
     of_all = max(MANY, conn.scalar(sa.select(sa.func.max(run.c.id))) or 0)
-    hits = of_all * math.prod(count / of_all for _, count in counts)
+    hits = of_all * math.prod(count / of_all for _, count, _ in counts)
     costs = [
         (min(count, limit * count / hits) if driver.in_order else count, number)
-        for number, (driver, count) in enumerate(counts)
-        if count < MANY or driver.in_order
+        for number, (driver, count, is_all) in enumerate(counts)
+        if driver.in_order or is_all
     ]
     return counts[min(costs)[1]][0] if costs else all_runs()
 
 
-def _among_newest(conn: sa.Connection, wanted: Wanted, driver: Driver, limit: int, after: Mark | None) -> list[Mark]:
+def _among_newest(
+    conn: sa.Connection, wanted: Wanted, driver: Driver, limit: int, after: Mark | None, *, most: int
+) -> list[Mark]:
     newest = _ordered(driver.select(wanted.window).where(*follows(driver.at, after)), driver.at)
-    some = newest.limit(max(NEWEST, 4 * limit)).subquery()
-    at = At(some.c.id, some.c.start_time)
-    select = sa.select(some.c.id, some.c.start_time).where(*wanted.rest(driver, at))
+    select, at = wanted.of(newest.limit(most).subquery(), driver)
     return _marks(conn, _ordered(select, at).limit(limit))
 
 

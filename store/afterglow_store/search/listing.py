@@ -81,7 +81,7 @@ def page(conn: sa.Connection, select: sa.Select[Any], query: Query, keys: Sequen
     found = [dict(row._mapping) for row in conn.execute(asked.offset(query.offset))]
     places = [Place(tuple(row.pop(each.name) for each in named)) for row in found]
     more = as_text(places[query.limit - 1]) if len(found) > query.limit else None
-    return Page(found[: query.limit], _count(conn, select) if query.count else 0, more)
+    return Page(found[: query.limit], _total(conn, select, query, len(found)) if query.count else 0, more)
 
 
 def _follows(keys: Sequence[Key], after: str) -> sa.ColumnElement[bool]:
@@ -97,6 +97,13 @@ def _follows(keys: Sequence[Key], after: str) -> sa.ColumnElement[bool]:
         for number in range(len(pairs))
     ]
     return sa.and_(pairs[0][0].not_before(pairs[0][1]), sa.or_(*beyond))
+
+
+def _total(conn: sa.Connection, select: sa.Select[Any], query: Query, found: int) -> int:
+    """Of a last page that is not empty it is known: `found` are on it."""
+    if query.after is None and found <= query.limit and (found or not query.offset):
+        return min(query.offset + found, COUNT_LIMIT + 1)
+    return _count(conn, select)
 
 
 def _count(conn: sa.Connection, select: sa.Select[Any]) -> int:

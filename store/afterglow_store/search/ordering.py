@@ -133,6 +133,11 @@ def by_index(
     return found
 
 
+def best_by_metric(conn: sa.Connection, wanted: Wanted, order: Order) -> MetricMark | None:
+    """The first of those that have a number, by an order of one metric."""
+    return next(iter(_numbers(conn, wanted, ByMetric(order), 1, None)), None)
+
+
 def _numbers(
     conn: sa.Connection, wanted: Wanted, ranked: Ranked, limit: int, after: MetricMark | None
 ) -> list[MetricMark]:

@@ -20,6 +20,7 @@ from afterglow_store.search.finding import Mark, Part, Wanted, count_wanted, new
 from afterglow_store.search.marks import AnyMark, as_text, from_text
 from afterglow_store.search.ordering import MetricMark, by_anything, by_index, ranked_by
 from afterglow_store.search.query import COUNT_LIMIT, Page, Query, Row
+from afterglow_store.search.texts import part_of_text
 from afterglow_store.status import OWNER_UNKNOWN, RUNNING
 from afterglow_store.usage import add_totals
 from afterglow_store.windows import Window
@@ -152,7 +153,7 @@ def wanted_by(conn: sa.Connection, query: Query) -> Wanted:
         conditions.append(_comparison("linked", "=", query.linked))
     parts = [part_of(each) for each in conditions]
     if query.text:
-        parts.append(Part(lambda at: _named(query.text, at)))
+        parts.append(part_of_text(conn, query.text))
     if query.application_id is not None:
         parts.append(_of_application(query.application_id))
     fenced = conn.dialect.name == "postgresql"
@@ -182,16 +183,6 @@ def _active_since(since: int) -> Part:
 
     each = (run.c.start_time >= since, run.c.end_time >= since, run.c.effective_status == RUNNING)
     return Part(holds, together([Driver(run.c.id, run.c.start_time, (one,), in_row=True) for one in each]))
-
-
-def _named(text: str, at: At) -> Holds:
-    e = experiment.c
-    of_these = sa.select(e.server, e.experiment_id).where(e.name.icontains(text, autoescape=True))
-    names = (at.column("name"), at.column("run_id"))
-    return sa.or_(
-        *(name.icontains(text, autoescape=True) for name in names),
-        sa.tuple_(at.column("server"), at.column("experiment_id")).in_(of_these),
-    )
 
 
 def _of_application(application_id: int) -> Part:

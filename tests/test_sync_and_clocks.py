@@ -15,6 +15,7 @@ from afterglow_monitor.syncing import rereading, sync
 from afterglow_monitor.syncing.sync import ServerSync
 from afterglow_store import Store, ingest_file, open_store
 from afterglow_store.items import run_by_id
+from tests.support.databases import PostgresCluster
 from tests.support.journals import Journal
 
 HOUR = 3_600_000
@@ -54,11 +55,18 @@ def store(sqlite_url: str) -> Iterator[Store]:
     opened.close()
 
 
+@pytest.fixture(scope="module")
+def mlflow_postgres(postgres_cluster: PostgresCluster) -> Iterator[str]:
+    """A tracking server's database of our own, for what is written here starts before what others expect to be last."""
+    with postgres_cluster.fresh_database() as url:
+        yield url
+
+
 @pytest.fixture(params=["client", "sqlite", "postgresql"])
 def tracked(request: pytest.FixtureRequest) -> Tracked:
     """The session's server, by its URI alone and with its database; and one with PostgreSQL."""
     if request.param == "postgresql":
-        uri = database = request.getfixturevalue("generated_postgres")
+        uri = database = request.getfixturevalue("mlflow_postgres")
     else:
         uri, folder = request.getfixturevalue("mlflow_server"), request.getfixturevalue("mlflow_folder")
         database = f"sqlite:///{folder / 'mlflow.db'}" if request.param == "sqlite" else ""
@@ -123,12 +131,12 @@ def test_a_run_made_late_with_an_early_start_is_found_by_the_database_at_once_by
 
 @hours_ahead
 def test_runs_of_an_experiment_that_a_server_made_by_another_clock_are_found(
-    store: Store, generated_postgres: str, hours: int, monkeypatch: pytest.MonkeyPatch
+    store: Store, mlflow_postgres: str, hours: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server whose clock was set while it ran, or another one behind the same address. Here the client has the store
     of a server without HTTP between."""
-    client = MlflowClient(generated_postgres, generated_postgres)
-    synced = ServerSync(store, MlflowServer(name="team", uri=generated_postgres), WITHOUT_SWEEP)
+    client = MlflowClient(mlflow_postgres, mlflow_postgres)
+    synced = ServerSync(store, MlflowServer(name="team", uri=mlflow_postgres), WITHOUT_SWEEP)
     client.create_experiment(f"before {uuid4().hex[:8]}")
     passes(synced)
     monkeypatch.setattr(sqlalchemy_store, "get_current_time_millis", lambda: now_ms() + hours * HOUR)

@@ -32,7 +32,7 @@ test: machine-for-test .venv/synced ## Lint, types and all tests; ARGS="-k snaps
 
 .PHONY: matrix
 matrix: machine-for-matrix jar ## Real drivers in every kind of trouble, on each version of Spark; half an hour
-	@$(BIN)/pytest -n 3 -m matrix --durations=10 $(ARGS)
+	@$(BIN)/pytest -n 2 -m matrix --durations=10 $(ARGS)
 
 .PHONY: soak
 soak: machine-for-test .venv/synced ## Thousands of random filters, asked of MLflow's own search too; half an hour

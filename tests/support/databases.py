@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from psycopg import sql
 
 from afterglow_store import Store, open_store
@@ -36,10 +37,11 @@ class PostgresCluster:
         return psycopg.connect(host=str(self.folder), user="postgres", dbname="postgres", autocommit=True)
 
     @contextmanager
-    def fresh_database(self) -> Iterator[str]:
+    def fresh_database(self, template: str = "template0") -> Iterator[str]:
         name = f"afterglow_{uuid4().hex[:12]}"
+        names = {"name": sql.Identifier(name), "template": sql.Identifier(template)}
         with self.connect() as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+            connection.execute(sql.SQL("CREATE DATABASE {name} TEMPLATE {template}").format(**names))
         try:
             yield self.url(name)
         finally:
@@ -122,17 +124,41 @@ def postgres_cluster() -> Iterator[PostgresCluster]:
         yield cluster
 
 
-@pytest.fixture
-def postgres_url(postgres_cluster: PostgresCluster) -> Iterator[str]:
-    """A fresh, empty PostgreSQL database."""
+@pytest.fixture(scope="session")
+def postgres_store(postgres_cluster: PostgresCluster) -> Iterator[str]:
+    """The name of a database with an empty store, to be copied: twenty migrations take longer than most tests."""
     with postgres_cluster.fresh_database() as url:
+        open_store(url).close()
+        yield str(sa.make_url(url).database)
+
+
+@pytest.fixture(scope="session")
+def sqlite_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with an empty store, to be copied."""
+    file = tmp_path_factory.mktemp("store") / "afterglow.db"
+    open_store(f"sqlite:///{file}").close()
+    return file
+
+
+def _asks_for_a_store(request: pytest.FixtureRequest) -> bool:
+    return "store" in request.fixturenames
+
+
+@pytest.fixture
+def postgres_url(request: pytest.FixtureRequest, postgres_cluster: PostgresCluster) -> Iterator[str]:
+    """A fresh PostgreSQL database: with an empty store in it for a test that asks for `store`, else empty."""
+    template = request.getfixturevalue("postgres_store") if _asks_for_a_store(request) else "template0"
+    with postgres_cluster.fresh_database(template) as url:
         yield url
 
 
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    """A SQLite database that does not exist yet."""
-    return f"sqlite:///{tmp_path / 'afterglow.db'}"
+def sqlite_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A SQLite database: with an empty store in it for a test that asks for `store`, else it does not exist yet."""
+    file = tmp_path / "afterglow.db"
+    if _asks_for_a_store(request):
+        shutil.copyfile(request.getfixturevalue("sqlite_store"), file)
+    return f"sqlite:///{file}"
 
 
 @pytest.fixture(params=["sqlite_url", "postgres_url"], ids=["sqlite", "postgresql"])

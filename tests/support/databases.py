@@ -125,7 +125,7 @@ def postgres_cluster() -> Iterator[PostgresCluster]:
 
 
 @pytest.fixture(scope="session")
-def postgres_store(postgres_cluster: PostgresCluster) -> Iterator[str]:
+def migrated_postgres(postgres_cluster: PostgresCluster) -> Iterator[str]:
     """The name of a database with an empty store, to be copied: twenty migrations take longer than most tests."""
     with postgres_cluster.fresh_database() as url:
         open_store(url).close()
@@ -133,7 +133,7 @@ def postgres_store(postgres_cluster: PostgresCluster) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def sqlite_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with an empty store, to be copied."""
     file = tmp_path_factory.mktemp("store") / "afterglow.db"
     open_store(f"sqlite:///{file}").close()
@@ -147,7 +147,7 @@ def _asks_for_a_store(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture
 def postgres_url(request: pytest.FixtureRequest, postgres_cluster: PostgresCluster) -> Iterator[str]:
     """A fresh PostgreSQL database: with an empty store in it for a test that asks for `store`, else empty."""
-    template = request.getfixturevalue("postgres_store") if _asks_for_a_store(request) else "template0"
+    template = request.getfixturevalue("migrated_postgres") if _asks_for_a_store(request) else "template0"
     with postgres_cluster.fresh_database(template) as url:
         yield url
 
@@ -157,7 +157,7 @@ def sqlite_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A SQLite database: with an empty store in it for a test that asks for `store`, else it does not exist yet."""
     file = tmp_path / "afterglow.db"
     if _asks_for_a_store(request):
-        shutil.copyfile(request.getfixturevalue("sqlite_store"), file)
+        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), file)
     return f"sqlite:///{file}"
 
 

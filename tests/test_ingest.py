@@ -15,6 +15,7 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
+from afterglow_monitor.clock import now_ms
 from afterglow_monitor.collecting import journals
 from afterglow_monitor.collecting.journals import Tail
 from afterglow_store import Query, Store, ingest_file, lines, open_store, search_applications, search_runs, snapshots
@@ -68,10 +69,10 @@ def test_a_worker_that_is_killed_ten_times_leaves_what_one_clean_ingest_does(
                 process.send_signal(signal.SIGKILL)
     assert positions(store) < sum(file.stat().st_size for file in files), "it was done before the last kill"
     for file in files:
-        ingest_file(store, file, now=0)
+        ingest_file(store, file, now=now_ms())
     clean = open_store(f"sqlite:///{tmp_path / 'clean.db'}")
     for file in files:
-        ingest_file(clean, file, now=0)
+        ingest_file(clean, file, now=now_ms())
     killed, once = contents(store), contents(clean)
     clean.close()
     for table, rows in once.items():

@@ -227,11 +227,11 @@ def clean(journals: list[Path], tmp_path: Path) -> dict[str, list[tuple[object, 
     half = len(journals) // 2
     with closing(open_store(f"sqlite:///{tmp_path / 'clean.db'}")) as store:
         for path in journals[:half]:
-            ingest_file(store, path, now=0)
+            ingest_file(store, path, now=now_ms())
         for path in journals[half:]:
             data = path.read_bytes()
-            receive(store, path.stem, Chunk(0, len(data), "identity", data), now=0)
-            ingest_received(store, path.stem, now=0)
+            receive(store, path.stem, Chunk(0, len(data), "identity", data), now=now_ms())
+            ingest_received(store, path.stem, now=now_ms())
         return contents(store)
 
 

@@ -156,10 +156,8 @@ final class JobLine implements Line {
     rows.append(']');
   }
 
-  /** A sequence of Scala's is a function of the index; that much has the same name in all versions. */
-  @SuppressWarnings("unchecked")
   private static List<StageInfo> infos(Object sequence) {
-    PartialFunction<Object, StageInfo> at = (PartialFunction<Object, StageInfo>) sequence;
+    PartialFunction<Object, StageInfo> at = Scala.function(sequence);
     List<StageInfo> infos = new ArrayList<>();
     for (int i = 0; at.isDefinedAt(i); i++) {
       infos.add(at.apply(i));

@@ -4,6 +4,8 @@ import java.util.LinkedHashSet;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.apache.spark.sql.execution.SparkPlanInfo;
+import scala.PartialFunction;
 
 /** What a plan reads and writes: taken from Spark's tree of it, which the journal does not keep. */
 final class PlanFiles {
@@ -26,39 +28,18 @@ final class PlanFiles {
     this.redaction = redaction;
   }
 
-  /** Takes a SparkPlanInfo and all below it. */
-  void read(JsonReader from) {
-    if (from.peek() != '{') {
-      from.skip();
-      return;
+  /** Takes a plan and all below it. */
+  void read(SparkPlanInfo plan) throws ReflectiveOperationException {
+    PartialFunction<Object, SparkPlanInfo> children = Scala.function(Scala.get(plan, "children"));
+    for (int i = 0; children.isDefinedAt(i); i++) {
+      read(children.apply(i));
     }
-    String name = "";
-    String text = "";
-    String format = "";
-    String location = "";
-    from.enter('{');
-    for (String key = from.nextKey(); key != null; key = from.nextKey()) {
-      if (key.equals("nodeName")) {
-        name = from.string();
-      } else if (key.equals("simpleString")) {
-        text = from.string();
-      } else if (key.equals("children")) {
-        from.enter('[');
-        while (from.nextValue()) {
-          read(from);
-        }
-      } else if (key.equals("metadata") && from.peek() == '{') {
-        from.enter('{');
-        for (String of = from.nextKey(); of != null; of = from.nextKey()) {
-          String value = from.peek() == '"' ? from.string() : from.raw();
-          format = of.equals("Format") ? value : format;
-          location = of.equals("Location") ? value : location;
-        }
-      } else {
-        from.skip();
-      }
-    }
-    node(name, text, format, location);
+    PartialFunction<Object, String> metadata = Scala.function(Scala.get(plan, "metadata"));
+    node(plan.nodeName(), plan.simpleString(), of(metadata, "Format"), of(metadata, "Location"));
+  }
+
+  private static String of(PartialFunction<Object, String> metadata, String key) {
+    return metadata.isDefinedAt(key) ? metadata.apply(key) : "";
   }
 
   void put(JsonFields fields) {

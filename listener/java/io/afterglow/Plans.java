@@ -1,6 +1,6 @@
 package io.afterglow;
 
-import java.math.BigInteger;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.security.MessageDigest;
@@ -61,6 +61,6 @@ final class Plans {
   private static String hash(String tree) throws GeneralSecurityException {
     byte[] text = NUMBERS.matcher(tree).replaceAll("").getBytes(StandardCharsets.UTF_8);
     byte[] digest = MessageDigest.getInstance("SHA-256").digest(text);
-    return String.format("%064x", new BigInteger(1, digest)).substring(0, 16);
+    return String.format("%016x", ByteBuffer.wrap(digest).getLong());
   }
 }

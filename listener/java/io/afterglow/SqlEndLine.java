@@ -1,14 +1,14 @@
 package io.afterglow;
 
-import org.apache.spark.scheduler.SparkListenerEvent;
+import org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionEnd;
 
 /** The end of a SQL execution whose start is written, with the plan that it had in the end. */
 final class SqlEndLine implements Line {
-  private final SparkListenerEvent end;
+  private final SparkListenerSQLExecutionEnd end;
   private final String lastTree;
 
   /** {@code lastTree} is null where the plan stayed what it was. */
-  SqlEndLine(SparkListenerEvent end, String lastTree) {
+  SqlEndLine(SparkListenerSQLExecutionEnd end, String lastTree) {
     this.end = end;
     this.lastTree = lastTree;
   }
@@ -20,9 +20,11 @@ final class SqlEndLine implements Line {
 
   @Override
   public void appendTo(StringBuilder line, Trimmer trimmer) throws Exception {
-    trimmer.trim(end, line);
+    JsonFields fields = new JsonFields(line, SqlEvents.END);
+    fields.put("executionId", end.executionId()).put("time", end.time());
+    SqlLine.putEnd(end, fields, trimmer);
     if (lastTree != null) {
-      trimmer.plans().put(lastTree, new JsonFields(line));
+      trimmer.plans().put(lastTree, fields);
     }
   }
 }

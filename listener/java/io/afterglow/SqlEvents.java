@@ -33,7 +33,7 @@ final class SqlEvents {
         replan((SparkListenerSQLAdaptiveExecutionUpdate) event);
         break;
       case END:
-        end(((SparkListenerSQLExecutionEnd) event).executionId(), event);
+        end((SparkListenerSQLExecutionEnd) event);
         break;
       default:
     }
@@ -56,8 +56,8 @@ final class SqlEvents {
     }
   }
 
-  private void end(long execution, SparkListenerEvent event) {
-    SqlLine line = open.remove(execution);
+  private void end(SparkListenerSQLExecutionEnd event) {
+    SqlLine line = open.remove(event.executionId());
     if (line == null || !line.end(event)) {
       outlet.offer(new SqlEndLine(event, line == null ? null : line.lastTree()));
     }

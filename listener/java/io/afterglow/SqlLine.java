@@ -1,16 +1,21 @@
 package io.afterglow;
 
-import org.apache.spark.scheduler.SparkListenerEvent;
+import org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionEnd;
+import org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionStart;
+import scala.Option;
 
-/** A SQL execution that started; when it ends while this waits in the queue, this tells its end too. */
+/**
+ * A SQL execution that started; when it ends while this waits in the queue, this tells its end too. Its fields are read
+ * from Spark's event: the text that Spark makes of one is long, and most of it is not kept.
+ */
 final class SqlLine implements Line {
-  private SparkListenerEvent start; // null once it is told: plans are large
+  private SparkListenerSQLExecutionStart start; // null once it is told: plans are large
   private final int weight;
-  private SparkListenerEvent end;
+  private SparkListenerSQLExecutionEnd end;
   private String lastTree;
   private boolean closed;
 
-  SqlLine(SparkListenerEvent start, int weight) {
+  SqlLine(SparkListenerSQLExecutionStart start, int weight) {
     this.start = start;
     this.weight = weight;
   }
@@ -21,7 +26,7 @@ final class SqlLine implements Line {
   }
 
   /** False when this is written already, and a line of its own has to tell the end. */
-  synchronized boolean end(SparkListenerEvent event) {
+  synchronized boolean end(SparkListenerSQLExecutionEnd event) {
     if (!closed) {
       end = event;
     }
@@ -52,10 +57,50 @@ final class SqlLine implements Line {
 
   @Override
   public void appendTo(StringBuilder line, Trimmer trimmer) throws Exception {
-    trimmer.trimSql(start, end == null ? null : lastTree(), line);
+    JsonFields fields = new JsonFields(line, SqlEvents.START);
+    putStart(fields, trimmer);
     if (end != null) {
-      trimmer.trimInside("End", end, line);
+      putEnd(end, new JsonFields(fields.name("End").append("{\"time\":").append(end.time())), trimmer);
+      line.append('}');
     }
     start = null;
+  }
+
+  private void putStart(JsonFields fields, Trimmer trimmer) throws Exception {
+    fields.put("executionId", start.executionId());
+    Option<Object> root = start.rootExecutionId();
+    if (root.isDefined() && (Long) root.get() != start.executionId()) {
+      fields.put("rootExecutionId", (Long) root.get());
+    }
+    fields.put("description", trimmer.message(start.description()));
+    fields.put("time", start.time());
+    putTags(Scala.joined(Scala.get(start, "jobTags"), ","), fields, trimmer);
+    PlanFiles files = trimmer.planFiles();
+    files.read(start.sparkPlanInfo());
+    files.put(fields);
+    String replanned = end == null ? null : lastTree();
+    trimmer.plans().put(replanned == null ? Plans.tree(start.physicalPlanDescription()) : replanned, fields);
+  }
+
+  private static void putTags(String all, JsonFields fields, Trimmer trimmer) {
+    String own = Trimmer.ownTags(all);
+    if (own.isEmpty()) {
+      return;
+    }
+    StringBuilder to = fields.name("jobTags");
+    String open = "[";
+    for (String tag : own.split(",")) {
+      JsonFields.quote(to.append(open), trimmer.name(tag));
+      open = ",";
+    }
+    to.append(']');
+  }
+
+  /** Why it failed, where it did. */
+  static void putEnd(SparkListenerSQLExecutionEnd end, JsonFields fields, Trimmer trimmer) {
+    Option<String> error = end.errorMessage();
+    if (error.isDefined() && !error.get().isEmpty()) {
+      fields.put("errorMessage", trimmer.message(error.get()));
+    }
   }
 }

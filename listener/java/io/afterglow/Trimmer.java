@@ -43,6 +43,10 @@ final class Trimmer {
     return plans;
   }
 
+  PlanFiles planFiles() {
+    return new PlanFiles(redaction);
+  }
+
   String name(String text) {
     return redaction.text(text == null ? "" : text, NAME);
   }
@@ -57,49 +61,6 @@ final class Trimmer {
     String name = enter(from);
     JsonFields.quote(to.append("{\"Event\":"), name);
     Shape.fields(fields(name), from, to, ",");
-  }
-
-  /** Adds the event as a field of another one. */
-  void trimInside(String key, SparkListenerEvent event, StringBuilder to) throws Exception {
-    JsonReader from = new JsonReader(json.of(event));
-    Map<String, Shape> kept = new HashMap<>(fields(enter(from)));
-    kept.remove("executionId");
-    JsonFields.quote(to.append(','), key).append(":{");
-    Shape.fields(kept, from, to, "");
-    to.append('}');
-  }
-
-  /** Adds the start of a SQL execution, with {@code lastTree} as its plan if there is one. */
-  void trimSql(SparkListenerEvent event, String lastTree, StringBuilder to) throws Exception {
-    JsonReader from = new JsonReader(json.of(event));
-    JsonFields fields = new JsonFields(to, enter(from));
-    PlanFiles files = new PlanFiles(redaction);
-    String tree = "";
-    String id = "";
-    for (String key = from.nextKey(); key != null; key = from.nextKey()) {
-      if (key.equals("executionId")) {
-        fields.name(key).append(id = from.raw());
-      } else if (key.equals("rootExecutionId")) {
-        String root = from.raw();
-        if (!root.equals(id) && !root.equals("null")) {
-          fields.name(key).append(root);
-        }
-      } else if (key.equals("time")) {
-        fields.name(key).append(from.raw());
-      } else if (key.equals("description") && from.peek() == '"') {
-        fields.put(key, message(from.string()));
-      } else if (key.equals("physicalPlanDescription") && from.peek() == '"') {
-        tree = Plans.tree(from.string());
-      } else if (key.equals("sparkPlanInfo")) {
-        files.read(from);
-      } else if (key.equals("jobTags") && from.peek() == '[') {
-        jobTags(from, fields);
-      } else {
-        from.skip();
-      }
-    }
-    files.put(fields);
-    plans.put(lastTree == null ? tree : lastTree, fields);
   }
 
   /** Adds the properties of a job that are kept, as an object. */
@@ -148,7 +109,8 @@ final class Trimmer {
     return redaction.property(key, key.equals(TAGS) ? ownTags(value) : value, VALUE);
   }
 
-  private static String ownTags(String tags) {
+  /** Without Spark's own; both separated by commas, which no tag may have. */
+  static String ownTags(String tags) {
     List<String> own = new ArrayList<>();
     for (String tag : tags.split(",")) {
       if (!tag.isEmpty() && !SPARK_S_TAG.matcher(tag).matches()) {
@@ -156,26 +118,6 @@ final class Trimmer {
       }
     }
     return String.join(",", own);
-  }
-
-  private void jobTags(JsonReader from, JsonFields fields) {
-    List<String> own = new ArrayList<>();
-    from.enter('[');
-    while (from.nextValue()) {
-      String tag = from.string();
-      if (!SPARK_S_TAG.matcher(tag).matches()) {
-        own.add(tag);
-      }
-    }
-    if (!own.isEmpty()) {
-      StringBuilder to = fields.name("jobTags");
-      String open = "[";
-      for (String tag : own) {
-        JsonFields.quote(to.append(open), name(tag));
-        open = ",";
-      }
-      to.append(']');
-    }
   }
 
   private static String enter(JsonReader from) {
@@ -220,7 +162,6 @@ final class Trimmer {
     result.put("Exception", Shape.object(exception));
     Map<String, Shape> end = keep("SparkListenerJobEnd", "Job ID", "Completion Time");
     end.put("Job Result", Shape.object(result));
-    keep(SqlEvents.END, "executionId", "time").put("errorMessage", text(MESSAGE));
   }
 
   private Shape text(int limit) {

@@ -27,7 +27,8 @@ from tests.support.spark import JITTED, LISTENER, spark_submit
 
 PAIRS, TASKS, QUERIES, ENDS = 15, 60_000, 200, 9
 MINUTES = 90  # no round begins after so long: on a machine that does other things as well, there are fewer of them
-PYTHON_ROUNDS = 2  # after the one that warms up; they take minutes each
+# After the one that warms up, of what ours is held against: of Python they take minutes each.
+EVENT_LOG_ROUNDS, PYTHON_ROUNDS = 5, 2
 RESAMPLES = 2_000
 NOTHING, OURS, EVENT_LOG = "nothing", "our listener", "Spark's event log"
 WELL, HANGS = "collector well", "collector hangs"
@@ -75,7 +76,8 @@ def in_turns(folder: Path, asked: argparse.Namespace) -> Samples:
         "spark.driver.memory": "2g",
         "spark.log.level": "ERROR",
     }
-    what = {"kinds": kinds, "rounds": asked.pairs + 1, "python_rounds": asked.python_rounds,
+    only = {EVENT_LOG: asked.event_log_rounds, PYTHON: asked.python_rounds}
+    what = {"kinds": kinds, "rounds": asked.pairs + 1, "only": only,
             "minutes": asked.minutes, "tasks": asked.tasks, "queries": asked.queries}  # fmt: skip
     program = Path(__file__).with_name("overhead_job.py")
     job = spark_submit(
@@ -189,7 +191,7 @@ def table(measured: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser()
     presets = {"pairs": PAIRS, "tasks": TASKS, "queries": QUERIES, "ends": ENDS}
-    presets |= {"python-rounds": PYTHON_ROUNDS, "minutes": MINUTES}
+    presets |= {"event-log-rounds": EVENT_LOG_ROUNDS, "python-rounds": PYTHON_ROUNDS, "minutes": MINUTES}
     for name, preset in presets.items():
         parser.add_argument(f"--{name}", type=int, default=preset)
     parser.add_argument("--samples", type=Path, help="a file for them, of a run that is not kept as well")

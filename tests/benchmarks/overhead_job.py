@@ -43,7 +43,7 @@ def main(asked: dict[str, Any]) -> None:
             break
         at = number % len(kinds)  # who comes first differs
         for kind, settings in kinds[at:] + kinds[:at]:
-            if kind != PYTHON or number <= asked["python_rounds"]:
+            if number <= asked["only"].get(kind, number):
                 print(
                     "SAMPLE", json.dumps({"round": number, "kind": kind, **sample(asked, kind, settings)}), flush=True
                 )

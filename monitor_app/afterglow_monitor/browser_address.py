@@ -16,7 +16,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 Address = dict[str, list[str]]
 LATE_SECONDS = 10.0
-_NOW, _BEFORE = "address", "addresses before"
+_NOW, _BEFORE, _LEAVING = "address", "addresses before", "leaving"
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,28 @@ class _Before:
 
 def address() -> Address:
     """The values by name, as the person last asked for them."""
-    sent = {name: st.query_params.get_all(name) for name in st.query_params}
+    sent = _sent()
     now: Address = st.session_state.setdefault(_NOW, sent)
     if sent == now or _is_late(sent):
         return now
     _replace(now, sent, of_other_page=True)  # a link, of which the browser's own address knows nothing yet, or Back
+    if _by_itself():
+        st.rerun()  # a part of a page that is no longer the page: what should have drawn that one was lost
     return sent
+
+
+def leave() -> None:
+    """Draw the page of the address that was written, all of it."""
+    st.session_state[_LEAVING] = True
+    st.rerun()
+
+
+def arrive() -> None:
+    """Call first when a whole page is drawn. What the old page asked for by itself may have come between `leave` and
+    this: then it is drawn as asked for by that, with the address from before."""
+    leaving = st.session_state.pop(_LEAVING, False)
+    if leaving and not _went_through_history() and _sent() != st.session_state[_NOW]:
+        st.query_params.from_dict(st.session_state[_NOW])
 
 
 def value(name: str, default: str = "") -> str:
@@ -56,6 +72,10 @@ def write(asked: Mapping[str, str | Sequence[str]], *, other_page: bool = False)
         _replace(old, new, of_other_page=other_page)
 
 
+def _sent() -> Address:
+    return {name: st.query_params.get_all(name) for name in st.query_params}
+
+
 def _replace(old: Address, new: Address, *, of_other_page: bool) -> None:
     now = time.monotonic()
     before = [] if _went_through_history() else [each for each in _before() if each.until > now]
@@ -69,8 +89,7 @@ def _is_late(sent: Address) -> bool:
     if _went_through_history():
         return False
     # A link to a page that was just left is meant as well; only what a page does by itself is late then.
-    by_itself = bool(getattr(get_script_run_ctx(), "fragment_ids_this_run", None))
-    now = time.monotonic()
+    by_itself, now = _by_itself(), time.monotonic()
     return any(
         each.address == sent and each.until > now and (by_itself or not each.of_other_page) for each in _before()
     )
@@ -78,6 +97,11 @@ def _is_late(sent: Address) -> bool:
 
 def _before() -> list[_Before]:
     return list(st.session_state.get(_BEFORE, ()))
+
+
+def _by_itself() -> bool:
+    """Whether only a part of the page is drawn again: nobody can ask for another page by that."""
+    return bool(getattr(get_script_run_ctx(), "fragment_ids_this_run", None))
 
 
 def _went_through_history() -> bool:

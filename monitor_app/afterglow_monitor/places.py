@@ -50,6 +50,7 @@ def only_page() -> st.Page:
 
 
 def _show() -> None:
+    browser_address.arrive()
     page = browser_address.value("page", HOME)
     with st.container(key=f"page-{page}" if page in PAGES else "page-unknown"):
         if page not in PAGES:

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from afterglow_monitor import address, places
+from afterglow_monitor import address, browser_address, places
 from afterglow_monitor.listing import selection
 from afterglow_monitor.places import Place
 
@@ -85,7 +85,7 @@ def note_click(key: str) -> None:
 def leave_if_clicked(key: str) -> None:
     """Show the page that a click on the grid of this key has gone to. Call first in the fragment that draws it."""
     if st.session_state.pop(f"{key} clicked", False):
-        st.rerun()
+        browser_address.leave()
 
 
 def _clicked(key: str, columns: Sequence[Column], view: address.View | None) -> None:

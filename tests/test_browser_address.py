@@ -1,0 +1,82 @@
+"""Which address a page is drawn for, when the browser has not heard yet of the last one."""
+
+from contextlib import closing
+from pathlib import Path
+
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.testing.v1 import AppTest
+from websockets import Subprotocol
+from websockets.sync.client import ClientConnection, connect
+
+from afterglow_monitor.clock import now_ms
+from afterglow_store import ingest_file, open_store
+from tests.support.journals import Journal
+from tests.support.monitor import running_monitor
+
+RUN = "a" * 32
+
+PAGE = """
+import streamlit as st
+from afterglow_monitor import browser_address
+
+browser_address.arrive()
+if st.button("Open") and browser_address.value("page", "list") == "list":
+    browser_address.write({"page": "run", "id": "1"}, other_page=True)
+    browser_address.leave()
+st.text(browser_address.value("page", "list") + ":" + browser_address.value("id"))
+"""
+
+
+def test_a_page_that_was_gone_to_is_drawn_though_the_old_one_asked_meanwhile() -> None:
+    app = AppTest.from_string(PAGE)
+    app.query_params["tab"] = "runs"
+    app.run()
+    assert app.text[0].value == "list:"
+    app.button[0].click().run()
+    assert app.text[0].value == "run:1"
+    for leaving, shown in ((True, "run:1"), (False, "list:")):  # a moment later, a link to the list is meant
+        app.session_state["leaving"] = leaving
+        app.query_params.clear()
+        app.query_params["tab"] = "runs"
+        app.run()
+        assert app.text[0].value == shown
+
+
+def ask(socket: ClientConnection, query: str, fragment: str = "") -> None:
+    """As the browser does; for a fragment, what a page asks for by itself."""
+    message = BackMsg()
+    message.rerun_script.query_string = query
+    message.rerun_script.context_info.timezone = "UTC"
+    if fragment:
+        message.rerun_script.fragment_id, message.rerun_script.is_auto_rerun = fragment, True
+    socket.send(message.SerializeToString())
+
+
+def answered(socket: ClientConnection) -> list[ForwardMsg]:
+    """Up to the end of a whole page."""
+    said = [ForwardMsg()]
+    while not (said[-1].HasField("script_finished") and said[-1].script_finished == ForwardMsg.FINISHED_SUCCESSFULLY):
+        data = socket.recv(30)
+        assert isinstance(data, bytes)
+        said.append(ForwardMsg.FromString(data))
+    return said
+
+
+def test_a_list_that_asks_for_itself_on_the_address_of_another_page_becomes_that_page(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path / "journal", "app-1", name="train", start=1_790_000_000_000)
+    journal.run_end(journal.run_start(RUN, "the first"))
+    with closing(open_store(sqlite_url)) as store:
+        ingest_file(store, journal.end(), now=now_ms())
+    with running_monitor(sqlite_url, tmp_path) as address:
+        stream = f"{address.replace('http', 'ws', 1)}/_stcore/stream"
+        with connect(stream, subprotocols=[Subprotocol("streamlit")], max_size=None) as socket:
+            ask(socket, "tab=runs&window=all")
+            listed = answered(socket)
+            assert not [each for each in listed if each.delta.new_element.heading.body == "the first"]
+            [fragment] = {each.auto_rerun.fragment_id for each in listed if each.HasField("auto_rerun")}
+            ask(socket, f"page=run&id={RUN}", fragment)
+            shown = answered(socket)
+            assert [each for each in shown if each.delta.new_element.heading.body == "the first"]

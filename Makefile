@@ -27,11 +27,16 @@ demo: jar ## Two real Spark jobs, then Monitor with their runs on http://127.0.0
 .PHONY: test
 test: machine-for-test .venv/synced ## Lint, types and all tests; ARGS="-k snapshot" chooses among the tests
 	@$(MAKE) lint
-	@if tools/bootstrap.sh --has jdk; then $(MAKE) jar; fi
+	@if tools/bootstrap.sh --has jdk; then $(MAKE) jar shared-classes; fi
 	@$(BIN)/pytest -n 2 --durations=10 $(ARGS)
 
+# What each driver of the tests would find out of Spark's jars by itself: a third of its processor time.
+.PHONY: shared-classes
+shared-classes: .venv/synced
+	@$(BIN)/python -m tests.support.shared_classes
+
 .PHONY: matrix
-matrix: machine-for-matrix jar ## Real drivers in every kind of trouble, on each version of Spark; half an hour
+matrix: machine-for-matrix jar shared-classes ## Real drivers in every kind of trouble, on each version of Spark; half an hour
 	@$(BIN)/pytest -n 2 -m matrix --durations=10 $(ARGS)
 
 .PHONY: soak

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.shared_classes import kept
+
 # Where a package was fetched once it need not be fetched again, whatever HOME a test has.
 REAL_UV_CACHE = os.environ.get("UV_CACHE_DIR") or str(
     Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"
@@ -51,7 +53,7 @@ def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         for name in list(os.environ):
             if name.startswith(REMOVED_PREFIXES):
                 patch.delenv(name)
-        for name, value in SETTINGS.items():
+        for name, value in (SETTINGS | kept()).items():
             patch.setenv(name, value)
         home = tmp_path_factory.mktemp("home")
         patch.setenv("HOME", str(home))

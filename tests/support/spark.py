@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.parts import require
+from tests.support.shared_classes import kept
 from tests.support.sparks import LOCKED, Spark
 
 LISTENER = "io.afterglow.AfterglowListener"
@@ -66,7 +67,7 @@ def spark_command(
 
 
 def spark_environment(home: Path, extra: Mapping[str, str] | None = None, *, spark: Spark = LOCKED) -> dict[str, str]:
-    return {**os.environ, "AFTERGLOW_HOME": str(home), **spark.environment, **(extra or {})}
+    return {**os.environ, "AFTERGLOW_HOME": str(home), **kept(spark), **spark.environment, **(extra or {})}
 
 
 def spark_submit(

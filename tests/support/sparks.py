@@ -49,13 +49,17 @@ LOCKED = Spark("locked")
 @cache
 def spark_of(name: str) -> Spark:
     """The locked Spark, or another one, installed if it is not there yet: half a gigabyte, a minute."""
+    from tests.support import shared_classes  # noqa: PLC0415 - which is of a Spark, too
+
     if name == LOCKED.name:
         return LOCKED
     folder, pinned = ROOT / ".tools" / f"spark-{name}", PINNED / f"{name}.txt"
     with Path(f"{folder}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another process of these tests may be about to install it, too
         _install(folder, pinned)
-    return Spark(name, folder)
+    spark = Spark(name, folder)
+    shared_classes.keep(spark)
+    return spark
 
 
 def _install(folder: Path, pinned: Path) -> None:

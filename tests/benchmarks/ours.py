@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from afterglow_monitor.settings import MlflowServer
-from afterglow_store import Query, Store, Window, search_runs
+from afterglow_store import Query, Store, Window, search_experiments, search_runs
 from afterglow_store.engine import analyze, erase_traces
 from afterglow_store.schema import run
 from afterglow_store.search import FACETS, facets
@@ -55,4 +55,14 @@ def facet(name: str, window: Window) -> Callable[[Store], int]:
     return ask
 
 
-__all__ = ["FACETS", "asks", "facet", "fill"]
+def experiments(query: Query) -> Callable[[Store], int]:
+    """Asks for a page of experiments, each with its numbers of runs and applications."""
+
+    def ask(store: Store) -> int:
+        with store.read() as conn:
+            return len(search_experiments(conn, query).rows)
+
+    return ask
+
+
+__all__ = ["FACETS", "asks", "experiments", "facet", "fill"]

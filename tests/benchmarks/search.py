@@ -28,7 +28,7 @@ from tests.benchmarks import report
 from tests.benchmarks.capped import Capped
 from tests.benchmarks.draw import DAY, FILTERS, STATUSES, Column, Drawn, app_id, draw
 from tests.benchmarks.generate import generate
-from tests.benchmarks.ours import FACETS, asks, facet, fill
+from tests.benchmarks.ours import FACETS, asks, experiments, facet, fill
 from tests.support.databases import running_cluster
 from tests.support.environment import SETTINGS
 from tests.support.parts import find
@@ -54,6 +54,7 @@ class Question:
     skip: int = 0  # this many come before the first one asked for
     text: str = ""  # in names and ids
     facet: str | None = None  # how many of each
+    experiments: bool = False  # list these, with what Monitor shows of each
     to_mlflow: bool = True  # False: MLflow's search has nothing like it
     drawn: Callable[[Drawn], Column] | None = field(default=None, compare=False)  # which ones match, beside the window
 
@@ -89,6 +90,7 @@ QUESTIONS = {
     "top 50 by input bytes, all time": Question(order_by="spark.input_bytes DESC", to_mlflow=False),
     "a text in 1 in 1,000 names and ids, all time": Question(text="train-99", to_mlflow=False),
     "a text in no name, all time": Question(text="no such name", to_mlflow=False),
+    "experiments of 30 days": Question(30 * DAY, experiments=True, to_mlflow=False),
     **{f"how many of each {name}, 30 days": Question(30 * DAY, facet=name, to_mlflow=False) for name in FACETS},
 }
 
@@ -182,6 +184,9 @@ def our_questions(store: Store, application: str) -> Ours:
         window = Window(NOW - question.window_ms) if question.window_ms is not None else ALL
         if question.facet is not None:
             found[name] = facet(question.facet, window)
+            continue
+        if question.experiments:
+            found[name] = experiments(Query(window, limit=LIMIT))
             continue
         asked = [question.asked.format(app_id=application)] if question.asked else []
         filter_ = " and ".join([*asked, "attributes.lifecycle_stage = 'active'"])

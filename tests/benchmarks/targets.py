@@ -61,7 +61,7 @@ def _of_search(kept: Mapping[str, Any]) -> Iterator[Line]:
             ("newest 50 and the like", LISTS, LISTS_MS[side]),
             ("filters on metric, tag and param", FILTERS, OTHERS_MS),
             ("facets", FACETS, OTHERS_MS),
-            ("longest, most used, a text", BEYOND, OTHERS_MS),
+            ("longest, most used, a text, experiments", BEYOND, OTHERS_MS),
         ):
             if asked := {name: medians[name] for name in names if name in medians}:
                 slowest = max(asked, key=asked.__getitem__)

@@ -72,7 +72,9 @@ final class SqlLine implements Line {
     if (root.isDefined() && (Long) root.get() != start.executionId()) {
       fields.put("rootExecutionId", (Long) root.get());
     }
-    fields.put("description", trimmer.message(start.description()));
+    if (start.description() != null) {
+      fields.put("description", trimmer.message(start.description()));
+    }
     fields.put("time", start.time());
     putTags(Scala.joined(Scala.get(start, "jobTags"), ","), fields, trimmer);
     PlanFiles files = trimmer.planFiles();

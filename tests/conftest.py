@@ -39,6 +39,32 @@ TOGETHER = {
     "tests/test_python_api.py": "tests/test_rest.py",
 }
 
+# Those that take minutes each begin first, or else one process would be at work on the last of them alone. The others
+# follow by how many tests they have.
+LONG = [
+    "tests/test_links.py",
+    "tests/browser/test_monitor.py",
+    "tests/test_demo.py",
+    "tests/test_hook.py",
+    "tests/browser/test_writing.py",
+    "tests/browser/test_pages.py",
+    "tests/test_sync.py",
+    "tests/test_listener.py",
+    "tests/test_notebook.py",
+    "tests/test_search_like_mlflow.py",
+    "tests/test_status.py",
+    "tests/browser/test_server.py",
+    "tests/browser/test_files.py",
+    "tests/matrix/test_spark_versions.py",
+    "tests/matrix/test_killed_drivers.py",
+    "tests/matrix/test_status_of_real_processes.py",
+    "tests/matrix/test_collector_faults.py",
+    "tests/matrix/test_several_servers.py",
+    "tests/matrix/test_event_logs_like_the_history_server.py",
+    "tests/matrix/test_status_in_the_long_run.py",
+    "tests/matrix/test_backfill.py",
+]
+
 
 class Files(LoadFileScheduling):  # type: ignore[misc]  # untyped
     """A file's tests, which share its Spark session, stay in one process."""
@@ -46,6 +72,11 @@ class Files(LoadFileScheduling):  # type: ignore[misc]  # untyped
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         return TOGETHER.get(file, file)
+
+    def _assign_work_unit(self, node: Any) -> None:
+        for file in reversed([each for each in LONG if each in self.workqueue]):
+            self.workqueue.move_to_end(file, last=False)
+        super()._assign_work_unit(node)
 
 
 @pytest.hookimpl(optionalhook=True)

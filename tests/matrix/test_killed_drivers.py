@@ -2,7 +2,7 @@
 
 Half of the time the whole driver is killed, else only its JVM. The moments are drawn from a seed, which is printed:
 AFTERGLOW_SEED=<it> draws the same ones. What makes so many cheap: short jobs, several drivers at once, and a JVM
-that finds the classes of its start in an archive.
+that compiles little.
 """
 
 import json
@@ -98,26 +98,9 @@ def killed(spark: Spark, mlflow_server: str, tmp_path_factory: pytest.TempPathFa
         Kill((ALL, JVM)[n % 2], (CONTEXT, FLUSHED)[n // 2 % 2], draw.uniform(0, LONGEST_S))
         for n in range(KILLS[spark.name])
     ]
-    conf = quick_start(spark, folder, mlflow_server)
+    conf = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return list(pool.map(lambda n: kill(spark, folder / str(n), kills[n], conf, mlflow_server), range(len(kills))))
-
-
-def quick_start(spark: Spark, folder: Path, mlflow_server: str) -> dict[str, str]:
-    """The settings of a JVM that neither reads from jars what it starts with, where that pays, nor compiles it well."""
-    options = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-    option = "spark.driver.extraJavaOptions"
-    if KILLS[spark.name] < 20:
-        return {option: options}
-    archive = folder / "classes.jsa"
-    conf = {option: f"-XX:ArchiveClassesAtExit={archive}"}
-    first = start(folder / "first", "count()\nspark.stop()", PYTHON, tracking_uri=mlflow_server, conf=conf)
-    try:
-        assert first.ended() == 0, first.log
-    finally:
-        first.kill_all()
-    assert archive.exists(), first.log
-    return {option: f"{options} -XX:SharedArchiveFile={archive}"}
 
 
 def kill(spark: Spark, home: Path, kill: Kill, conf: dict[str, str], mlflow_server: str) -> Killed:

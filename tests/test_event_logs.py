@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import itertools
 import os
@@ -23,7 +24,7 @@ import zstandard
 
 from afterglow_monitor.cli.ingest import Done, progress
 from afterglow_monitor.collecting.journals import EventLogTail
-from afterglow_store import Store, by_file, ingest_event_log, open_store
+from afterglow_store import Ingested, Store, by_file, ingest_event_log, ingest_event_logs, open_store
 from afterglow_store.event_logs import BrokenLog, EventLog, LogFile, find
 from afterglow_store.event_logs.codecs import codec_of
 from afterglow_store.lines import read_lines
@@ -114,6 +115,29 @@ class TestACodec:
         assert ingest_event_log(store, log, now=0).bad_lines == 0
         assert rows(store) == expected
         assert ingest_event_log(store, log, now=1).lines == 0
+
+
+def test_what_cannot_be_read_is_named_and_the_others_go_on(plain_log: Path, store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    shutil.copy(plain_log, folder / "local-9")
+    (folder / "local-1").symlink_to("/proc/self/mem")  # not even who may read the files of others can read that
+    (folder / "eventlog_v2_local-2").symlink_to("eventlog_v2_local-2")
+    (folder / "eventlog_v2_local-3").mkdir()
+    told = {log.name: result for log, result in ingest_event_logs(store, list(find([folder])), now=0)}
+    refused = {Path(name).name: str(result) for name, result in told.items() if not isinstance(result, Ingested)}
+    assert refused == {
+        "local-1": f"{folder}/local-1 cannot be read: {os.strerror(errno.EIO)}",
+        "eventlog_v2_local-2": f"{folder}/eventlog_v2_local-2 cannot be read: Too many levels of symbolic links",
+    }
+    with store.read() as conn:
+        assert conn.scalar(sa.select(sa.func.count()).select_from(stage))
+    tail = EventLogTail(store, [folder])
+    assert tail.poll(now=1).lines == 0
+    (folder / "local-1").unlink()
+    shutil.copy(plain_log, folder / "local-1")
+    (folder / "local-9").unlink()
+    assert tail.poll(now=2).bytes > 0  # it is tried again
 
 
 def test_what_comes_before_the_damage_is_taken_in_and_stays(packed: Path, tmp_path: Path, store: Store) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from functools import partialmethod
 from pathlib import Path
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -239,6 +240,25 @@ def test_one_refused_journal_does_not_hold_up_the_others(store: Store, journal: 
     assert tail.poll(now=0).lines > 0
     assert {row["app_id"] for row in applications(store)} == {"local-1", "local-2"}
     assert tail.poll(now=0).lines == 0
+
+
+def test_a_journal_that_cannot_be_read_holds_up_no_other_and_is_tried_again(
+    store: Store, journal: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unreadable = journal.with_name(f"{uuid4()}.jsonl")
+    unreadable.mkdir()  # nobody can read it, not even who may read the files of others
+    Journal(journal.parent, "local-2", name="other", start=START).end()
+    tail = Tail(store, [journal.parent])
+    assert tail.poll(now=1).lines > 0
+    assert tail.looked == 1  # so the worker judges who is silent
+    assert {row["app_id"] for row in applications(store)} == {"local-1", "local-2"}
+    tail.poll(now=2)
+    assert [each.getMessage() for each in caplog.records] == [f"{unreadable} cannot be read: Is a directory"]
+    unreadable.rmdir()
+    unreadable.write_bytes(
+        Journal(journal.parent.parent / "hers", "local-3", name="third", start=START).end().read_bytes()
+    )
+    assert tail.poll(now=3).lines > 0
 
 
 def test_an_event_with_a_value_of_the_wrong_kind_costs_no_other_one(store: Store, journal: Path) -> None:

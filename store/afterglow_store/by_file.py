@@ -56,7 +56,7 @@ def read_file(store: Store, log: EventLog, number: int, *, with_tasks: bool = Tr
 def _next(file: LogFile, position: int, head: bool, in_long_line: bool, with_tasks: bool) -> Portion | None:
     try:
         return read_portion(file, position, head=head, in_long_line=in_long_line, with_tasks=with_tasks)
-    except SourceRefused:
+    except (SourceRefused, OSError):
         return None
 
 

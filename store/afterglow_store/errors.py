@@ -8,7 +8,8 @@ StoreError
 ├── BadScope           what no token may be for
 ├── NotFound           no such application, run, experiment, snapshot
 ├── SourceRefused      a file that is no journal
-│   └── SourceShrunk   … or that has lost bytes which were read before
+│   ├── SourceShrunk   … or that has lost bytes which were read before
+│   └── SourceUnreadable   … or that the system does not let us read: not now
 ├── JournalRefused     a chunk of what turned out to be no journal
 ├── NotYours           a chunk of a journal that another cluster sends
 ├── BackupFailed       a backup that cannot be made, or put back
@@ -70,6 +71,10 @@ class SourceRefused(StoreError):
 
 
 class SourceShrunk(SourceRefused):
+    pass
+
+
+class SourceUnreadable(SourceRefused):
     pass
 
 

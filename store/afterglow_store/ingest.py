@@ -22,7 +22,7 @@ from afterglow_store.applications import (
 from afterglow_store.bad_lines import BadLine, keep_bad_lines
 from afterglow_store.batch import open_batch
 from afterglow_store.engine import Store
-from afterglow_store.errors import SourceRefused, SourceShrunk
+from afterglow_store.errors import SourceRefused, SourceShrunk, SourceUnreadable
 from afterglow_store.event_logs import EventLog, LogFile, Place, plain_name
 from afterglow_store.event_logs.reading import START
 from afterglow_store.events import Event
@@ -30,7 +30,7 @@ from afterglow_store.parsing import Parsed, application_of, facts_of, head, key_
 from afterglow_store.portions import Portion, read_portion
 from afterglow_store.received import delete_chunks, refuse_journal
 from afterglow_store.schema import received_journal, source
-from afterglow_store.sources import FileSource, LineSource, ReceivedSource
+from afterglow_store.sources import FileSource, LineSource, ReceivedSource, readable
 from afterglow_store.writing import write
 
 
@@ -51,8 +51,9 @@ class Ingested:
 def ingest_file(store: Store, path: Path, *, now: int) -> Ingested:
     """Take in all complete lines of a journal or event log that are not in the store yet.
 
-    Raises SourceRefused when the file has shrunk, or when it does not say which application it is of. What was taken in
-    before stays. A line that is longer than 64 MiB is left out, and counted.
+    Raises SourceRefused when the file has shrunk, or when it does not say which application it is of, and in its form
+    SourceUnreadable when the system does not let us read it. What was taken in before stays. A line that is longer than
+    64 MiB is left out, and counted.
     """
     return _ingest(store, FileSource(path), now)
 
@@ -78,8 +79,11 @@ def ingest_event_log(
     """Take in what is new in a Spark event log, its files one after the other. After each transaction `progress` is
     told how many of the log's bytes on disk are behind. Unless `with_tasks`, the lines of single tasks are skipped.
 
-    Raises SourceRefused, in its form BrokenLog where a file is damaged. What was taken in before stays.
+    Raises SourceRefused, in its form BrokenLog where a file is damaged, and SourceUnreadable where the system does not
+    let us read it. What was taken in before stays.
     """
+    if log.fault:
+        raise SourceUnreadable(f"{log.name} cannot be read: {log.fault}")
     total, passed = Ingested(), 0
     names = tuple(plain_name(part) for part in log.parts)
     for index, part in enumerate(log.parts):
@@ -101,9 +105,10 @@ def log_file(store: Store, part: Place, earlier: tuple[str, ...]) -> tuple[LogFi
     known = sa.select(s.file_bytes, s.resume_packed, s.resume_plain).where(s.path == plain_name(part))
     with store.read() as conn:
         found = conn.execute(known).one_or_none()
-    if found is None or found.resume_packed is None:
-        return LogFile(part, earlier=earlier), found and found.file_bytes
-    return LogFile(part, earlier=earlier, resume=(found.resume_packed, found.resume_plain)), found.file_bytes
+    with readable(plain_name(part)):
+        if found is None or found.resume_packed is None:
+            return LogFile(part, earlier=earlier), found and found.file_bytes
+        return LogFile(part, earlier=earlier, resume=(found.resume_packed, found.resume_plain)), found.file_bytes
 
 
 def _ingest_log_file(
@@ -137,9 +142,10 @@ def _ingest(
     while True:
         known = known_source(store, of, now)
         try:
-            portion = read_portion(
-                of, known.position, head=known.is_new, in_long_line=bool(known.in_long_line), with_tasks=with_tasks
-            )
+            with readable(of.name):
+                portion = read_portion(
+                    of, known.position, head=known.is_new, in_long_line=bool(known.in_long_line), with_tasks=with_tasks
+                )
         except SourceShrunk:
             if known.received < known.position:
                 raise

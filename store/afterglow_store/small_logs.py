@@ -80,8 +80,8 @@ def ingest_event_logs(
 
 
 def _alone(store: Store, log: EventLog, now: int, progress: Callable[[int], None], with_tasks: bool) -> Result:
+    first = log.parts[0] if log.parts else None
     try:
-        first = log.parts[0]
         if isinstance(first, Path) and FileSource(first).journal is not None:
             return ingest_file(store, first, now=now)
         return ingest_event_log(store, log, now=now, progress=progress, with_tasks=with_tasks)
@@ -98,9 +98,11 @@ def _known(store: Store, logs: Sequence[EventLog]) -> dict[str, int | None]:
 
 def _read(log: EventLog, with_tasks: bool) -> _Small | None:
     """None of what is not small, or not so simple: a journal, a file that names no application or is damaged."""
+    if len(log.parts) != 1:
+        return None
     try:
         file = LogFile(log.parts[0])
-        if len(log.parts) > 1 or file.size > MAX_BYTES:
+        if file.size > MAX_BYTES:
             return None
         portion = read_portion(file, 0, head=True, with_tasks=with_tasks)
     except (SourceRefused, OSError):

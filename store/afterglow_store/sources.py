@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
@@ -11,7 +13,7 @@ from typing import BinaryIO, Literal, Protocol
 import sqlalchemy as sa
 
 from afterglow_store.engine import Store
-from afterglow_store.errors import SourceShrunk
+from afterglow_store.errors import SourceShrunk, SourceUnreadable
 from afterglow_store.schema import journal_chunk
 
 JOURNAL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # a journal's name: the UUID that its writer made
@@ -48,6 +50,18 @@ class Readable(Protocol):
     """A file, or an object in a store."""
 
     def open(self, mode: Literal["rb"]) -> BinaryIO: ...
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """What the system says of a file that is there raises SourceUnreadable: a permission that is missing, a disk that
+    does not answer."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as exc:
+        raise SourceUnreadable(f"{name} cannot be read: {exc.strerror or exc}") from exc
 
 
 def read_range(path: Readable, position: int, size: int) -> bytes:

@@ -2,6 +2,9 @@ package io.afterglow;
 
 import java.lang.management.ManagementFactory;
 import java.lang.reflect.InvocationTargetException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -9,6 +12,7 @@ import java.util.ConcurrentModificationException;
 import java.util.List;
 import java.util.Random;
 import java.util.regex.Pattern;
+import org.apache.spark.SparkConf;
 import org.apache.spark.scheduler.JobSucceeded$;
 import org.apache.spark.scheduler.SparkListenerJobEnd;
 import org.apache.spark.scheduler.TaskInfo;
@@ -42,6 +46,7 @@ final class Checks {
     onlyUntaggedJobsInsideOfARunAreMentioned();
     ofManyUntaggedJobsTheLastAreKept();
     anEventThatChangesUnderOurHandsIsReadAgain();
+    aSecretIsReadFromTheHomeFolder();
   }
 
   private static void aFullQueueGivesUpPlansForFacts() {
@@ -263,6 +268,15 @@ final class Checks {
     equal("AdaptiveSparkPlan (9)\n+- == Final Plan ==\n   * Project (4)", Plans.tree(plan));
     equal("Scan", Plans.tree("Scan"));
     equal("", Plans.tree(""));
+  }
+
+  private static void aSecretIsReadFromTheHomeFolder() throws Exception {
+    Path home = Files.createTempDirectory("home");
+    Files.write(home.resolve("secret"), "s3\n".getBytes(StandardCharsets.UTF_8));
+    String before = System.setProperty("user.home", home.toString());
+    SparkConf conf = new SparkConf(false).set("spark.afterglow.collector.secretFile", "~/secret");
+    equal("s3", new CollectorSettings(conf, Collections.emptyMap()).secret());
+    System.setProperty("user.home", before);
   }
 
   private static void repeatedErrorsSwitchOff() {

@@ -36,7 +36,7 @@ COMMANDS = {  # name: module, what --help says of it
     "alerts": ("alerts", "Show what was told, or try whether it arrives."),
     "db": ("db", "Upgrade, back up, restore and check the store."),
     "doctor": ("doctor", "Check all that Afterglow needs here, and say what to do."),
-    "usage": ("usage", "Add up what Spark jobs used: by run, experiment, user or application."),
+    "usage": ("usage", "Add up what Spark jobs used: by run, experiment, user, application or day."),
 }
 
 

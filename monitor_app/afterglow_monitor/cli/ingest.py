@@ -16,7 +16,7 @@ from afterglow_monitor.cli.spark import find_spark_submit
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.collecting import backfill
 from afterglow_store import Ingested, Store
-from afterglow_store.event_logs import Place, find, place
+from afterglow_store.event_logs import Place, exists, find, place
 from afterglow_store.judge import give_up_silent_logs
 
 
@@ -34,7 +34,7 @@ def _existing(_context: click.Context, _argument: click.Parameter, names: tuple[
     with plain_errors():
         places = [place(name) for name in names]
         for each in places:
-            if not each.exists():
+            if not exists(each):
                 raise click.BadParameter(f"{str(each)!r} does not exist")
     return places
 
@@ -72,7 +72,7 @@ def ingest(paths: list[Place], processes: int, master: str | None, without_tasks
 
 
 def _ingest(store: Store, url: str, folders: list[Place], processes: int, *, with_tasks: bool) -> Done:
-    logs = list(find(path for path in folders if path.exists()))
+    logs = list(find(filter(exists, folders)))
     done = Done()
     with progress(sum(log.size for log in logs)) as tell:
         if processes == 1:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from afterglow_monitor.syncing.turns import Turn
 from afterglow_store import Ingested, Store, ingest_event_logs, ingest_file, ingest_received
-from afterglow_store.errors import SourceRefused
-from afterglow_store.event_logs import find, place
+from afterglow_store.errors import SourceRefused, SourceUnreadable
+from afterglow_store.event_logs import exists, find, place
 from afterglow_store.received import waiting_journals
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,8 @@ class Looking:
 
 
 class Tail(Looking):
-    """Follows the journals of some folders. A file that is refused is left alone until it changes.
+    """Follows the journals of some folders. A file that is refused is left alone until it changes; one that cannot be
+    read is tried again, since nothing in it changes when it can.
 
     Files that grew lately, and new ones, are met at each poll; where there are thousands, those that have been silent
     for long are looked at the more rarely, the longer it takes.
@@ -45,6 +46,7 @@ class Tail(Looking):
         self._folders = [Path(folder).expanduser() for folder in folders]
         self._seen: dict[Path, int] = {}  # size when it was last taken in
         self._active: dict[Path, float] = {}  # when it last grew, in monotonic seconds
+        self._unreadable: set[Path] = set()  # those of which that was said
         self._changed: list[int | None] = []  # when a file was last made in each folder
         self._all = Turn(0.0, SHARE)
 
@@ -71,8 +73,14 @@ class Tail(Looking):
                 total += ingest_file(self._store, path, now=now)
             except FileNotFoundError:
                 continue  # whoever sent it to the collector has deleted it
+            except SourceUnreadable as exc:
+                if path not in self._unreadable:
+                    logger.warning("%s", exc)
+                self._unreadable.add(path)
+                continue
             except SourceRefused as exc:
                 logger.warning("%s", exc)
+            self._unreadable.discard(path)
             self._seen[path], self._active[path] = size, time.monotonic()
         return total
 
@@ -104,26 +112,33 @@ class ReceivedTail(Looking):
 
 class EventLogTail:
     """Follows the folders that Spark writes its own event logs into. A log that is damaged is left alone until it
-    changes."""
+    changes; one that cannot be read is tried again."""
 
     def __init__(self, store: Store, folders: Iterable[str | Path]) -> None:
         self._store = store
         self._folders = [place(str(folder)) for folder in folders]
         self._seen: dict[str, int] = {}  # size of a log when it was last taken in
+        self._unreadable: set[str] = set()  # those of which that was said
 
     def poll(self, now: int) -> Ingested:
         """Take in what is new. `now`: ms."""
         total = Ingested()
-        sizes = {log: log.size for log in find(folder for folder in self._folders if folder.exists())}
+        sizes = {log: log.size for log in find(filter(exists, self._folders))}
         changed = [log for log, size in sizes.items() if self._seen.get(log.name) != size]
         for log, result in ingest_event_logs(self._store, changed, now=now):
             match result:
                 case FileNotFoundError():
                     continue  # Spark renames a log when it is done, and deletes what it has compacted
+                case SourceUnreadable():
+                    if log.name not in self._unreadable:
+                        logger.warning("%s", result)
+                    self._unreadable.add(log.name)
+                    continue
                 case SourceRefused():
                     logger.warning("%s", result)
                 case Ingested():
                     total += result
+            self._unreadable.discard(log.name)
             self._seen[log.name] = sizes[log]
         return total
 
@@ -146,6 +161,8 @@ def _size(path: Path | os.DirEntry[str]) -> int | None:
         return path.stat().st_size
     except FileNotFoundError:
         return None
+    except OSError:
+        return 0  # to read it says why
 
 
 def _changed(folder: Path) -> int | None:

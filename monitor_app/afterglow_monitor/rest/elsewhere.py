@@ -53,9 +53,14 @@ _WORDS = (
             ("from", "a time"),
             ("to", "a time"),
             ("sort", "a column, with - before it: the largest first"),
+            ("of", "of an experiment, by its name"),
+            ("app", "of an application, by its name"),
+            ("server", "a tracking server"),
+            ("experiment", "of runs: the id of theirs, with `server`"),
         )
     ),
-    Param("status", {"type": "array", "items": {"type": "string"}}, "may be repeated"),
+    Param("unlinked", {"type": "string", "enum": ["yes"]}, "of runs: those without an application"),
+    *(Param(name, {"type": "array", "items": {"type": "string"}}, "may be repeated") for name in ("status", "user")),
 )
 _FILE = {
     "description": "All rows of the list.",

@@ -185,7 +185,8 @@ def reachable(found: Collector) -> Finding:
 def _refused(url: str, status: int) -> Finding:
     todo = {
         401: "give this driver one of the server's collector.secrets, in spark.afterglow.collector.secretFile",
-        403: "the server has no collector.secrets, so it takes journals of its own machine only: set one",
+        403: "give it a secret or token for journals of this cluster (`afterglow tokens`: scope `ingest`); a server "
+        "without collector.secrets takes those of its own machine only",
     }.get(status, "look into the server's log")
     return Finding("collector", WRONG, f"{url} answers {status}", todo)
 

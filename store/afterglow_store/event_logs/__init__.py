@@ -5,9 +5,9 @@ read, and the rest when it is there.
 """
 
 from afterglow_store.event_logs.codecs import BrokenLog
-from afterglow_store.event_logs.finding import EventLog, find, plain_name
+from afterglow_store.event_logs.finding import EventLog, exists, find, plain_name
 from afterglow_store.event_logs.lots import lots
 from afterglow_store.event_logs.places import Place, place
 from afterglow_store.event_logs.reading import LogFile
 
-__all__ = ["BrokenLog", "EventLog", "LogFile", "Place", "find", "lots", "place", "plain_name"]
+__all__ = ["BrokenLog", "EventLog", "LogFile", "Place", "exists", "find", "lots", "place", "plain_name"]

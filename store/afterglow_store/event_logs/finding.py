@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from afterglow_store.event_logs.places import Place
@@ -20,6 +20,7 @@ class EventLog:
 
     name: str  # the same while it is written and after
     parts: tuple[Place, ...]
+    fault: str = ""  # why the system does not say what is in its folder: then there are no parts
 
     @property
     def size(self) -> int:
@@ -27,21 +28,50 @@ class EventLog:
 
     @property
     def sizes(self) -> list[int]:
-        """Of its parts, in bytes on disk. 0 of those that are gone meanwhile."""
+        """Of its parts, in bytes on disk. 0 of those that are gone meanwhile, or that cannot be looked at."""
         return [_size(part) for part in self.parts]
 
 
 def find(paths: Iterable[Place]) -> Iterator[EventLog]:
     """The logs of these folders, as a History Server would find them, in the order of their names. A path that is a
-    file, or a rolling log's folder, stands for itself."""
+    file, or a rolling log's folder, stands for itself. A folder that the system does not let us look into is a log with
+    a fault."""
     for path in paths:
-        if path.is_file() or path.name.startswith(_ROLLING):
-            yield from _log(path)
-        else:
-            entries: Iterable[Place] = path.iterdir()
-            for entry in sorted(entries, key=str):
-                if entry.is_file() or entry.name.startswith(_ROLLING):
-                    yield from _log(entry)
+        yield from _or_fault(path, _logs)
+
+
+def _logs(path: Place) -> Iterator[EventLog]:
+    if path.name.startswith(_ROLLING) or path.is_file():
+        yield from _log(path)
+        return
+    entries: Iterable[Place] = path.iterdir()
+    for entry in sorted(entries, key=str):
+        try:
+            yield from _or_fault(entry, _entry)
+        except FileNotFoundError:
+            continue  # meanwhile: the next look finds what came of it
+
+
+def _entry(path: Place) -> Iterator[EventLog]:
+    if path.name.startswith(_ROLLING) or path.is_file():
+        yield from _log(path)
+
+
+def _or_fault(path: Place, found: Callable[[Place], Iterator[EventLog]]) -> Iterator[EventLog]:
+    try:
+        yield from found(path)
+    except FileNotFoundError:
+        raise
+    except OSError as exc:
+        yield EventLog(plain_name(path), (), exc.strerror or str(exc))
+
+
+def exists(path: Place) -> bool:
+    """Also where the system does not say: to look into it tells why."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 def plain_name(path: Place) -> str:
@@ -73,5 +103,5 @@ def _parts(folder: Place) -> tuple[Place, ...]:
 def _size(path: Place) -> int:
     try:
         return path.stat().st_size
-    except FileNotFoundError:
+    except OSError:
         return 0

@@ -68,7 +68,9 @@ final class CollectorSettings {
 
   private static String read(String file) throws BadSetting {
     try {
-      return new String(Files.readAllBytes(Paths.get(file)), StandardCharsets.UTF_8).trim();
+      // As the Python hook reads it, which looks into the same file.
+      String place = file.startsWith("~/") ? System.getProperty("user.home") + file.substring(1) : file;
+      return new String(Files.readAllBytes(Paths.get(place)), StandardCharsets.UTF_8).trim();
     } catch (IOException | RuntimeException e) {
       throw new BadSetting(FILE_KEY, file, "a file that the driver can read");
     }

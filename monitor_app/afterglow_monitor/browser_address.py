@@ -16,7 +16,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 Address = dict[str, list[str]]
 LATE_SECONDS = 10.0
-_NOW, _BEFORE, _LEAVING = "address", "addresses before", "leaving"
+_NOW, _BEFORE, _LEAVING, _ARRIVING = "address", "addresses before", "leaving", "arriving"
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,7 @@ def leave() -> None:
 def arrive() -> None:
     """Call first when a whole page is drawn. What the old page asked for by itself may have come between `leave` and
     this: then it is drawn as asked for by that, with the address from before."""
-    leaving = st.session_state.pop(_LEAVING, False)
-    if leaving and not _went_through_history() and _sent() != st.session_state[_NOW]:
-        st.query_params.from_dict(st.session_state[_NOW])
+    st.session_state[_ARRIVING] = st.session_state.pop(_LEAVING, False)
 
 
 def value(name: str, default: str = "") -> str:
@@ -89,7 +87,7 @@ def _is_late(sent: Address) -> bool:
     if _went_through_history():
         return False
     # A link to a page that was just left is meant as well; only what a page does by itself is late then.
-    by_itself, now = _by_itself(), time.monotonic()
+    by_itself, now = _by_itself() or st.session_state.get(_ARRIVING, False), time.monotonic()
     return any(
         each.address == sent and each.until > now and (by_itself or not each.of_other_page) for each in _before()
     )

@@ -52,6 +52,7 @@ def only_page() -> st.Page:
 def _show() -> None:
     browser_address.arrive()
     page = browser_address.value("page", HOME)
+    st.session_state["place shown"] = (page, browser_address.value("id"))
     with st.container(key=f"page-{page}" if page in PAGES else "page-unknown"):
         if page not in PAGES:
             not_found("Page", f"Monitor has no page {short(page, 60)}.")
@@ -64,6 +65,12 @@ def _show() -> None:
         except TooSlow as exc:
             st.header("This page took too long", anchor=False)
             st.text(str(exc))
+
+
+def shown() -> tuple[str, str] | None:
+    """Which page was drawn last, all of it, and of what."""
+    found: tuple[str, str] | None = st.session_state.get("place shown")
+    return found
 
 
 def import_pages() -> None:

@@ -51,7 +51,7 @@ def grid(
     """
     header = {column.name: column.name + _sign(column, view) for column in columns}
     # What the person clicks on is what was drawn last, not what is read now: a new row may just have come in.
-    st.session_state[f"{key} targets"] = list(targets)
+    st.session_state[f"{key} targets"], st.session_state[f"{key} place"] = list(targets), places.shown()
     if ids:
         selection.draw(key, ids)
         _say_selected(key)
@@ -90,6 +90,13 @@ def leave_if_clicked(key: str) -> None:
 
 def _clicked(key: str, columns: Sequence[Column], view: address.View | None) -> None:
     clicked = st.session_state[f"list-{key}"]["selection"]
+    # Of a page that is left the browser tells its last click once more, with Back or a link that comes soon after.
+    if st.session_state.get(f"{key} place") == places.shown():
+        _follow(key, clicked, columns, view)
+    _say_selected(key)
+
+
+def _follow(key: str, clicked: Any, columns: Sequence[Column], view: address.View | None) -> None:
     targets: list[Place | None] = st.session_state.get(f"{key} targets", [])
     selection.choose(key, clicked["rows"])
     if clicked["cells"]:
@@ -100,7 +107,6 @@ def _clicked(key: str, columns: Sequence[Column], view: address.View | None) -> 
             note_click(key)
     elif clicked["columns"] and view is not None:
         _sort(columns, clicked["columns"][0])
-    _say_selected(key)
 
 
 def _say_selected(key: str) -> None:

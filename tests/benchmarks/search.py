@@ -10,7 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -157,13 +157,21 @@ def _token(skip: int) -> Any:
 
 
 def measure_mlflow(url: str, drawn: Drawn) -> Iterator[tuple[str, Timing]]:
-    # Killed at the cap, its process would leave a PostgreSQL server at work on the question.
-    os.environ["PGOPTIONS"] = f"-c statement_timeout={CAP_SECONDS + 5}s"
     times = 1 if len(drawn) > ONCE_ABOVE else TIMES
-    with Capped(partial(connect_mlflow, url, app_id(asked_application(drawn)))) as mlflow:
+    with _timeout(), Capped(partial(connect_mlflow, url, app_id(asked_application(drawn)))) as mlflow:
         for name, question in QUESTIONS.items():
             if question.to_mlflow:
                 yield name, _ask_mlflow(mlflow, question, times, expected_rows(question, drawn))
+
+
+@contextmanager
+def _timeout() -> Iterator[None]:
+    """Killed at the cap, MLflow's process would leave a PostgreSQL server at work on the question."""
+    os.environ["PGOPTIONS"] = f"-c statement_timeout={CAP_SECONDS + 5}s"
+    try:
+        yield
+    finally:
+        del os.environ["PGOPTIONS"]  # our own statements take as long as they take
 
 
 def _ask_mlflow(mlflow: Capped, question: Question, times: int, expected: int) -> Timing:

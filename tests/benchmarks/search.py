@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from mlflow import MlflowClient
 from mlflow.utils.search_utils import SearchUtils
 
+from afterglow_monitor.address import PAGE_ROWS
 from afterglow_store import Query, Store, Window, open_store
 from afterglow_store.errors import TooSlow
 from afterglow_store.search import deadline
@@ -194,7 +195,7 @@ def our_questions(store: Store, application: str) -> Ours:
             found[name] = facet(question.facet, window)
             continue
         if question.experiments:
-            found[name] = experiments(Query(window, limit=LIMIT))
+            found[name] = experiments(Query(window, limit=PAGE_ROWS))
             continue
         asked = [question.asked.format(app_id=application)] if question.asked else []
         filter_ = " and ".join([*asked, "attributes.lifecycle_stage = 'active'"])

@@ -25,6 +25,7 @@ BATCHES_PER_S = 20
 RUNS, JOBS = 500, 5_000  # of LARGE
 RUNS_OF_OTHERS, JOBS_OF_OTHERS = 20, 2_000
 LARGE, READY = "5000b1c0", "4ead4ead"
+DRIVER = "ada"  # whose drivers write meanwhile
 AGO_MS = 600_000  # its events are spread over minutes, and none may be of the future
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -33,7 +34,7 @@ def application(folder: Path, key: str, runs: int, jobs: int, *, named: str = "t
     """The journal of one of this many runs and Spark jobs, ten events a job. `key`, 8 hexadecimal digits, is in all
     ids; `named` in the names of the runs."""
     journal = Journal(
-        folder, f"app-{key}", name="search for parameters", start=now_ms() - AGO_MS, user="ada", master="yarn"
+        folder, f"app-{key}", name="search for parameters", start=now_ms() - AGO_MS, user=DRIVER, master="yarn"
     )
     for number in range(runs):
         run_id = f"{key}{number:024x}"

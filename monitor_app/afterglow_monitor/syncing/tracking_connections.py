@@ -21,7 +21,6 @@ from afterglow_monitor.secrets import hushed
 AGAIN = 100  # runs of before that are read again with those that were made since: their numbers may be given twice
 CONNECT_SECONDS = 10
 BUSY_SECONDS = 20.0  # how long to wait for a writer of a SQLite database; MLflow waits as long
-CACHE_KIB = 16_384  # of SQLite: the upper levels of the indexes of millions of params, tags and metrics stay in it
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,6 @@ def _open_sqlite(url: sa.URL, name: str) -> Iterator[Connection]:
         with closing(
             sqlite3.connect(place, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         ) as raw:
-            raw.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
             yield _Sqlite(raw)
     except (sqlite3.Error, OSError) as exc:
         raise BadTrackingDatabase(f"{name} cannot be read: {exc}") from exc

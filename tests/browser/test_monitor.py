@@ -223,6 +223,11 @@ class TestAList:
         Grid(page).click_header(60)  # the metric's: the least first
         asks(page, sort=["metrics.auc"], col=["metrics.auc", "Name", "params.maxDepth"])
         expect(Grid(page).cells.first).not_to_contain_text(best[0][1])
+        least = Grid(page).texts()[0].split(" | ")[1]
+        Grid(page).open_row(1)
+        expect(heading(page, least)).to_be_visible()
+        page.go_back()
+        asks(page, sort=["metrics.auc"], col=["metrics.auc", "Name", "params.maxDepth"])
 
     def test_loses_and_doubles_no_click_on_a_slow_line(self, a_month: str, page: Page) -> None:
         # Each second the list is read again: several times before the browser hears what a click changed.

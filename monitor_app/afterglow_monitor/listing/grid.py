@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from afterglow_monitor import address, browser_address, places
+from afterglow_monitor import address, places
 from afterglow_monitor.listing import selection
 from afterglow_monitor.places import Place
 
@@ -77,17 +77,6 @@ def table_px(rows: int) -> int:
     return (rows + 1) * ROW_PX + 2  # its header, and its border
 
 
-def note_click(key: str) -> None:
-    """Something in the fragment of this grid has gone to another page: see leave_if_clicked."""
-    st.session_state[f"{key} clicked"] = True
-
-
-def leave_if_clicked(key: str) -> None:
-    """Show the page that a click on the grid of this key has gone to. Call first in the fragment that draws it."""
-    if st.session_state.pop(f"{key} clicked", False):
-        browser_address.leave()
-
-
 def _clicked(key: str, columns: Sequence[Column], view: address.View | None) -> None:
     clicked = st.session_state[f"list-{key}"]["selection"]
     # Of a page that is left the browser tells its last click once more, with Back or a link that comes soon after.
@@ -104,7 +93,6 @@ def _follow(key: str, clicked: Any, columns: Sequence[Column], view: address.Vie
         place = targets[row] if row < len(targets) else None
         if place is not None:
             places.go(place)
-            note_click(key)
     elif clicked["columns"] and view is not None:
         _sort(columns, clicked["columns"][0])
 

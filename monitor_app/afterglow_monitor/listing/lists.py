@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
@@ -140,12 +139,6 @@ def best(row: Row) -> str:
 def key_of(key: str, view: View) -> str:
     """Of a list with the columns of this address."""
     return key + run_columns.key_of(view)
-
-
-def leave_if_clicked(key: str, view: View) -> None:
-    """As the grid's, of a list of runs: by a click, linked or not, the address has changed already."""
-    for unlinked in (False, True):
-        grid.leave_if_clicked(key_of(key, replace(view, unlinked=unlinked)))
 
 
 def runs(

@@ -10,7 +10,7 @@ import streamlit as st
 from afterglow_monitor import acting, data, export, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.address import ALL, View
-from afterglow_monitor.listing import bulk_tags, grid, lists, selection, toolbar
+from afterglow_monitor.listing import bulk_tags, lists, selection, toolbar
 from afterglow_store import Page
 
 MOST_COMPARED = 100
@@ -49,7 +49,7 @@ def _bar(key: str, chosen: list[str], everything: bulk_tags.AllIds | None, total
             icon=":material/compare_arrows:",
             disabled=few,
             help=f"Takes 2 to {MOST_COMPARED} runs" if few else None,
-            on_click=lambda: _go(key, places.compare(chosen)),
+            on_click=lambda: places.go(places.compare(chosen)),
         )
         if acting.may_write() and st.button("Tag …", key=f"tag {key}", icon=":material/sell:", type="tertiary"):
             bulk_tags.ask(chosen, everything, total)
@@ -73,8 +73,3 @@ def _download(key: str, chosen: list[str]) -> None:
         asked = {"filter": [f"run_id IN ({these})"], "window": [ALL]}
         for kind, label in (("csv", "CSV"), ("parquet", "Parquet"), ("json", "JSON")):
             st.link_button(label, places.here(export.address("runs", kind, asked)))
-
-
-def _go(key: str, place: places.Place) -> None:
-    places.go(place)
-    grid.note_click(key)

@@ -12,7 +12,7 @@ from afterglow_monitor import format as fmt
 from afterglow_monitor.charting import series, timeline
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
-from afterglow_monitor.listing.grid import Column, leave_if_clicked
+from afterglow_monitor.listing.grid import Column
 from afterglow_monitor.parts import details, item_tree, spark_ui, sql_queries, status, submit_line, troubles
 from afterglow_store.errors import NotFound
 
@@ -47,8 +47,7 @@ def _read() -> Row:
 
 
 def _body() -> None:
-    for key in TABS:
-        leave_if_clicked(key)
+    places.leave_if_gone()
     row, zone, now = _read(), fmt.zone(st.context.timezone), now_ms()
     _header(row, zone, now=now)
     _progress(row)

@@ -12,7 +12,6 @@ from afterglow_monitor.charting import experiment_trend
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
 from afterglow_monitor.listing import answers, bulk_tags, lists, run_list, toolbar
-from afterglow_monitor.listing.grid import leave_if_clicked
 from afterglow_monitor.parts import details, status
 from afterglow_store.errors import NotFound
 
@@ -87,9 +86,9 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def _runs(server: str, experiment_id: str) -> None:
+    places.leave_if_gone()
     view, zone, now = address.view(address.ALL), fmt.zone(st.context.timezone), now_ms()
     key = f"runs of {server} {experiment_id}"
-    lists.leave_if_clicked(key, view)
     page = answers.page(lambda: data.runs(view, server, experiment_id), experiment_id, view)
     if page is None:
         return
@@ -102,8 +101,8 @@ def _runs(server: str, experiment_id: str) -> None:
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def _applications(server: str, experiment_id: str) -> None:
+    places.leave_if_gone()
     key, zone, now = f"applications of {server} {experiment_id}", fmt.zone(st.context.timezone), now_ms()
-    leave_if_clicked(key)
     page = data.applications_of(server, experiment_id, MOST_APPLICATIONS)
     if not page.rows:
         details.nothing("No application", "Applications whose runs are in this experiment are listed here.")

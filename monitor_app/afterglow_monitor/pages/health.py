@@ -30,8 +30,7 @@ HIDDEN = ("User", "Metrics", "Source", "Registered version")
 
 
 def show(zone: tzinfo) -> None:
-    for key in (ORPHANED, "suspect runs", "runs of unknown owners", "lost applications", "lossy applications"):
-        grid.leave_if_clicked(key)
+    places.leave_if_gone()
     now = now_ms()
     st.caption(f"Runs and applications of the last {DEFAULT.removesuffix('d')} days, and the tracking servers.")
     found = data.health(MOST)

@@ -9,7 +9,7 @@ import streamlit as st
 from afterglow_monitor import address, data, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.listing.grid import Column, grid, leave_if_clicked
+from afterglow_monitor.listing.grid import Column, grid
 from afterglow_monitor.listing.toolbar import search
 from afterglow_monitor.parts import details
 
@@ -33,7 +33,7 @@ def show(zone: tzinfo) -> None:
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def _rows(zone: tzinfo) -> None:
-    leave_if_clicked("models")
+    places.leave_if_gone()
     text, now = address.view().text, now_ms()
     rows = data.models(text, MOST)
     if not rows:

@@ -7,7 +7,7 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import address, browser_address, data
+from afterglow_monitor import address, browser_address, data, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.listing import answers, bulk_tags, lists, remembered, run_list, toolbar
@@ -61,8 +61,8 @@ def _rows(tab: str) -> None:
 
 
 def _list(tab: str) -> None:
+    places.leave_if_gone()
     view, zone, now = address.view(), fmt.zone(st.context.timezone), now_ms()
-    lists.leave_if_clicked(tab, view)
     page = answers.page(lambda: _READ[tab](view), tab, view)
     if page is None:
         return

@@ -14,7 +14,6 @@ from afterglow_monitor.charting import run_charts
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
 from afterglow_monitor.listing import lists
-from afterglow_monitor.listing.grid import leave_if_clicked
 from afterglow_monitor.parts import details, history, model_form, output_files, run_models, spark_ui, tag_editor
 from afterglow_monitor.parts.offer import offer
 from afterglow_store.errors import NotFound
@@ -55,8 +54,7 @@ def _read() -> Row:
 
 
 def _body() -> None:
-    for key in ("children", "snapshots", "tags", "files", "logged"):
-        leave_if_clicked(key)
+    places.leave_if_gone()
     row, zone, now = _read(), fmt.zone(st.context.timezone), now_ms()
     _header(row, zone, now=now)
     tab = address.open_tab(TABS)

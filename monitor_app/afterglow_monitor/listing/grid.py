@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from afterglow_monitor.places import Place
 
 ROW_PX = 32
 TALLEST_PX = 3_300  # a hundred rows; a longer list scrolls in itself: all that is high enough to be seen is painted
+STALE_SECONDS = 3.0
 ASCENDING, DESCENDING = " ↑", " ↓"
 
 
@@ -79,8 +81,12 @@ def table_px(rows: int) -> int:
 
 def _clicked(key: str, columns: Sequence[Column], view: address.View | None) -> None:
     clicked = st.session_state[f"list-{key}"]["selection"]
-    # Of a page that is left the browser tells its last click once more, with Back or a link that comes soon after.
-    if st.session_state.get(f"{key} place") == places.shown():
+    # Of a page that is left the browser tells its last click once more, with Back or a link that comes soon after, and
+    # perhaps again until it has heard that nothing is selected.
+    stale, until = st.session_state.get(f"{key} stale", (None, 0.0))
+    if st.session_state.get(f"{key} place") != places.shown():
+        st.session_state[f"{key} stale"] = clicked["cells"], time.monotonic() + STALE_SECONDS
+    elif not (clicked["cells"] and clicked["cells"] == stale and time.monotonic() < until):
         _follow(key, clicked, columns, view)
     _say_selected(key)
 

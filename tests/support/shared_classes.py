@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -60,14 +61,19 @@ def _make(spark: Spark, file: Path) -> None:
     job, made = work / "job.py", work / file.name
     job.write_text(JOB)
     options = {"SPARK_SUBMIT_OPTS": f"-XX:ArchiveClassesAtExit={made} {QUIET}"}
-    subprocess.run(
-        spark_command(job, str(work / "written"), spark=spark),
-        env=spark_environment(work, options, spark=spark),
-        cwd=work,
-        capture_output=True,
-        timeout=300,
-        check=True,
-    )
+    try:
+        subprocess.run(
+            spark_command(job, str(work / "written"), spark=spark),
+            env=spark_environment(work, options, spark=spark),
+            cwd=work,
+            capture_output=True,
+            timeout=300,
+            check=True,
+        )
+    except (
+        subprocess.SubprocessError
+    ) as exc:  # what is wrong with Spark the tests say; without the file they take longer
+        print(f"shared classes of Spark were not kept: {exc}", file=sys.stderr)
     if made.exists():  # a JVM that has no such thing leaves none
         made.rename(file)
     shutil.rmtree(work)

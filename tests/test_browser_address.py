@@ -22,8 +22,8 @@ from afterglow_monitor import browser_address
 
 browser_address.arrive()
 if st.button("Open") and browser_address.value("page", "list") == "list":
-    browser_address.write({"page": "run", "id": "1"}, other_page=True)
-    browser_address.leave()
+    browser_address.go({"page": "run", "id": "1"})
+    browser_address.leave_if_gone()
 st.text(browser_address.value("page", "list") + ":" + browser_address.value("id"))
 """
 

@@ -40,14 +40,20 @@ def address() -> Address:
     return sent
 
 
-def leave() -> None:
-    """Draw the page of the address that was written, all of it."""
+def go(asked: Mapping[str, str | Sequence[str]]) -> None:
+    """Make this the address: of another page, which the run after this one draws."""
+    write(asked, other_page=True)
     st.session_state[_LEAVING] = True
-    st.rerun()
+
+
+def leave_if_gone() -> None:
+    """Show the page that a click has gone to. Call first in each fragment: by itself it would only be drawn again."""
+    if st.session_state.get(_LEAVING, False):
+        st.rerun()
 
 
 def arrive() -> None:
-    """Call first when a whole page is drawn. What the old page asked for by itself may have come between `leave` and
+    """Call first when a whole page is drawn. What the old page asked for by itself may have come between `go` and
     this: then it is drawn as asked for by that, with the address from before."""
     st.session_state[_ARRIVING] = st.session_state.pop(_LEAVING, False)
 

@@ -30,7 +30,6 @@ PAGES = {
     "model": "afterglow_monitor.pages.model",
 }
 HOME = "monitor"
-_GONE = "gone to another page"
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,6 @@ def only_page() -> st.Page:
 
 
 def _show() -> None:
-    st.session_state.pop(_GONE, None)
     browser_address.arrive()
     page = browser_address.value("page", HOME)
     st.session_state["place shown"] = (page, browser_address.value("id"))
@@ -114,14 +112,7 @@ def compare(run_ids: Sequence[str]) -> Place:
 
 def go(place: Place) -> None:
     """Leave for another page, as a click on a link does. The page is drawn by the run after this one."""
-    browser_address.write(place.query, other_page=True)
-    st.session_state[_GONE] = True
-
-
-def leave_if_gone() -> None:
-    """Show the page that a click has gone to. Call first in each fragment: by itself it would only be drawn again."""
-    if st.session_state.get(_GONE, False):
-        browser_address.leave()
+    browser_address.go(place.query)
 
 
 def link(label: str | None, place: Place, *, icon: str | None = None, most: int = 60) -> None:

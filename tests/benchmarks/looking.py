@@ -28,6 +28,7 @@ BESIDE = ("an empty page of Streamlit", "MLflow's own: first rows of an experime
 MLFLOW_LIST = "/#/experiments/1/runs"
 COMPARED, PEOPLE, EVERY_S, WARM_AFTER = 100, 20, 5.0, 3
 CHART = ".stVegaLiteChart svg .mark-line path"  # the lines of the runs over their parameters
+STREAMLIT_FLAGS = ["--server.headless=true", "--browser.gatherUsageStats=false"]  # nothing asked of other machines
 EMPTY = "import streamlit as st\n\nst.title('Empty')\n"
 
 
@@ -134,7 +135,7 @@ def beside(database: Path, folder: Path, playwright: Playwright, times: int) -> 
     script.write_text(EMPTY)
     (folder / "mlflow").mkdir()
     (folder / "mlflow" / "mlflow.db").hardlink_to(database)
-    command = [*streamlit_run(port := free_port())[:-2], str(script), f"--server.port={port}", "--server.headless=true"]
+    command = [*streamlit_run(port := free_port())[:-2], str(script), f"--server.port={port}", *STREAMLIT_FLAGS]
     with running_monitor("", folder, command=command, port=port) as empty, running_mlflow(folder / "mlflow") as mlflow:
         return _grouped(chain(
             _opened(BESIDE[0], f"{empty}/", "h1", playwright, times),

@@ -47,7 +47,7 @@ def _read() -> Row:
 
 
 def _body() -> None:
-    places.leave_if_gone()
+    browser_address.leave_if_gone()
     row, zone, now = _read(), fmt.zone(st.context.timezone), now_ms()
     _header(row, zone, now=now)
     _progress(row)

@@ -86,7 +86,7 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def _runs(server: str, experiment_id: str) -> None:
-    places.leave_if_gone()
+    browser_address.leave_if_gone()
     view, zone, now = address.view(address.ALL), fmt.zone(st.context.timezone), now_ms()
     key = f"runs of {server} {experiment_id}"
     page = answers.page(lambda: data.runs(view, server, experiment_id), experiment_id, view)
@@ -101,7 +101,7 @@ def _runs(server: str, experiment_id: str) -> None:
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def _applications(server: str, experiment_id: str) -> None:
-    places.leave_if_gone()
+    browser_address.leave_if_gone()
     key, zone, now = f"applications of {server} {experiment_id}", fmt.zone(st.context.timezone), now_ms()
     page = data.applications_of(server, experiment_id, MOST_APPLICATIONS)
     if not page.rows:

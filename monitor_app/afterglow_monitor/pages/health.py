@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from afterglow_monitor import acting, data, places
+from afterglow_monitor import acting, browser_address, data, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
@@ -30,7 +30,7 @@ HIDDEN = ("User", "Metrics", "Source", "Registered version")
 
 
 def show(zone: tzinfo) -> None:
-    places.leave_if_gone()
+    browser_address.leave_if_gone()
     now = now_ms()
     st.caption(f"Runs and applications of the last {DEFAULT.removesuffix('d')} days, and the tracking servers.")
     found = data.health(MOST)

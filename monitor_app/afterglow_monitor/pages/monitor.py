@@ -61,7 +61,7 @@ def _rows(tab: str) -> None:
 
 
 def _list(tab: str) -> None:
-    places.leave_if_gone()
+    browser_address.leave_if_gone()
     view, zone, now = address.view(), fmt.zone(st.context.timezone), now_ms()
     page = answers.page(lambda: _READ[tab](view), tab, view)
     if page is None:

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 
 from afterglow_monitor.running import process_id
 from afterglow_monitor.running.background import Job, Jobs
-from afterglow_store import Store, leases
+from afterglow_store import Store, leases, tracking
 from afterglow_store.engine import connect
+from afterglow_store.report import behind
 from afterglow_store.schema import background_job
 
 
@@ -165,3 +166,26 @@ def test_a_server_that_was_taken_away_is_not_waited_for_to_judge_silence(store: 
     assert leases.drop_forsaken(store) == 1
     with store.read() as conn:
         assert [row["name"] for row in leases.jobs(conn)] == ["here"]
+
+
+def test_a_server_is_behind_that_does_not_answer_or_was_not_read_for_long_unless_it_still_loads(store: Store) -> None:
+    now, late_ms = 1_790_000_000_000, 180_000
+    read = {"fresh": now - late_ms, "late": now - late_ms - 1, "loading": now - 86_400_000, "never": None}
+    with store.write() as conn:
+        for name, time_ms in read.items():
+            tracking.know_server(conn, name, f"http://{name}", [])
+            tracking.note_progress(conn, name, last_sync_time=time_ms, loaded_time=None if name == "loading" else 1)
+        tracking.know_server(conn, "silent", "http://silent", [])
+        tracking.synced(conn, "silent", now, "it does not answer")
+    with store.read() as conn:
+        found = behind(conn, now=now, late_ms=late_ms)
+    assert [each["name"] for each in found["servers"]] == ["late", "silent"]
+    assert not found["no_worker"]  # none was ever here: something else may fill this store
+
+
+def test_a_worker_that_was_here_and_is_gone_is_missed(store: Store) -> None:
+    jobs, _, _ = counting(store, "one")
+    for act, missed in ((jobs.renew, False), (jobs.release, True)):
+        act()
+        with store.read() as conn:
+            assert behind(conn, now=0, late_ms=0)["no_worker"] is missed

@@ -35,7 +35,7 @@ def address() -> Address:
     if sent == now or _is_late(sent):
         return now
     _replace(now, sent, of_other_page=True)  # a link, of which the browser's own address knows nothing yet, or Back
-    if _by_itself():
+    if by_itself():
         st.rerun()  # a part of a page that is no longer the page: what should have drawn that one was lost
     return sent
 
@@ -93,17 +93,15 @@ def _is_late(sent: Address) -> bool:
     if _went_through_history():
         return False
     # A link to a page that was just left is meant as well; only what a page does by itself is late then.
-    by_itself, now = _by_itself() or st.session_state.get(_ARRIVING, False), time.monotonic()
-    return any(
-        each.address == sent and each.until > now and (by_itself or not each.of_other_page) for each in _before()
-    )
+    unasked, now = by_itself() or st.session_state.get(_ARRIVING, False), time.monotonic()
+    return any(each.address == sent and each.until > now and (unasked or not each.of_other_page) for each in _before())
 
 
 def _before() -> list[_Before]:
     return list(st.session_state.get(_BEFORE, ()))
 
 
-def _by_itself() -> bool:
+def by_itself() -> bool:
     """Whether only a part of the page is drawn again: nobody can ask for another page by that."""
     return bool(getattr(get_script_run_ctx(), "fragment_ids_this_run", None))
 

@@ -39,13 +39,15 @@ from afterglow_store.cost import cost as cost_of
 from afterglow_store.cost import idle as idle_of
 from afterglow_store.cost import tag_keys as tag_keys_of
 from afterglow_store.diff import Change, Left, of_snapshots
+from afterglow_store.engine import answering
 from afterglow_store.filters.tokens import in_backticks
+from afterglow_store.report import behind as behind_of
 from afterglow_store.report import report
 from afterglow_store.search import add_best, any_primary_metric
 from afterglow_store.search import facets as facets_of
 from afterglow_store.search.deadline import deadline
 from afterglow_store.suggest import Suggestion, add_suggestions, suggest
-from afterglow_store.windows import DEFAULT
+from afterglow_store.windows import ALL, DEFAULT
 
 Row = dict[str, Any]
 Read = TypeVar("Read", bound=Callable[..., Any])
@@ -53,11 +55,12 @@ Read = TypeVar("Read", bound=Callable[..., Any])
 # Long enough that twenty open pages read once a second together, short enough that nobody sees it.
 FRESH_SECONDS = 0.5
 USAGE_SECONDS = 10.0
+LATE_MS = 180_000  # a tracking server is read each second or two, and that is noted every half a minute
 
 
 def kept(*, ttl: float, max_entries: int, show_spinner: bool | str = False) -> Callable[[Read], Read]:
     """Streamlit's `cache_data`, of each scope for itself: what one person has read is nobody else's, unless both see
-    the same."""
+    the same. Raises StoreUnreachable where the store does not answer."""
 
     def of(read: Read) -> Read:
         def cached(seen: str, *said: Any, **named: Any) -> Any:
@@ -71,7 +74,8 @@ def kept(*, ttl: float, max_entries: int, show_spinner: bool | str = False) -> C
 
         @functools.wraps(read)
         def for_who_asks(*said: Any, **named: Any) -> Any:
-            return kept_(repr(sign_in.scope()), *said, **named)
+            with answering():
+                return kept_(repr(sign_in.scope()), *said, **named)
 
         return cast("Read", for_who_asks)
 
@@ -165,7 +169,7 @@ def run_ids(view: View, of_experiment: tuple[str, str] | None, most: int) -> lis
     return found[:most]
 
 
-@kept(ttl=30, max_entries=50)  # it goes through every job of the time
+@kept(ttl=30, max_entries=50, show_spinner="Adding up what was used …")  # it goes through every job of the time
 def cost(by: str, tag: str, view: View) -> list[Row]:
     """As the store's `cost` has it, at the prices of the settings. Raises TooSlow."""
     said = load_settings().cost
@@ -174,7 +178,7 @@ def cost(by: str, tag: str, view: View) -> list[Row]:
         return cost_of(conn, by, view.span(now=now_ms()), tag=tag, prices=prices, other=said.core_hour)
 
 
-@kept(ttl=30, max_entries=50)
+@kept(ttl=30, max_entries=50, show_spinner="Adding up what was allocated …")
 def idle(by: str | None, view: View) -> dict[Any, Row]:
     """As the store's `cost.idle`. Raises TooSlow."""
     with store().read() as conn, deadline(conn, USAGE_SECONDS):
@@ -189,15 +193,15 @@ def tag_keys(view: View) -> list[str]:
 
 @reading
 def health(most: int) -> dict[str, Any]:
-    """Of the default window, the newest `most` of each: runs that are `orphaned`, `suspect`, or of `unknown` owners;
-    applications that are `lost` or `lossy`; how many `unlinked` runs there are, as text; all `servers`, and the last
-    `changes`."""
+    """The newest `most` of each: runs that are `orphaned`, or of `unknown` owners, whenever they began, since they wait
+    for somebody; of the default window runs that are `suspect`, applications that are `lost` or `lossy`; how many
+    `unlinked` runs there are, as text; all `servers`, and the last `changes`."""
     now = now_ms()
     asked = Query(window=parse_window(DEFAULT, now=now), now=now, limit=most)
     with store().read() as conn:
         return {
-            "orphaned": search_runs(conn, replace(asked, statuses=("ORPHANED",))).rows,
-            "unknown": search_runs_of_unknown_owner(conn, asked).rows,
+            "orphaned": search_runs(conn, replace(asked, statuses=("ORPHANED",), window=ALL)).rows,
+            "unknown": search_runs_of_unknown_owner(conn, replace(asked, window=ALL)).rows,
             "suspect": search_runs(conn, replace(asked, statuses=("SUSPECT",))).rows,
             "lost": search_applications(conn, replace(asked, statuses=("LOST",))).rows,
             "lossy": search_applications(conn, replace(asked, filter="lost_events > 0")).rows,
@@ -214,6 +218,14 @@ def server_status() -> dict[str, Any]:
         return report(conn, now=now_ms())
 
 
+@kept(ttl=5, max_entries=2)
+def behind() -> Row:
+    """As the store's `report.behind`, of now."""
+    late_ms = max(LATE_MS, int(3_000 * load_settings().sync.interval_seconds))
+    with _whole_store().read() as conn:
+        return behind_of(conn, now=now_ms(), late_ms=late_ms)
+
+
 @reading
 def alerts_told(most: int) -> list[Row]:
     """As the store's `alerts.latest`."""
@@ -222,8 +234,10 @@ def alerts_told(most: int) -> list[Row]:
 
 
 def _changes(conn: sa.Connection) -> list[Row]:
-    """The last entries of the audit, with `run_name`; `undoable` where a settling can be taken back."""
-    found = audit.entries(conn, limit=20)
+    """The last entries of the audit, with `run_name`; `undoable` where a settling can be taken back. More settlings
+    than others: a tag of many runs is as many entries."""
+    lately = [*audit.entries(conn, limit=20), *audit.entries(conn, audit.SETTLE, audit.UNDO, limit=50)]
+    found = sorted({each["id"]: each for each in lately}.values(), key=lambda each: each["id"], reverse=True)
     names = {row["run_id"]: row["name"] for row in items.runs_named(conn, [each["run_id"] for each in found])}
     seen: set[str] = set()  # a settling can be taken back if it was the last of its run
     for each in found:

@@ -14,11 +14,10 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
-from afterglow_monitor import browser_address
+from afterglow_monitor import browser_address, live
 from afterglow_monitor.access import sign_in
 from afterglow_monitor.format import named, short, verbatim
 from afterglow_monitor.listing import remembered
-from afterglow_store.errors import StoreTooNew, StoreUnreachable, TooSlow
 
 # The module of each page, imported when it is shown: pages link to each other.
 PAGES = {
@@ -57,14 +56,8 @@ def _show() -> None:
         if page not in PAGES:
             not_found("Page", f"Monitor has no page {short(page, 60)}.")
             return
-        try:
+        with live.told():
             import_module(PAGES[page]).show()
-        except (StoreUnreachable, StoreTooNew) as exc:
-            st.header("The store cannot be read", anchor=False)
-            st.text(str(exc))
-        except TooSlow as exc:
-            st.header("This page took too long", anchor=False)
-            st.text(str(exc))
 
 
 def shown() -> tuple[str, str] | None:

@@ -53,9 +53,11 @@ def drop(conn: sa.Connection, entry: int) -> None:
     conn.execute(sa.delete(audit_entry).where(audit_entry.c.id == entry))
 
 
-def entries(conn: sa.Connection, *, limit: int = 100) -> list[Row]:
-    """The latest changes, newest first: id, time (ms), who, action, run_id, before, after."""
-    rows = conn.execute(sa.select(audit_entry).order_by(audit_entry.c.id.desc()).limit(limit))
+def entries(conn: sa.Connection, *actions: str, limit: int = 100) -> list[Row]:
+    """The latest changes, of these `actions` if any are said, newest first: id, time (ms), who, action, run_id, before,
+    after."""
+    of_them = audit_entry.c.action.in_(actions) if actions else sa.true()
+    rows = conn.execute(sa.select(audit_entry).where(of_them).order_by(audit_entry.c.id.desc()).limit(limit))
     return [dict(row._mapping) for row in rows]
 
 

@@ -93,6 +93,30 @@ def connect(url: str) -> Store:
         raise StoreUnreachable(f"store.url = {store.url!r} does not answer: {getattr(exc, 'orig', exc)}") from exc
 
 
+@contextmanager
+def answering() -> Iterator[None]:
+    """Raises StoreUnreachable where the database of a store that was open does not answer what is asked of it."""
+    try:
+        yield
+    except OperationalError as exc:
+        if not _is_away(exc):
+            raise
+        raise StoreUnreachable(str(exc.orig).partition("\n")[0]) from exc
+
+
+# What SQLite calls a file that it cannot read now; and classes of PostgreSQL's errors: connection, resources, operator.
+_AWAY_ON_SQLITE = ("SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_BUSY")
+_AWAY_ON_POSTGRESQL = ("08", "53", "57P")
+
+
+def _is_away(exc: OperationalError) -> bool:
+    """Rather than that the statement is wrong, or was stopped."""
+    if isinstance(exc.orig, sqlite3.Error):
+        return str(getattr(exc.orig, "sqlite_errorname", "")).startswith(_AWAY_ON_SQLITE)
+    code: str | None = getattr(exc.orig, "sqlstate", None)  # None: it could not be connected to
+    return exc.connection_invalidated or code is None or code.startswith(_AWAY_ON_POSTGRESQL)
+
+
 def _engine(url: sa.URL) -> sa.Engine:
     engine = _plain_engine(url)
     sa.event.listen(engine, "before_cursor_execute", _hide, retval=True)

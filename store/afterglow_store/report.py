@@ -34,6 +34,22 @@ def report(conn: sa.Connection, *, now: int) -> Row:
     }
 
 
+def behind(conn: sa.Connection, *, now: int, late_ms: int) -> Row:
+    """What keeps the store from being up to date at `now` (ms): whether `no_worker` is at work where one was, and the
+    `servers`, as tracking.servers has them, that did not answer or were last read over `late_ms` ago."""
+    held = [each["held"] for each in leases.jobs(conn)]
+    return {
+        "no_worker": bool(held) and not any(held),
+        "servers": [each for each in tracking.servers(conn) if _is_late(each, now - late_ms)],
+    }
+
+
+def _is_late(server: Row, since: int) -> bool:
+    read: int | None = server["last_sync_time"]
+    loading = server["loaded_time"] is None  # that is shown by itself, and takes as long as it takes
+    return server["last_error"] is not None or (not loading and read is not None and read < since)
+
+
 def _lag(job: Row, now: int) -> int | None:
     """How long (ms) ago the last complete look at the journals began: what was written before is in the rows."""
     since = job["looked"] or job["taken_time"]

@@ -78,15 +78,13 @@ def measured(context: SparkContext, work: Callable[[], None]) -> dict[str, Any]:
     jvm: Any = context._jvm
     jvm.System.gc()
     threads, process, python = by_thread(jvm), of_process(jvm), time.process_time()
-    heard, began = callbacks(context)["count"], time.monotonic()
+    began = time.monotonic()
     work()
     wall = time.monotonic() - began
     context._jsc.sc().listenerBus().waitUntilEmpty(DRAINED_MS)
     flush(context)
     python, process = time.process_time() - python, of_process(jvm) - process
-    took, seconds = callbacks(context), by_thread(jvm) - threads
-    took["count"] -= heard
-    return {"wall_s": wall, "jvm_s": process, "python_s": python, "threads_s": seconds, "callbacks": took}
+    return {"wall_s": wall, "jvm_s": process, "python_s": python, "threads_s": by_thread(jvm) - threads}
 
 
 def flush(context: SparkContext) -> None:
@@ -94,13 +92,6 @@ def flush(context: SparkContext) -> None:
     for each in context._jsc.sc().listenerBus().listeners():
         if each.getClass().getName() == "io.afterglow.AfterglowListener":
             each.flush(DRAINED_MS)
-
-
-def callbacks(context: SparkContext) -> dict[str, float]:
-    """How often our listener was called so far, and the median that a call took lately, by Spark's own timer."""
-    registry = context._jsc.sc().listenerBus().metrics().metricRegistry()
-    timer = registry.timer("listenerProcessingTime.io.afterglow.AfterglowListener")
-    return {"count": timer.getCount(), "median_s": timer.getSnapshot().getMedian() / 1e9}
 
 
 def by_thread(jvm: Any) -> "Counter[str]":

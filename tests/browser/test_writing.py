@@ -13,7 +13,7 @@ from mlflow.models import Model
 from playwright.sync_api import Page, expect
 
 from afterglow.run_details import run_details
-from afterglow_store import Store, ingest_file, open_store
+from afterglow_store import Store, audit, ingest_file, open_store
 from afterglow_store.judge import judge
 from afterglow_store.runs import refresh_sums, take_in_run
 from tests.support.journals import Journal
@@ -190,6 +190,10 @@ def test_an_orphaned_run_is_settled_after_its_dry_run_and_taken_back(team: Team,
     dialog.get_by_role("button", name="Settle 1 run").click()
     expect(page.get_by_text("in Monitor: settle")).to_be_visible()
     assert team.client.get_run(run_id).info.status == "KILLED"
+    with team.store.write() as conn:  # a tag of many runs, meanwhile
+        for _ in range(25):
+            audit.record(conn, who="lin", time=began, action=audit.TAG, run_id=team.runs[0], before={}, after={})
+    expect(page.get_by_text("lin: tag")).to_have_count(20)
     page.get_by_role("button", name="Undo", exact=True).click()
     expect(page.get_by_text("in Monitor: undo settle")).to_be_visible()
     assert team.client.get_run(run_id).info.status == "RUNNING"

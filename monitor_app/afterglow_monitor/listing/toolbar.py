@@ -21,7 +21,7 @@ from afterglow_monitor.address import (
     local_time,
 )
 from afterglow_monitor.listing import list_columns, lists, more_filters, run_columns, saved
-from afterglow_monitor.parts import experiment_form, status
+from afterglow_monitor.parts import experiment_form, freshness, status
 from afterglow_monitor.places import here
 from afterglow_store import Page
 
@@ -89,7 +89,8 @@ def _count(page: Page, view: View, what: str, zone: tzinfo, pages: int, *, now: 
     first = (view.page - 1) * PAGE_ROWS + 1
     noun = what.removesuffix("s") if page.total == 1 else what
     shown = f"{first:,}–{first + len(page.rows) - 1:,} of " if pages > 1 and page.rows else ""
-    st.caption(f"{shown}{page.total_text} {noun}  ·  as of {fmt.clock(now, zone)}", width="stretch")
+    parts = [f"{shown}{page.total_text} {noun}", f"as of {fmt.clock(now, zone)}", freshness.said(zone, now=now)]
+    st.caption("  ·  ".join(filter(None, parts)), width="stretch")
 
 
 def _turn_to(page: int, view: View) -> None:

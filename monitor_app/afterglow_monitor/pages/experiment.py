@@ -6,7 +6,7 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import address, browser_address, data, places
+from afterglow_monitor import address, browser_address, data, live, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.charting import experiment_trend
 from afterglow_monitor.clock import now_ms
@@ -84,9 +84,8 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
     )
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
+@live.part(REFRESH_SECONDS)
 def _runs(server: str, experiment_id: str) -> None:
-    browser_address.leave_if_gone()
     view, zone, now = address.view(address.ALL), fmt.zone(st.context.timezone), now_ms()
     key = f"runs of {server} {experiment_id}"
     page = answers.page(lambda: data.runs(view, server, experiment_id), experiment_id, view)
@@ -99,9 +98,8 @@ def _runs(server: str, experiment_id: str) -> None:
     run_list.show(key, page, view, zone, now=now, of_experiment=(server, experiment_id))
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
+@live.part(REFRESH_SECONDS)
 def _applications(server: str, experiment_id: str) -> None:
-    browser_address.leave_if_gone()
     key, zone, now = f"applications of {server} {experiment_id}", fmt.zone(st.context.timezone), now_ms()
     page = data.applications_of(server, experiment_id, MOST_APPLICATIONS)
     if not page.rows:

@@ -8,13 +8,13 @@ from typing import Any
 
 import streamlit as st
 
-from afterglow_monitor import acting, browser_address, data, places
+from afterglow_monitor import acting, data, live, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
 from afterglow_monitor.listing import grid, lists, selection
 from afterglow_monitor.listing.grid import Column
-from afterglow_monitor.parts import details, status
+from afterglow_monitor.parts import details, freshness, status
 from afterglow_store import audit
 from afterglow_store.windows import DEFAULT
 
@@ -24,23 +24,36 @@ UNKNOWN = "Owner unknown: MLflow says RUNNING, and nobody knows whose process it
 LOST = "Lost: the driver stopped sending heartbeats"
 LOSSY = "Journals that lack events"
 UNLINKED = "Runs without a link to a Spark application"
+LATE = "Not up to date: what runs now is not all here"
 ORPHANED = "orphaned runs"
 MOST = 100  # rows of each list
 HIDDEN = ("User", "Metrics", "Source", "Registered version")
+REFRESH_SECONDS = 5.0
+_ASKED = "settling"
 
 
 def show(zone: tzinfo) -> None:
-    browser_address.leave_if_gone()
+    _now(zone)
+    if (asked := st.session_state.pop(_ASKED, None)) is not None:
+        _settle_dialog(*asked)  # a part that draws itself again would close it
+
+
+@live.part(REFRESH_SECONDS)
+def _now(zone: tzinfo) -> None:
     now = now_ms()
-    st.caption(f"Runs and applications of the last {DEFAULT.removesuffix('d')} days, and the tracking servers.")
-    found = data.health(MOST)
+    days, clock = DEFAULT.removesuffix("d"), fmt.clock(now, zone)
+    st.caption(
+        f"What waits for somebody, whenever it began, and what went wrong in the last {days} days  ·  as of {clock}"
+    )
+    found, behind = data.health(MOST), data.behind()
+    _late(behind, zone, now)
     _orphaned(found["orphaned"], zone, now)
     _runs("suspect runs", SUSPECT, found["suspect"], zone, now)
     _runs("runs of unknown owners", UNKNOWN, found["unknown"], zone, now)
     _applications("lost applications", LOST, found["lost"], zone, now)
     _applications("lossy applications", LOSSY, found["lossy"], zone, now)
     _unlinked(found["unlinked"])
-    _well(found)
+    _well(found | {"late": behind["no_worker"] or behind["servers"]})
     servers(found["servers"], zone, now)
     _changes(found["changes"], zone, now)
 
@@ -54,13 +67,22 @@ def _heading(text: str, rows: list[Row]) -> bool:
 
 def _well(found: dict[str, Any]) -> None:
     """What there is none of, together: what is wrong shall be seen at once."""
-    of = {"orphaned": OWNED, "suspect": SUSPECT, "unknown": UNKNOWN, "lost": LOST, "lossy": LOSSY}
+    of = {"late": LATE, "orphaned": OWNED, "suspect": SUSPECT, "unknown": UNKNOWN, "lost": LOST, "lossy": LOSSY}
     none = [text for name, text in of.items() if not found[name]]
     none += [UNLINKED] if found["unlinked"] == "0" else []
     if none:
         details.section("None of these")
         for text in none:
             st.caption(f":green[:material/check_circle:] {text}")
+
+
+def _late(behind: Row, zone: tzinfo, now: int) -> None:
+    said = [freshness.trouble(each, zone, now=now) for each in behind["servers"]]
+    said += [freshness.NO_WORKER] if behind["no_worker"] else []
+    if said:
+        details.section(LATE)
+    for each in said:
+        st.caption(f":orange[:material/sync_problem: {fmt.verbatim(each)}]")
 
 
 def _orphaned(rows: list[Row], zone: tzinfo, now: int) -> None:
@@ -72,7 +94,8 @@ def _orphaned(rows: list[Row], zone: tzinfo, now: int) -> None:
             st.markdown(f"**{fmt.counted(len(chosen), 'run')} selected**", width="content")
             for wanted in ("FAILED", "KILLED"):
                 if st.button(f"Settle as {wanted} …", type="tertiary", disabled=not chosen, icon=":material/gavel:"):
-                    _settle_dialog([row for row in rows if row["run_id"] in chosen], wanted)
+                    st.session_state[_ASKED] = ([row for row in rows if row["run_id"] in chosen], wanted)
+                    st.rerun()
     lists.runs(ORPHANED, rows, None, zone, now=now, without=HIDDEN, choose=True)
 
 

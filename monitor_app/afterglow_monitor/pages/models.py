@@ -6,7 +6,7 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import address, browser_address, data, places
+from afterglow_monitor import address, data, live, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.listing.grid import Column, grid
@@ -31,9 +31,8 @@ def show(zone: tzinfo) -> None:
     _rows(zone)
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
+@live.part(REFRESH_SECONDS)
 def _rows(zone: tzinfo) -> None:
-    browser_address.leave_if_gone()
     text, now = address.view().text, now_ms()
     rows = data.models(text, MOST)
     if not rows:

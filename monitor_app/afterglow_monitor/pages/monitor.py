@@ -7,7 +7,7 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import address, browser_address, data, places
+from afterglow_monitor import address, browser_address, data, live
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.listing import answers, bulk_tags, lists, remembered, run_list, toolbar
@@ -54,14 +54,13 @@ def show() -> None:
         bulk_tags.show()
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
+@live.part(REFRESH_SECONDS)
 def _rows(tab: str) -> None:
     _list(tab)
     remembered.note(tab)
 
 
 def _list(tab: str) -> None:
-    browser_address.leave_if_gone()
     view, zone, now = address.view(), fmt.zone(st.context.timezone), now_ms()
     page = answers.page(lambda: _READ[tab](view), tab, view)
     if page is None:
@@ -139,7 +138,7 @@ def _nothing_yet() -> None:
     _wait_for_the_first()
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
+@live.part(REFRESH_SECONDS)
 def _wait_for_the_first() -> None:
     if data.anything():
         st.rerun()

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from afterglow_monitor import address, browser_address, data, places
+from afterglow_monitor import address, browser_address, data, live, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.charting import run_charts
 from afterglow_monitor.clock import now_ms
@@ -45,8 +45,7 @@ def show() -> None:
     except NotFound as exc:
         places.not_found("Run", str(exc))
         return
-    body = st.fragment(_body, run_every=REFRESH_SECONDS if row["status"] == "RUNNING" else None)
-    body()
+    live.part(REFRESH_SECONDS if row["status"] == "RUNNING" else None)(_body)()
 
 
 def _read() -> Row:
@@ -54,7 +53,6 @@ def _read() -> Row:
 
 
 def _body() -> None:
-    browser_address.leave_if_gone()
     row, zone, now = _read(), fmt.zone(st.context.timezone), now_ms()
     _header(row, zone, now=now)
     tab = address.open_tab(TABS)

@@ -24,6 +24,7 @@ TOGETHER = {
     "tests/test_task_lines.py": "tests/test_demo.py",
     "tests/test_small_logs.py": "tests/test_demo.py",
     "tests/test_object_stores.py": "tests/test_demo.py",
+    "tests/browser/test_demo.py": "tests/test_demo.py",
     "tests/test_first_load.py": "tests/test_sync.py",
     "tests/test_generate.py": "tests/test_sync.py",
     "tests/test_snapshots.py": "tests/test_sync.py",

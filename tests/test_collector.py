@@ -200,6 +200,40 @@ def test_a_copy_in_a_folder_that_is_behind_what_was_sent_has_not_shrunk(store: S
     assert ingest_file(store, journal, now=0).lines == 0
 
 
+def with_a_hole(journal: Path) -> bytes:
+    """The listener drops what the collector has: what is left of the journal. It has the first half of the lines as
+    zeros, but for the first five."""
+    data = journal.read_bytes()
+    lines = data.splitlines(keepends=True)
+    head, tail = len(b"".join(lines[:5])), len(b"".join(lines[: len(lines) // 2]))
+    return data[:head] + bytes(tail - 1 - head) + data[tail - 1 :]
+
+
+def test_what_a_file_no_longer_has_is_taken_from_what_was_received(store: Store, journal: Path, tmp_path: Path) -> None:
+    data, left = journal.read_bytes(), with_a_hole(journal)
+    Sender(store).send(journal.stem, data)
+    journal.write_bytes(left)
+    assert ingest_file(store, journal, now=now_ms()).lines == 0
+    take_in(store)
+    journal.write_bytes(data)
+    assert without_the_way(contents(store)) == without_the_way(from_a_folder(journal, tmp_path))
+
+
+@pytest.mark.parametrize("received", [True, False])
+def test_a_store_that_never_had_it_takes_what_a_journal_still_has(store: Store, journal: Path, received: bool) -> None:
+    left = with_a_hole(journal)
+    journal.write_bytes(left)
+    if received:
+        Sender(store).send(journal.stem, left)
+        take_in(store)
+    else:
+        ingest_file(store, journal, now=now_ms())
+    [row] = applications(store)
+    assert row["status"] == "SUCCEEDED"
+    with store.read() as conn:
+        assert conn.execute(sa.select(source.c.position, source.c.bad_lines)).one() == (len(left), 1)
+
+
 def test_bad_lines_are_kept_aside_and_a_line_without_end_is_left_out(
     store: Store, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,19 @@ def test_each_feature_names_a_test_or_says_that_it_is_not_there_yet() -> None:
     assert [row for row in rows if not re.search(r"`(browser/)?test_\w+\.py(::\w+)?` \|$|not yet \| \|$", row)] == []
 
 
+def test_every_feature_that_is_asked_for_has_a_row() -> None:
+    rows = [line.split("|")[1] for line in FEATURES.splitlines() if line.startswith("|")][2:]
+    spans = [each.strip().partition("-") for row in rows for each in row.split(",")]
+    there = {number for first, _, last in spans for number in range(int(first), int(last or first) + 1)}
+    assert there >= {*range(1, 39), 42, 43, *range(45, 52), 53, *range(55, 61)}
+
+
+def test_every_picture_is_on_a_page() -> None:
+    pages = "\n".join(page.read_text() for page in [*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
+    shown = set(re.findall(r"\]\((?:docs/)?images/([\w-]+\.png)\)", pages))
+    assert shown == {picture.name for picture in (ROOT / "docs" / "images").iterdir()}
+
+
 def test_each_way_to_make_a_run_names_a_test() -> None:
     rows = [line for line in LINKS.splitlines() if line.startswith("|")][2:]
     assert len(rows) > 20

@@ -13,8 +13,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
 
-from afterglow_monitor import export
-from afterglow_store import Store, open_store
+from afterglow_monitor import downloads, export, row_files
+from afterglow_monitor.downloads import DONE, LOOKING, SENDING, STOPPED
+from afterglow_store import Page, Query, Store, open_store
 from afterglow_store.errors import BadFilter
 from tests.support import world
 from tests.support.asgi import Asgi
@@ -79,6 +80,122 @@ def test_params_metrics_and_tags_are_columns_and_metrics_numbers(store: Store) -
     assert table["metrics.divergence"][at].as_py() == math.inf
 
 
+@pytest.fixture
+def reads(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """Of each page of runs that has been read, what it follows: pages of 50, and pieces of a file as small."""
+    read: list[str | None] = []
+    search, public = export.SEARCHES["runs"]
+
+    def noted(conn: Any, query: Query) -> Page:
+        read.append(query.after)
+        return search(conn, query)
+
+    monkeypatch.setitem(export.SEARCHES, "runs", (noted, lambda row: Told(public(row))))
+    monkeypatch.setattr(export, "PAGE", 50)
+    monkeypatch.setattr(row_files, "PIECE", 20_000)
+    monkeypatch.setattr(row_files, "BATCH", 50)
+    monkeypatch.setattr(row_files, "GROUP", 100)
+    return read
+
+
+class Told(dict[str, Any]):
+    """A row that counts how many of it there are."""
+
+    alive = most = 0
+
+    def __init__(self, row: dict[str, Any]) -> None:
+        super().__init__(row)
+        Told.alive += 1
+        Told.most = max(Told.most, Told.alive)
+
+    def __del__(self) -> None:
+        Told.alive -= 1
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "json"])
+def test_a_file_begins_before_its_rows_are_read_and_holds_no_more_of_them_than_it_writes_at_once(
+    store: Store, reads: list[str | None], kind: str
+) -> None:
+    Told.most = Told.alive
+    pieces = export.written(store, "runs", kind, export.query_of("runs", QueryParams("window=all")))
+    first = next(pieces)
+    assert (bool(first), len(reads)) == (True, 1)
+    second = next(pieces)
+    assert len(reads) <= 3
+    data = first + second + b"".join(pieces)
+    assert len(reads) == 7
+    assert Told.most <= 100 + 2
+    assert rows_in(data, kind) == 323
+
+
+def rows_in(data: bytes, kind: str) -> int:
+    if kind == "parquet":
+        read = pq.ParquetFile(io.BytesIO(data))
+        assert read.num_row_groups == 4
+        return int(read.metadata.num_rows)
+    return len(from_csv(data) if kind == "csv" else json.loads(data))
+
+
+@pytest.mark.parametrize("what", ["applications", "experiments", "runs"])
+def test_there_is_a_column_for_all_that_any_row_has(store: Store, what: str) -> None:
+    rows = [row_files.flat(row) for row in export.rows(store, what, export.query_of(what, QueryParams("window=all")))]
+    header = file(store, what, "csv").decode().splitlines()[0].split(",")
+    assert {*header} == {name for row in rows for name in row}
+    assert pq.read_schema(io.BytesIO(file(store, what, "parquet"))).names == header
+
+
+def test_what_a_run_got_after_the_columns_were_known_is_left_out() -> None:
+    late = [{"run_id": "a", "params": {"late": "1"}, "jobs": 2}]
+    [row] = from_csv(b"".join(row_files.csv_file(late, row_files.columns("Run", {}))))
+    assert (row["run_id"], row["jobs"], "params.late" in row) == ("a", "2", False)
+
+
+def test_how_far_a_download_is_can_be_asked_by_its_name(store: Store, reads: list[str | None]) -> None:
+    name = f"{'0' * 31}1-csv"
+    query = export.query_of("runs", QueryParams("window=all"))
+    pieces = export.written(store, "runs", "csv", query, name=name)
+    progress = downloads.progress_of(name)
+    assert progress is not None
+    assert (progress.state, progress.total) == (LOOKING, None)
+    next(pieces)
+    assert (progress.state, progress.rows, progress.total) == (SENDING, 0, 323)
+    next(pieces)
+    assert 0 < progress.rows < 323
+    assert b"".join(pieces)
+    assert (progress.state, progress.rows) == (DONE, 323)
+    left = export.written(store, "runs", "csv", query, name=name)
+    next(left)
+    left.close()  # type: ignore[attr-defined]  # as when the browser goes
+    again = downloads.progress_of(name)
+    assert again is not None
+    assert (again.state, again.total) == (STOPPED, 323)
+    list(export.written(store, "runs", "csv", query, name="anybody's"))
+    assert downloads.progress_of("anybody's") is None
+
+
+def test_of_more_runs_than_an_address_names_the_selection_is_downloaded(
+    store: Store, reads: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("afterglow_monitor.artifacts.store", lambda: store)
+    ids = [row["run_id"] for row in json.loads(file(store, "runs", "json"))][::2]
+    name = downloads.keep_selection(ids)
+    queries = export._queries("runs", QueryParams({"selection": name, "window": "1h"}))
+    assert len(queries) == 4
+    found = json.loads(b"".join(export.written(store, "runs", "json", *queries)))
+    assert sorted(row["run_id"] for row in found) == sorted(ids)
+    asgi = Asgi(Starlette(routes=export.routes()))
+    for path in ("/api/v1/runs/export?selection=gone", f"/api/v1/applications/export?selection={name}"):
+        gone = asgi.ask("GET", path)
+        assert (gone.status_code, gone.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+
+
+def test_only_the_latest_downloads_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "_selections", downloads._Latest[tuple[str, ...]](2))
+    one, two, three = (downloads.keep_selection([each]) for each in "abc")
+    assert [downloads.selection(each) for each in (one, two, three)] == [None, ("b",), ("c",)]
+    assert downloads.keep_selection(["b"]) == two
+
+
 def test_what_is_wrong_is_said_as_the_rest_of_the_api_says_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("afterglow_monitor.artifacts.store", lambda: store)
     asgi = Asgi(Starlette(routes=export.routes()))
@@ -94,6 +211,6 @@ def test_what_is_wrong_is_said_as_the_rest_of_the_api_says_it(store: Store, monk
 
 def test_no_cell_is_a_formula(tmp_path: Path) -> None:
     for text in ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1"):
-        assert export._harmless(text) == f"'{text}"
-    assert export._harmless("a=b") == "a=b"
-    assert export._harmless(-1.5) == -1.5
+        assert row_files.harmless(text) == f"'{text}"
+    assert row_files.harmless("a=b") == "a=b"
+    assert row_files.harmless(-1.5) == -1.5

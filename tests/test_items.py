@@ -75,17 +75,27 @@ def test_an_application_has_the_experiments_that_it_wrote_to_the_newest_first(st
         assert [each["experiment_id"] for each in items.items_of(conn, ids["app-2"])] == ["2"]
 
 
-def test_a_job_has_the_name_of_the_last_stage_that_it_ran(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_job_has_of_its_stages_the_last_name_how_many_are_done_and_which_are_skewed(
+    store_url: str, tmp_path: Path
+) -> None:
     journal = Journal(tmp_path, "app-1", name="train", start=START).job(stages=2).job(stages=1)
+    journal.job(stages=2, seconds=120, uneven=True).job(stages=2, error="out of memory").job(stages=3, unfinished=True)
     path = journal.end()
     lines = path.read_text().replace('"Stage ID": 1, "Stage Attempt ID": 0, "Stage Name": "collect at train.py:57"',
                                      '"Stage ID": 1, "Stage Attempt ID": 0, "Stage Name": "the last"')  # fmt: skip
     path.write_text(lines)
-    with closing(open_store(sqlite_url)) as found:
+    usual = "collect at train.py:57"
+    with closing(open_store(store_url)) as found:
         ingest_file(found, path, now=START)
         with found.read() as conn:
-            assert items.last_stage_names(conn, 1) == {0: "the last", 1: "collect at train.py:57"}
-            assert items.last_stage_names(conn, 2) == {}
+            assert items.stages_by_job(conn, 1) == {
+                0: {"name": "the last", "done": 2, "skewed": []},
+                1: {"name": usual, "done": 1, "skewed": []},
+                2: {"name": usual, "done": 2, "skewed": [3, 4]},
+                3: {"name": usual, "done": 1, "skewed": []},
+                4: {"name": usual, "done": 2, "skewed": []},
+            }
+            assert items.stages_by_job(conn, 2) == {}
 
 
 def test_an_experiment_is_found_by_an_index(sqlite_url: str) -> None:

@@ -410,16 +410,34 @@ def test_with_unpinned_threads_runs_are_linked_and_no_job_is_given_to_the_wrong_
         import threading, mlflow
         from pyspark.sql import SparkSession
         context = SparkSession.builder.getOrCreate().sparkContext
-        for _ in range(2):
+        both_run = threading.Barrier(2)
+
+        def work():
             with mlflow.start_run() as run:
-                assert not context.getJobTags()
+                both_run.wait()
+                assert context.parallelize(range(4), 2).count() == 4
+                both_run.wait()
                 assert mlflow.get_run(run.info.run_id).data.tags["spark.app.id"] == context.applicationId
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        context.parallelize(range(4), 2).count()  # of no run
         """,
         home=tmp_path,
         environment={"PYSPARK_PIN_THREAD": "false", "MLFLOW_TRACKING_URI": sandbox.tracking_uri},
-        listener=False,
     ).succeeded()
     assert (job.stdout + job.stderr).count("PYSPARK_PIN_THREAD=false") == 1
+    assert "InheritableThread" not in job.stderr  # which would not help
+    events = journal_events(tmp_path / "journal")
+    begun = [event for event in events if event["Event"] == "SparkListenerJobStart"]
+    assert [event.get("Properties", {}).get("spark.job.tags") for event in begun] == [None] * 3
+    ended = {event["Run ID"] for event in events if event["Event"] == "AfterglowRunEnd"}
+    assert len(ended) == 2
+    for run_id in ended:
+        assert tagged_app(run_id) == next(each["App ID"] for each in events if "App ID" in each)
 
 
 def test_with_the_listener_there_is_one_journal_and_it_works_on_after_stop(sandbox: Sandbox, tmp_path: Path) -> None:

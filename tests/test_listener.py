@@ -53,6 +53,12 @@ SECRETS = {
     ),
     "spark.some.python": f"{{'access_key': 1, 'accessKey': '{SECRET}'}}",
     "spark.some.quoted": f"password = '{SECRET} {SECRET}'",
+    "spark.some.list": json.dumps(
+        {"passwords": [SECRET, f"]{SECRET}"], "pin_token": 4711, "token": {"a": SECRET}, "b": 1}
+    ),
+    "spark.some.table": f"CREATE TABLE t USING jdbc OPTIONS (user 'me', password '{SECRET}')",
+    "spark.some.map": f"Map(user -> me, password -> {SECRET})",
+    "spark.some.argument": f"read(secret => '{SECRET}')",
     "spark.some.long": "x" * 3_990 + f" password={SECRET}",
     "spark.app.name": f"wine --password {SECRET}",
 }
@@ -62,6 +68,9 @@ INNOCENT = {
     "spark.innocent.sql": "SELECT token_count FROM t WHERE token = count AND secret_id > 3",
     "spark.innocent.schema": "struct<token: string, credential: int>",
     "spark.innocent.container": "abfss://data@account.dfs.core.windows.net/passwords",
+    "spark.innocent.lambda": "SELECT transform(tokens, token -> lower(token)), filter(t, token -> token <> '')",
+    "spark.innocent.error": "Unrecognized token 'FROM' of a basic GridSearchCV and a basic LogisticRegression",
+    "spark.innocent.config": '{"max_tokens": 512, "has_token": true, "token": null}',
     "spark.innocent.mail": "token@example.org, a=b, --conf x=y",
     "spark.innocent.text": 'Grüße, 漢字, "quotes", back\\slash and 🍷',
 }
@@ -88,10 +97,12 @@ try:
 except Exception:
     pass
 
-run = {{"run_id": "abc", "params": {{"text": "ü\\n🍷", "token": "kept=as it is"}}}}
+run = {{"run_id": "abc", "params": {{"text": "ü\\n🍷", "token": "kept=as it is"}},
+        "artifact_uri": "https://me:{SECRET}@lake/a", "source_name": "https://{SECRET}@git/wine.git"}}
 print("RECORDED", mine.record(json.dumps({{"Event": "AfterglowRunStart", "Run ID": "abc", "Run": run}})))
 bad = ["", "{{}}", "[]", "null", '{{"Event":"SparkListenerJobEnd"}}', '{{"Event":"AfterglowX"}} {{}}',
-       '{{"Event":"AfterglowX","a":"b', '{{"Event":"AfterglowX",\\n"a":"line\\nbreak"}}', "garbage", '{{"Event":1}}']
+       '{{"Event":"AfterglowX","a":"b', '{{"Event":"AfterglowX",\\n"a":"line\\nbreak"}}', "garbage", '{{"Event":1}}',
+       '{{"Event":"AfterglowX","a":{{\\n"b":1}}}}', '{{"Event":"AfterglowX","a":[\\r1]}}']
 print("REFUSED", [mine.record(text) for text in bad])
 print("FLUSHED", mine.flush(5000), len(open(mine.journal()).readlines()))
 spark.stop()
@@ -174,6 +185,13 @@ def test_the_listener_names_no_class_of_scala_s_collections() -> None:
     """Their names differ between Scala 2.12 and 2.13; one jar serves both."""
     with zipfile.ZipFile(require("jar")) as jar:
         assert not [name for name in jar.namelist() if b"scala/collection" in jar.read(name)]
+
+
+def test_no_callback_makes_a_lambda() -> None:
+    """It would be made before any try: where memory has run out that throws, and stops the context."""
+    with zipfile.ZipFile(require("jar")) as jar:
+        assert b"BootstrapMethods" in jar.read("io/afterglow/Intake.class")
+        assert b"BootstrapMethods" not in jar.read("io/afterglow/AfterglowListener.class")
 
 
 def test_the_job_s_exit_code_is_its_own(job: SparkJob) -> None:
@@ -389,8 +407,12 @@ def test_what_stands_around_a_secret_survives(events: list[Event]) -> None:
     assert properties["spark.some.urls"] == f"http://{gone}@a/,http://{gone}@b/"
     assert properties["spark.some.oracle"] == f"jdbc:oracle:thin:{gone}@db:1521"
     assert json.loads(json.loads(properties["spark.some.json"])["inner"]) == {"token": gone}
-    assert properties["spark.some.python"] == f"{{'access_key': 1, 'accessKey': '{gone}'}}"
+    assert properties["spark.some.python"] == f"{{'access_key': '{gone}', 'accessKey': '{gone}'}}"
     assert properties["spark.some.quoted"] == f"password = '{gone}'"
+    assert json.loads(properties["spark.some.list"]) == {"passwords": gone, "pin_token": gone, "token": gone, "b": 1}
+    assert properties["spark.some.table"] == f"CREATE TABLE t USING jdbc OPTIONS (user 'me', password '{gone}')"
+    assert properties["spark.some.map"] == f"Map(user -> me, password -> {gone})"
+    assert properties["spark.some.argument"] == f"read(secret => '{gone}')"
     assert properties["spark.app.name"] == f"wine --password {gone}"
     assert f"-Dmy.token={gone} -Dmy.color=red" in properties["spark.driver.extraJavaOptions"]
     assert only(named(events, "SparkListenerApplicationStart"))["App Name"] == f"wine --password {gone}"
@@ -400,6 +422,8 @@ def test_the_hook_s_events_are_taken_whole_and_numbered(job: SparkJob, events: l
     assert said(job, "RECORDED") == "True"
     run = only(named(events, "AfterglowRunStart"))["Run"]
     assert run["params"] == {"text": "ü\n🍷", "token": "kept=as it is"}
+    assert run["artifact_uri"] == "https://*********(redacted)@lake/a"
+    assert run["source_name"] == "https://*********(redacted)@git/wine.git"
 
 
 def test_what_is_not_an_event_of_afterglow_s_own_is_refused(job: SparkJob) -> None:

@@ -1,12 +1,17 @@
 """The Spark listener where something goes wrong around it: what is lost is counted, and no job is worse off for it."""
 
+import platform
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from afterglow_store import Query, Store, ingest_file, open_store, search_applications
 from tests.support.journals import in_spark_s_words
 from tests.support.parts import ROOT, require
 from tests.support.spark import LISTENER, SparkJob, spark_submit
@@ -17,9 +22,9 @@ import build_jar
 
 Event = dict[str, Any]
 
-OFF = "Afterglow is off for this application"
-
 JOB = f"""{FIND_LISTENER}
+import contextlib, io
+
 def begin(name, **settings):
     conf = SparkConf().setAll((key.replace("_", "."), value) for key, value in settings.items())
     context = SparkContext(conf=conf)
@@ -65,6 +70,17 @@ context, mine = begin("many")
 post("StackOverflowError", 50)
 print("MANY", context.parallelize(range(100), 2).sum(), mine.active(), mine.record('{{"Event":"AfterglowX"}}'))
 context.stop()
+mine.record(json.dumps({{"Event": "AfterglowDriverEnd", "Timestamp": int(time.time() * 1000), "Outcome": "clean"}}))
+mine.flush(5000)
+
+# A plan that is larger than the queue.
+context, mine = begin("plan", spark_afterglow_queue_bytes="1m", spark_sql_debug_maxToStringFields="100000")
+ids = SparkSession(context).range(10)
+wide = ids.select(*[(ids.id + i).alias("a_column_with_a_long_name_" + "x" * 200 + str(i)) for i in range(1_500)])
+with contextlib.redirect_stdout(io.StringIO()) as plan:
+    wide.explain(mode="formatted")
+print("PLAN", len(plan.getvalue()), len(wide.collect()))
+context.stop()
 sys.exit(3)
 """
 
@@ -86,6 +102,12 @@ def job(trouble: Path, tmp_path_factory: pytest.TempPathFactory) -> SparkJob:
     job = spark_submit(JOB, home=tmp_path_factory.mktemp("trouble"), conf=conf, listener=False)
     assert job.returncode == 3, job.stdout + job.stderr
     return job
+
+
+@pytest.fixture
+def store(sqlite_url: str) -> Iterator[Store]:
+    with closing(open_store(sqlite_url)) as opened:
+        yield opened
 
 
 def journal(job: SparkJob, name: str) -> list[Event]:
@@ -142,11 +164,42 @@ def test_after_errors_the_journal_goes_on(job: SparkJob) -> None:
     assert "Removing that listener" not in job.stderr
 
 
-def test_after_many_errors_it_is_off_and_says_so_once(job: SparkJob) -> None:
-    assert said(job, "MANY") == "4950 False False"
-    warnings = [line for line in job.stderr.splitlines() if OFF in line]
+def test_each_event_that_an_error_costs_is_counted(job: SparkJob) -> None:
+    events = journal(job, "few")
+    assert named(events, "AfterglowHeartbeat")[-1]["Dropped"] == lost(events) == 6
+
+
+def test_after_many_errors_it_only_counts_and_says_so_once(job: SparkJob) -> None:
+    assert said(job, "MANY") == "4950 True True"
+    warnings = [line for line in job.stderr.splitlines() if "no longer looks at them" in line]
     assert len(warnings) == 1
     assert "10 errors, the last one java.lang.StackOverflowError: made up" in warnings[0]
+    events = journal(job, "many")
+    beat = named(events, "AfterglowHeartbeat")[-1]
+    assert beat["Trouble"] == "10 errors within an hour, the last one java.lang.StackOverflowError"
+    assert 50 < beat["Dropped"] <= lost(events)
+    assert beat["Running Jobs"] == []
+    assert not named(events, "AfterglowJob")
+
+
+def test_an_application_whose_listener_only_counts_still_ends_well(job: SparkJob, store: Store) -> None:
+    path = Path(said(job, "JOURNAL-many"))
+    ingest_file(store, path, now=int(path.stat().st_mtime * 1000))
+    with store.read() as conn:
+        [row] = search_applications(conn, Query()).rows
+    beat = named(journal(job, "many"), "AfterglowHeartbeat")[-1]
+    assert (row["status"], row["lost_events"]) == ("SUCCEEDED", beat["Dropped"])
+
+
+def test_a_plan_that_is_larger_than_the_queue_costs_its_execution_nothing_else(job: SparkJob) -> None:
+    characters, rows = map(int, said(job, "PLAN").split())
+    assert characters > (1 << 20) / 4
+    assert rows == 10
+    events = journal(job, "plan")
+    start = [event for event in events if event["Event"].endswith("SQLExecutionStart")][-1]
+    assert start["description"].startswith("collect")
+    assert "Plan Hash" not in start
+    assert lost(events) == 0
 
 
 def test_where_spark_has_no_json_of_its_events_it_is_off_and_says_so_once(trouble: Path, tmp_path: Path) -> None:
@@ -166,3 +219,42 @@ def test_where_spark_has_no_json_of_its_events_it_is_off_and_says_so_once(troubl
     [line] = [line for line in (done.stdout + done.stderr).splitlines() if "fterglow is off" in line]
     assert "this Spark has no JsonProtocol.sparkEventToJsonString" in line
     assert not (tmp_path / "home" / "journal").exists()
+
+
+@pytest.fixture(scope="module")
+def no_room(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Event]]:
+    """What NoRoom.java prints, and the journal that it leaves: no file of its process grows beyond 64 KB. It knows no
+    host's address either, as where no name server answers."""
+    folder = tmp_path_factory.mktemp("no room")
+    class_path = f"{folder}:{require('jar')}:{build_jar.find_spark_jars()}/*"
+    source = ROOT / "tests" / "listener" / "NoRoom.java"
+    subprocess.run([require("javac"), "-cp", class_path, "-d", str(folder), str(source)], check=True)
+    (folder / "hosts").touch()
+    options = ["-XX:-UsePerfData", f"-Djdk.net.hosts.file={folder}/hosts", "-XX:TieredStopAtLevel=1"]
+    done = subprocess.run(
+        [require("java"), *options, "-cp", class_path, "io.afterglow.NoRoom"],
+        env={"AFTERGLOW_HOME": str(folder / "home"), "SPARK_LOCAL_HOSTNAME": "localhost"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16)),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    [path] = (folder / "home" / "journal").glob("*.jsonl")
+    return done.stdout, read(path)
+
+
+def test_what_a_full_disk_has_cost_is_told_once_there_is_room(no_room: tuple[str, list[Event]]) -> None:
+    """A plan and the name of a stage are told once: that once must not be the line that was lost."""
+    said, events = no_room
+    assert said.splitlines()[:3] == ["OPEN true true", "NO ROOM false", "ROOM true"]
+    [query] = [event for event in events if event["Event"].endswith("SQLExecutionStart")]
+    assert query["executionId"] == 2
+    assert query["physicalPlanDescription"] == "Project (1)"
+    [stage] = named(in_spark_s_words(named(events, "AfterglowStage")), "SparkListenerStageCompleted")
+    assert stage["Stage Info"]["Stage Name"] == "count at job.py:7"
+    assert lost(events) >= 3
+
+
+def test_the_journal_names_its_host_without_asking_a_name_server(no_room: tuple[str, list[Event]]) -> None:
+    assert no_room[1][0]["Host"] == platform.node()

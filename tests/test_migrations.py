@@ -134,6 +134,32 @@ def test_of_the_first_schema_comes_up_with_journals_that_are_known_by_their_name
     assert found == {f"/a/{name}.jsonl": name}
 
 
+def test_comes_up_with_what_was_lost_so_far_and_goes_on_counting(old: Store, store_url: str, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal", "app-2", name="train", start=START)
+    hooks = tmp_path / "hook.jsonl"
+    start = {"Event": "AfterglowJournalStart", "Writer": "hook", "Application": journal.application}
+    hooks.write_text(json.dumps(start) + "\n")
+    with old.write() as conn:
+        put(conn, "application", id=2, app_id="app-2", attempt="", start_time=START, driver_host="10.0.0.12",
+            lost_events=500)  # fmt: skip
+        put(conn, "source", path=str(hooks), application_id=2, writer="hook", position=hooks.stat().st_size)
+        put(conn, "source", path=str(journal.path), application_id=2, writer="listener",
+            position=journal.path.stat().st_size)  # fmt: skip
+    with hooks.open("a") as file:
+        file.write(json.dumps({"Event": "AfterglowHeartbeat", "Timestamp": START, "Dropped": 3}) + "\n")
+    store = open_store(store_url)
+    assert (lost(store), ingest_file(store, hooks, now=START).lines, lost(store)) == (500, 1, 503)
+    journal.progress(dropped=510)
+    assert (ingest_file(store, journal.path, now=START).lines, lost(store)) == (1, 513)
+    store.close()
+
+
+def lost(store: Store) -> int:
+    with store.read() as conn:
+        [row] = search_applications(conn, Query(app="app-2")).rows
+    return int(row["lost_events"])
+
+
 def test_that_is_killed_midway_leaves_the_old_schema_with_all_its_rows(
     old: Store, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

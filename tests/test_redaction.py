@@ -11,12 +11,15 @@ import pytest
 import sqlalchemy as sa
 from starlette.applications import Starlette
 
+from afterglow.redaction import REDACTED, redact_text
 from afterglow_monitor.rest import serving
 from afterglow_store import Store, ingest_file, open_store
-from afterglow_store.redact import REDACTED, redact_text
+from afterglow_store.comparing import compare
+from afterglow_store.items import run_by_id
+from afterglow_store.runs import take_in_run
 from afterglow_store.schema import metadata
 from tests.support.asgi import Asgi
-from tests.support.journals import SQL, Journal
+from tests.support.journals import SQL, Journal, run_id_of
 from tests.test_listener import INNOCENT, SECRET
 
 START = 1_790_000_000_000
@@ -33,6 +36,12 @@ SHAPES = {
     "pair": f"connect to x;password={SECRET};ssl=true",
     "option": f"--user me --api-token {SECRET} --depth 3",
     "json": f'{{"name": "x", "password": "{SECRET}"}}',
+    "list": f'{{"passwords": ["a", "{SECRET}"], "name": "x"}}',
+    "object": f'{{"credentials": {{"user": "x", "pass": "it\'s }} {SECRET}"}}, "name": "x"}}',
+    "json in json": f'{{"all": "{{\\"passwords\\": [\\"{SECRET}\\"], \\"name\\": 1}}"}}',
+    "table": f"CREATE TABLE t USING jdbc OPTIONS (user 'me', `password` '{SECRET}', 'api_key' \"{SECRET}\")",
+    "map": f"HashMap(user -> me, password -> {SECRET})",
+    "argument": f"read(user => 'me', secret => '{SECRET}')",
     **TOKENS,
 }
 
@@ -53,11 +62,57 @@ def test_what_only_looks_like_a_secret_stays(text: str) -> None:
     assert redact_text(text) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ('{"pin_token": 4711, "b": -1}', '{"pin_token": "GONE", "b": -1}'),
+        ('{"tokens": [[1], {"a": "]"}]} b', '{"tokens": "GONE"} b'),
+        ("{'token': {'a': 'x'}, 'b': None}", "{'token': 'GONE', 'b': None}"),
+        ('{"token": [1, "never closed', '{"token": "GONE"'),
+        ('"all": "{\\"pin_token\\": 4711}"', '"all": "{\\"pin_token\\": \\"GONE\\"}"'),
+        ("Map(password -> a(b)c, x -> y)", "Map(password -> GONE, x -> y)"),
+        ("Map(x -> Map(password -> a)) b", "Map(x -> Map(password -> GONE)) b"),
+        ("Map(token -> a1b2, x -> y)", "Map(token -> GONE, x -> y)"),
+        ("Authorization: Basic dXNlcjpwYXNz, more", "Authorization: Basic GONE, more"),
+        ('WHERE "token" = 5', 'WHERE "token" = 5'),
+        ("SELECT token ->> 'x', secret -> 'y'", "SELECT token ->> 'x', secret -> 'GONE'"),
+    ],
+)
+def test_only_the_value_goes(text: str, redacted: str) -> None:
+    wanted = redacted.replace("GONE", REDACTED)
+    assert redact_text(text) == wanted
+    assert redact_text(wanted) == wanted
+
+
 def test_a_key_of_tokens_as_words_may_be_one_of_a_secret_as_well() -> None:
     assert SECRET not in redact_text(f"tokenizer.password={SECRET} count_tokens_secret={SECRET}")
+    assert SECRET not in redact_text(f"admin_token={SECRET} pin_token={SECRET} adminToken={SECRET}")
 
 
-NASTY = ["a", "--", "a=", "a://", "a://@", "\\", '"', "token=", "token='", "token='\\", " ", "bearer ", "eyJa.", "ghp_"]
+NASTY = [
+    "a",
+    "--",
+    "a=",
+    "a://",
+    "a://@",
+    "\\",
+    '"',
+    "token=",
+    "token='",
+    "token='\\",
+    " ",
+    "bearer ",
+    "eyJa.",
+    "ghp_",
+    '"token":[',
+    '"token":{\'',
+    "token -> ",
+    "token -> )",
+    "password -> (",
+    "(token '",
+    "( token' '",
+    "basic a",
+]
 
 
 @pytest.mark.parametrize("part", NASTY)
@@ -119,6 +174,24 @@ def test_no_planted_secret_is_in_the_store_or_printed(store: Store, store_url: s
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert "local-1" in done.stdout
     assert not hidden(done.stdout)
+
+
+def test_addresses_of_a_run_lose_user_and_password_whoever_tells_of_it(tmp_path: Path) -> None:
+    store, journal = open_store(f"sqlite:///{tmp_path}/store.db"), Journal(tmp_path, "local-1", name="a", start=START)
+    addresses = {"artifact_uri": f"https://me:{SECRET}@lake/a", "source_name": f"https://{SECRET}@git/wine.git"}
+    details = journal.run_start(run_id_of("wine"), "wine", params={"at": "u:p@h"}, **addresses)
+    ingest_file(store, journal.end(), now=0)
+    with store.write() as conn:
+        row = run_by_id(conn, details["run_id"])
+        assert row["artifact_uri"] == f"https://{REDACTED}@lake/a"
+        assert row["source_name"] == f"https://{REDACTED}@git/wine.git"
+        assert row["params"] == {"at": "u:p@h"}
+        # What MLflow's own server says of it is no change, and no secret gets in that way.
+        assert compare(conn, [details])[details["run_id"]].same
+        news = details | {"status": "FINISHED"}
+        assert take_in_run(conn, news, server=row["server"], tracking_uri="http://mlflow", as_of=START * 2)
+        assert SECRET not in str(run_by_id(conn, details["run_id"]))
+    store.close()
 
 
 PARTS = ("", "/items", "/jobs", "/stages", "/sql", "/executors")

@@ -5,12 +5,14 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from afterglow_store import Query, Store, Window, open_store
+from afterglow_store.applications import refresh_counts
 from afterglow_store.engine import delete_rows, insert_rows
 from afterglow_store.errors import BadFilter, BadPage, TooSlow
 from afterglow_store.filters import Comparison, Condition, Field, Order, parse
@@ -19,8 +21,18 @@ from afterglow_store.filters.fields import FIELDS
 from afterglow_store.links import add_links
 from afterglow_store.runs import Origin, take_in_runs
 from afterglow_store.schema import application, run
-from afterglow_store.search import count_runs, facets, finding, ordering, search_applications, search_runs
+from afterglow_store.search import (
+    count_runs,
+    facets,
+    facets_of_applications,
+    finding,
+    ordering,
+    search_applications,
+    search_keyed,
+    search_runs,
+)
 from afterglow_store.search.deadline import deadline
+from afterglow_store.search.marks import as_text
 from tests.support.matching import in_order, matches
 
 START, STEP = 1_790_000_000_000, 1_000
@@ -352,6 +364,20 @@ def test_active_in_a_window_is_what_ran_in_it_for_a_while(store: Store, rows: li
         assert search_applications(conn, Query(later)).rows == []
         conn.execute(sa.update(application).where(application.c.id == 2).values(end_time=START + 9 * STEP))
         assert [row["id"] for row in search_applications(conn, Query(later, active=True)).rows] == [2]
+        # Of what is lost nobody knows the end: it was there as long as it was heard.
+        lost = {"status": "LOST", "end_time": None, "last_event_time": START + 9 * STEP}
+        conn.execute(sa.update(application).where(application.c.id == 3).values(lost))
+        assert [row["id"] for row in search_applications(conn, Query(later, active=True)).rows] == [3, 2]
+        much_later = Query(Window(START + 10 * STEP), active=True)
+        assert search_applications(conn, much_later).rows == []
+        # … and so of a run that its driver left behind.
+        orphan = next(row for row in rows if row["applications"] and row["start_time"] < since)
+        lost = {"end_time": None, "effective_status": "ORPHANED"}
+        conn.execute(sa.update(run).where(run.c.run_id == orphan["run_id"]).values(lost))
+        for heard, found_ in ((since - 1, False), (since, True)):
+            conn.execute(sa.update(application).values(last_event_time=heard))
+            active = search_runs(conn, Query(Window(since, until), active=True, limit=RUNS + 1)).rows
+            assert (orphan["run_id"] in ids(active)) is found_
         conn.rollback()
 
 
@@ -369,8 +395,65 @@ def test_facets_count_what_the_filter_finds(store: Store, rows: list[Row]) -> No
         assert all(each == sorted(each, key=lambda row: -row["runs"]) for each in found.values())
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [Query(), Query(filter="master = 'yarn'"), Query(statuses=("FAILED",)), Query(text="APP-1"),
+     Query(experiment="experiment 1"), Query(masters=("k8s",), users=("zoe",)), Query(text="no such name")],
+    ids=["all", "filter", "status", "text", "experiment", "master", "none"],
+)  # fmt: skip
+def test_facets_of_applications_count_what_their_list_has(store: Store, rows: list[Row], asked: Query) -> None:
+    with store.read() as conn:
+        refresh_counts(conn, range(1, 7))
+        other = {"master": "k8s", "status": "FAILED", "user_name": "zoe"}
+        conn.execute(sa.update(application).where(application.c.id <= 2).values(other))
+        conn.execute(sa.update(application).where(application.c.id == 2).values(user_name=None))
+        listed = search_applications(conn, asked).rows
+        found = facets_of_applications(conn, asked)
+        conn.rollback()
+    for facet, column in (("status", "status"), ("user", "user_name"), ("master", "master")):
+        values = {row["value"]: row["applications"] for row in found[facet]}
+        assert values == Counter(row[column] for row in listed), facet
+    ids = {row["id"] for row in listed}
+    wrote = {
+        (each["id"], row["server"], row["experiment_id"], row["experiment"])
+        for row in rows for each in row["applications"] if each["id"] in ids
+    }  # fmt: skip
+    of_experiments = {
+        (row["server"], row["experiment_id"], row["value"]): row["applications"] for row in found["experiment"]
+    }
+    assert of_experiments == Counter(each[1:] for each in wrote)
+    assert all(each == sorted(each, key=lambda row: -row["applications"]) for each in found.values())
+
+
+def test_applications_and_runs_are_those_of_the_masters_asked_for(store: Store, rows: list[Row]) -> None:
+    with store.read() as conn:
+        conn.execute(sa.update(application).where(application.c.id <= 2).values(master="k8s"))
+        assert {row["id"] for row in search_applications(conn, Query(masters=("k8s", "mesos"))).rows} == {1, 2}
+        found = search_runs(conn, Query(masters=("k8s", "mesos"), limit=RUNS + 1)).rows
+        conn.rollback()
+    assert found
+    assert ids(found) == [row["run_id"] for row in rows if {1, 2} & {each["id"] for each in row["applications"]}]
+
+
 def counted(values: list[Row]) -> Counter[str | None]:
     counts: Counter[str | None] = Counter()
     for each in values:
         counts[each["value"]] += each["runs"]
     return counts
+
+
+def test_params_metrics_and_tags_alone_are_those_of_the_runs_that_are_found(store: Store) -> None:
+    query = Query(filter="params.depth != 'nothing'", order_by="duration DESC", limit=40)
+    read: list[Row] = []
+    asked: Query | None = query
+    while asked is not None:
+        with store.read() as conn:
+            page = search_keyed(conn, asked)
+        read += page.rows
+        asked = None if page.next is None else replace(asked, after=page.next)
+    whole = found(store, filter=query.filter)
+    assert 40 < len(whole) < RUNS
+    assert sorted(map(repr, read)) == sorted(repr({name: row[name] for name in read[0]}) for row in whole)
+    assert [*read[0]] == ["params", "metrics", "tags"]
+    with store.read() as conn, pytest.raises(BadPage):
+        search_keyed(conn, replace(query, after=as_text(7)))

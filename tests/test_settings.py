@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from afterglow.settings import read_settings
 from afterglow_monitor.errors import BadSettings
 from afterglow_monitor.settings import MlflowServer, Settings, VisibleRule, demo_database, load_settings
 from tests.support.parts import ROOT
@@ -48,6 +49,35 @@ def test_the_shipped_spark_defaults_are_those_of_the_listener() -> None:
     for key in ("enabled", "flush.timeout", "queue.bytes", "heartbeat.interval", "journal.maxSize"):
         value = in_file[f"spark.afterglow.{key}"]
         assert re.search(rf'"spark\.afterglow\.{re.escape(key)}"[^;]*"?{value}"?', in_code), key
+
+
+def test_the_page_of_spark_properties_has_each_with_its_default_and_who_reads_it() -> None:
+    page = (ROOT / "docs" / "properties.md").read_text()
+    row = r"^\| `(spark\.afterglow\.\S+)` \| (?:`(\S+)`)? ?\| [^|]+ \| ([^|]+) \| .+ \|$"
+    rows = re.findall(row, page, re.MULTILINE)
+    java = ROOT / "listener" / "java" / "io" / "afterglow"
+    in_java = "".join((java / f"{name}.java").read_text() for name in ("Settings", "CollectorSettings"))
+    by_listener = set(re.findall(r'"(spark\.afterglow\.[\w.]+)"', in_java))
+    by_hook = read_by_hook({"spark.afterglow.collector.url": "http://h"})
+    assert {key: readers for key, _, readers in rows} == {
+        key: ", ".join(name for name, keys in (("listener", by_listener), ("hook", by_hook)) if key in keys)
+        for key in by_listener | by_hook
+    }
+    shipped = (ROOT / "conf" / "spark-defaults.conf").read_text()
+    defaults = dict(re.findall(r"^(spark\.afterglow\.\S+) +(\S+)", shipped, re.MULTILINE))
+    assert {key: default for key, default, _ in rows if default} == defaults
+    assert read_settings(defaults.get) == read_settings(lambda key: None)  # … and they are the hook's
+
+
+def read_by_hook(properties: dict[str, str]) -> set[str]:
+    asked: set[str] = set()
+
+    def property_of(key: str) -> str | None:
+        asked.add(key)
+        return properties.get(key)
+
+    assert read_settings(property_of).enabled
+    return {key for key in asked if key.startswith("spark.afterglow.")}
 
 
 def test_without_a_file_everything_is_in_the_home_folder(environ: dict[str, str], tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 import os
 import signal
+import socketserver
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,7 @@ from afterglow_store import Query, Store, open_store, search_applications
 from tests.support.collecting import FAILS, FOREIGN, LOSES_ANSWERS, CollectorServer, running_collector
 from tests.support.journals import Journal
 from tests.support.shipping import ship_folder
+from tests.support.tracking import free_port
 
 START = 1_790_000_000_000
 SECRET = "what-the-driver-shows-0123456789"
@@ -104,6 +108,59 @@ def test_what_the_collector_does_not_take_stays_and_the_next_call_goes_on_there(
     assert applications(server) == 1
 
 
+def test_journals_that_are_refused_or_cannot_be_read_are_named_and_hold_up_no_other(
+    server: CollectorServer, dead: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("afterglow_store.lines.MAX_HEAD_BYTES", 5_000)
+    monkeypatch.setattr("afterglow_store.lines.CHUNK_BYTES", 1_000)
+    refused, unreadable = (dead.with_name(f"{n:08}-0000-4000-8000-{n:012}.jsonl") for n in range(2))
+    told = b'{"Event":"Other"}\n' * 500
+    make_collector(server.url, "").put(refused.stem, 0, told)
+    server.take_in()
+    refused.write_bytes(told + b"more")
+    assert "no SparkListenerApplicationStart" in caplog.text
+    unreadable.mkdir()  # root could read any file
+    shipped = ship_folder(dead.parent, server.url)
+    assert (shipped.returncode, shipped.stdout[:16]) == (1, "1 journal sent (")
+    assert "2 not sent" in shipped.stdout
+    assert f"{refused} was not sent: it answered 422" in shipped.stderr
+    assert f"{unreadable} was not sent: it cannot be read: Is a directory" in shipped.stderr
+    assert sorted(dead.parent.glob("*.jsonl")) == [refused, unreadable]
+    assert applications(server) == 1
+
+
+@contextmanager
+def speaks_no_http(port: int) -> Iterator[list[bytes]]:
+    """Something else than a web server, and what it was told."""
+    told: list[bytes] = []
+
+    class Greeting(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            told.append(self.rfile.readline())
+            self.wfile.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+            self.rfile.read()  # a connection that is closed over what was sent is reset
+
+    class Listening(socketserver.ThreadingTCPServer):
+        allow_reuse_address = daemon_threads = True
+
+    with Listening(("127.0.0.1", port), Greeting) as listening:
+        thread = threading.Thread(target=listening.serve_forever, args=(0.05,))
+        thread.start()
+        yield told
+        listening.shutdown()
+        thread.join()
+
+
+def test_a_port_that_speaks_no_http_is_said_and_nothing_breaks(server: CollectorServer, dead: Path) -> None:
+    port = free_port()
+    with speaks_no_http(port) as told:
+        shipped = ship_folder(dead.parent, f"http://127.0.0.1:{port}")
+    assert told
+    assert (shipped.returncode, "Traceback" in shipped.stderr) == (1, False), shipped.stderr
+    assert "it does not speak HTTP: BadStatusLine('SSH-2.0-OpenSSH_9.6" in shipped.stderr
+    assert ship(dead.parent, make_collector(server.url, "")).journals == 1
+
+
 def test_a_secret_goes_to_the_collector_and_into_no_message(
     store: Store, dead: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,6 +222,44 @@ def test_the_hooks_own_journal_is_sent_while_it_grows_and_gone_once_it_is_closed
     server.take_in()
     with server.store.read() as conn:
         assert search_applications(conn, Query()).rows[0]["status"] == "ENDED"
+
+
+def test_the_hooks_own_journal_is_sent_after_whatever_went_wrong_before(store: Store, tmp_path: Path) -> None:
+    server = CollectorServer(store)
+    application = Application("app-1", "", "x", START, "ada", "local", "h", "4.2.0")
+    with speaks_no_http(server.port) as told:
+        journal = FileJournal(tmp_path / "journal", application, collector=make_collector(server.url, ""))
+        journal.record({"Event": "AfterglowHeartbeat", "Timestamp": START})
+        while not told:
+            time.sleep(0.01)
+    elsewhere = journal.path.rename(tmp_path / "elsewhere")
+    server.start()
+    try:
+        time.sleep(1.2)  # the next try comes within a second, and finds no file
+        assert server.requests == 0
+        elsewhere.rename(journal.path)
+        deadline = time.monotonic() + 20
+        while not applications(server) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert applications(server) == 1
+    finally:
+        server.stop()
+
+
+def test_the_hooks_own_journal_says_which_of_the_others_it_could_not_send(
+    server: CollectorServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = tmp_path / "00000000-0000-4000-8000-000000000000.jsonl"
+    left.mkdir()
+    application = Application("app-1", "", "x", START, "ada", "local", "h", "4.2.0")
+    journal = FileJournal(tmp_path, application, collector=make_collector(server.url, ""))
+    journal.record({"Event": "AfterglowHeartbeat", "Timestamp": START})
+    deadline = time.monotonic() + 20
+    while left.name not in caplog.text and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert f"such as {left.name}: it cannot be read: Is a directory" in caplog.text
+    journal.close(5)
+    assert list(tmp_path.glob("*.jsonl")) == [left]
 
 
 def test_the_hooks_own_journal_stays_where_the_collector_is_away(tmp_path: Path) -> None:

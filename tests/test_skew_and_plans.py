@@ -40,6 +40,17 @@ for _ in range(3):
 columns = [(F.col("id") * i).alias(f"a_column_of_a_long_name_{i}") for i in range(1_000)]
 wide = spark.range(1_000).select("id", *columns)
 wide.groupBy(F.col("id") % 2).agg(*[F.sum(f"a_column_of_a_long_name_{i}") for i in range(1_000)]).collect()
+
+spark.sql("CREATE TABLE by_day (id LONG, day STRING) USING parquet PARTITIONED BY (day)")
+spark.sql("INSERT INTO by_day PARTITION (day = 'monday') SELECT id FROM kept")
+spark.sql("CREATE TABLE in_buckets (id LONG, k LONG) USING orc CLUSTERED BY (k) SORTED BY (id) INTO 2 BUCKETS")
+spark.sql("INSERT INTO in_buckets SELECT id, k FROM kept")
+spark.sql("CREATE TABLE copied USING parquet AS SELECT k FROM kept")
+url, driver = "jdbc:derby:memory:lake;create=true", {"driver": "org.apache.derby.iapi.jdbc.AutoloadedDriver"}
+numbers.write.jdbc(url, "wine", properties=driver)
+spark.read.jdbc(url, "wine", properties=driver).groupBy("k").count().collect()
+spark.conf.set("spark.sql.sources.useV1SourceList", "")
+spark.read.parquet(folder + "/numbers").groupBy("k").count().collect()
 spark.stop()
 """
 
@@ -202,6 +213,29 @@ def test_what_a_query_reads_and_writes_is_kept(store: Store, job: SparkJob) -> N
     assert numbers in read_
     assert numbers in written
     assert {each.get("table") for each in read_} >= {"spark_catalog.default.kept"}
+
+
+def test_what_is_written_is_kept_whichever_command_writes_it(store: Store, job: SparkJob) -> None:
+    with store.read() as conn:
+        rows = items.sql_executions_of(conn, 1)
+    written = [each for row in rows for each in row["outputs"] or ()]
+    warehouse = f"file:{job.home}/spark-warehouse"
+    for format_, name in (("parquet", "by_day"), ("orc", "in_buckets")):
+        table = {"format": format_, "path": f"{warehouse}/{name}", "table": f"spark_catalog.default.{name}"}
+        assert table in written, name
+    assert {"table": "spark_catalog.default.copied"} in written
+    assert {"format": "parquet", "path": f"{warehouse}/copied"} in written
+    assert {"format": "jdbc", "table": "wine"} in written
+
+
+def test_what_is_read_from_a_database_and_by_spark_s_second_kind_of_sources_is_kept(
+    store: Store, job: SparkJob
+) -> None:
+    with store.read() as conn:
+        rows = items.sql_executions_of(conn, 1)
+    assert [{"format": "jdbc", "table": "wine"}] in [row["inputs"] for row in rows]
+    [second] = [row for row in rows if "BatchScan" in (row["plan"] or "")]
+    assert second["inputs"] == [{"format": "parquet", "path": f"file:{job.home}/numbers"}]
 
 
 def test_each_event_of_the_journal_has_a_handler_or_none_on_purpose(journal: Path) -> None:

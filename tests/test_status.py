@@ -129,6 +129,9 @@ class Server:
         row = self.application(app_id)
         return row["status"], row["status_reason"]
 
+    def jobs_running(self, app_id: str = "local-1") -> list[int]:
+        return [job["job_id"] for job in self.application(app_id)["progress"] or []]
+
     def run(self, run_id: str = RUN) -> tuple[str, str | None]:
         with self.store.read() as conn:
             rows = search_runs(conn, Query()).rows
@@ -305,6 +308,28 @@ def test_a_connect_client_is_no_sign_of_life_of_its_application(server: Server, 
     assert server.run() == ("RUNNING", None)
 
 
+def test_what_an_applications_journals_lost_adds_up_and_only_the_listener_tells_how_far_its_jobs_are(
+    server: Server, driver: Driver
+) -> None:
+    driver.progress([1, 1, 2, 5, 16], dropped=500, bus_dropped=7)
+    own, client = driver.goes_on_alone(), Client(driver)
+    own.beat()
+    client.beat()
+    server.hear(driver, own, client, at=0)
+    assert (server.application()["lost_events"], server.jobs_running()) == (507, [1])
+    own._write("AfterglowHeartbeat", Timestamp=START, Dropped=3)
+    client._write("AfterglowHeartbeat", Dropped=2)
+    server.hear(own, client, at=10)
+    assert (server.application()["lost_events"], server.jobs_running()) == (512, [1])
+    driver._write("AfterglowHeartbeat", Timestamp=START, **{"Hook Dropped": 4})
+    server.hear(driver, at=20)
+    assert (server.application()["lost_events"], server.jobs_running()) == (516, [1])
+    driver.progress(dropped=501, bus_dropped=7)
+    own.beat()  # a count that goes back is none to believe
+    server.hear(own, driver, at=30)
+    assert (server.application()["lost_events"], server.jobs_running()) == (517, [])
+
+
 def test_an_application_whose_jvm_died_under_its_driver_has_failed_whatever_the_driver_made_of_it(
     server: Server, driver: Driver
 ) -> None:
@@ -346,6 +371,18 @@ def test_who_beats_rarely_is_given_time_for_three_beats(server: Server, driver: 
     server.judge(at=180)
     assert server.status()[0] == "RUNNING"
     server.judge(at=181)
+    assert server.status()[0] == "LOST"
+
+
+def test_who_beats_rarely_once_its_journal_is_full_is_given_time_from_then_on(server: Server, driver: Driver) -> None:
+    server.hear(driver, at=0)
+    driver._write("AfterglowHeartbeat", Timestamp=driver.clock, Dropped=3, **{"Heartbeat Interval": 600_000})
+    server.hear(driver, at=10)
+    server.judge(at=1_200)
+    assert server.status() == ("RUNNING", None)
+    driver._write("AfterglowHeartbeat", Timestamp=driver.clock, Dropped=3, **{"Heartbeat Interval": 10_000})
+    server.hear(driver, at=1_201)
+    server.judge(at=1_201 + GRACE + 1)
     assert server.status()[0] == "LOST"
 
 

@@ -69,6 +69,49 @@ def test_all_of_a_job_arrives_without_its_secret_and_its_journal_is_gone_once_th
     assert list((tmp_path / "home" / "journal").iterdir()) == []
 
 
+LONG_JOB = """
+import json, os, sys, time
+from pyspark import SparkContext
+
+context = SparkContext()
+[mine] = [each for each in context._jsc.sc().listenerBus().listeners() if "afterglow" in each.getClass().getName()]
+journal, most = mine.journal(), 0
+offset = journal.replace(".jsonl", ".offset")
+
+def taken():
+    return os.stat(journal).st_blocks * 512
+
+def is_sent():
+    return os.path.exists(offset) and int(open(offset).read() or 0) == os.path.getsize(journal)
+
+for _ in range(8):
+    for _ in range(5):
+        mine.record(json.dumps({"Event": "AfterglowFlood", "Text": "x" * 100_000}))
+    mine.flush(5_000)
+    most = max(most, taken())
+    until = time.monotonic() + 20
+    while not (is_sent() and taken() < 700_000) and time.monotonic() < until:
+        time.sleep(0.02)
+print("COUNT", context.parallelize(range(7), 2).count())
+left = sorted(name.split(".")[-1] for name in os.listdir(os.path.dirname(journal)))
+print("DISK", most, os.path.getsize(journal), left)
+context.stop()
+"""
+
+
+def test_a_journal_that_is_sent_may_grow_for_ever_and_takes_little_of_the_disk(store: Store, tmp_path: Path) -> None:
+    with running_collector(store) as server:
+        job = spark_submit(LONG_JOB, home=tmp_path, conf=conf(server, journal_maxSize="1m")).succeeded()
+        disk, size, left = next(line for line in job.stdout.splitlines() if line.startswith("DISK"))[5:].split(" ", 2)
+        assert int(size) > 4_000_000
+        assert int(disk) < 1_300_000
+        assert left == "['jsonl', 'lock', 'offset']"
+        server.take_in()
+    [row] = applications(store)
+    assert (row["jobs"], row["lost_events"], row["status"]) == (1, 0, "ENDED")
+    assert list((tmp_path / "journal").iterdir()) == []
+
+
 @pytest.mark.matrix  # it takes long
 def test_a_collector_that_hangs_costs_the_job_nothing_and_the_next_application_sends_what_was_left(
     store: Store, tmp_path: Path

@@ -34,7 +34,7 @@ from afterglow_store import (
 from afterglow_store.diff import of_snapshots
 from afterglow_store.errors import BadScope, NotFound
 from afterglow_store.schema import application, experiment, link, metadata, run
-from afterglow_store.search import count_runs, facets
+from afterglow_store.search import count_runs, facets, facets_of_applications
 from afterglow_store.usage import BY, usage
 from afterglow_store.visibility import Grant, Scope, exactly, like
 from tests.support import world
@@ -170,6 +170,11 @@ def check_lists(seen: Store, truth: Truth) -> None:
         assert sum(row["runs"] for row in experiments.rows) == len(truth.run_ids)
         counted = facets(conn, everything)
         assert sum(row["runs"] for row in counted["status"]) == len(truth.run_ids)
+        of_applications = facets_of_applications(conn, everything)
+        assert sum(row["applications"] for row in of_applications["user"]) == len(truth.application_ids)
+        assert sum(row["applications"] for row in of_applications["experiment"]) == sum(
+            row["experiments"] for row in applications.rows
+        )
     for what, many in (("runs", truth.run_ids), ("applications", truth.application_ids)):
         assert len(list(export.rows(seen, what, Query(limit=50, count=False)))) == len(many)
 

@@ -13,7 +13,6 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from reference.commands import commands
-from reference.listener import listener
 from reference.rest import rest
 from reference.settings import settings
 from reference.tables import tables
@@ -21,7 +20,6 @@ from reference.tables import tables
 ROOT = Path(__file__).parents[1]
 REFERENCE = {
     "reference/settings.md": settings,
-    "reference/listener.md": listener,
     "reference/commands.md": commands,
     "reference/rest.md": rest,
     "reference/tables.md": tables,
@@ -29,7 +27,7 @@ REFERENCE = {
 SHOWN = {  # a file of the repository: the page that has what is in it
     "CHANGELOG.md": "changelog.md",
     "conf/afterglow.toml": "reference/settings.md",
-    "conf/spark-defaults.conf": "reference/listener.md",
+    "conf/spark-defaults.conf": "properties.md",
     "monitor_app/afterglow_monitor/cli": "reference/commands.md",
     "monitor_app/afterglow_monitor/rest": "reference/rest.md",
     "store/afterglow_store/schema.py": "reference/tables.md",

@@ -1,6 +1,7 @@
 """The server's side of sending: where journals go to, and one request there."""
 
 import gzip
+import http.client
 import os
 import re
 import urllib.error
@@ -13,11 +14,19 @@ from urllib.parse import urlsplit
 
 REQUEST_SECONDS = 5.0
 _CONFLICT = 409
+# What is wrong with the request as such, or only for now; any other answer of 4xx is about that one journal.
+_OF_ALL = frozenset((401, 404, 405, 408, _CONFLICT, 429))
+_REASON_CHARACTERS = 200
 _URL, _SECRET, _FILE = (f"spark.afterglow.collector.{name}" for name in ("url", "secret", "secretFile"))
 
 
 class NotSent(Exception):
-    """The collector did not take a chunk; the message says why, in a few words."""
+    """The collector did not take a chunk; the message says why, in a few words. `of_journal`: it takes nothing of this
+    journal, whenever it is asked, and maybe of others."""
+
+    def __init__(self, why: str, *, of_journal: bool = False) -> None:
+        super().__init__(why[:_REASON_CHARACTERS])
+        self.of_journal = of_journal
 
 
 class BadCollector(ValueError):
@@ -59,7 +68,10 @@ class Collector:
             with error:
                 if error.code == _CONFLICT:
                     return _position(error.headers)
-                raise NotSent(f"it answered {error.code}") from None
+                of_journal = 400 <= error.code < 500 and error.code not in _OF_ALL
+                raise NotSent(f"it answered {error.code}", of_journal=of_journal) from None
+        except http.client.HTTPException as error:  # what answers speaks another language
+            raise NotSent(f"it does not speak HTTP: {error!r}") from None
         except (OSError, ValueError) as error:
             raise NotSent(str(getattr(error, "reason", "") or error)) from None
 

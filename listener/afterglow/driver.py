@@ -66,7 +66,7 @@ class Driver:
 
     def __init__(self) -> None:
         self.recorder = Recorder()
-        self._heartbeats = Heartbeats(self.recorder, self._has_open_runs)
+        self._heartbeats = Heartbeats(self._has_open_runs)
         self._records = RunRecords(self.recorder, self._heartbeats)
         self._sessions = Sessions(met=self._met)
         self._runs: OrderedDict[str, OpenRun] = OrderedDict()  # the latest, ended ones too
@@ -110,7 +110,8 @@ class Driver:
         session = self._sessions.of(context)
         if session is not None and session.settings.enabled and not session.is_connect:
             session.stopped, event = True, application_end()
-            self.recorder.put(lambda may_read: record_stop(session, event))
+            if not self.recorder.put(lambda may_read: record_stop(session, event)):
+                session.count_loss()
 
     # -- runs --------------------------------------------------------------------------------------------
 
@@ -263,7 +264,8 @@ class Driver:
         self._heartbeats.stop()
         for session in [] if self._forked else sessions:
             event = driver_end(session.application, outcome, error)
-            self.recorder.put(functools.partial(_record_driver_end, session, event))
+            if not self.recorder.put(functools.partial(_record_driver_end, session, event)):
+                session.count_loss()
         if sessions:
             self.recorder.close(EXIT_SECONDS)
 
@@ -276,5 +278,7 @@ def _record_driver_end(session: Session, event: dict[str, Any], may_read: bool) 
         is_alive = session.is_alive() if may_read else not spark.jvm_is_gone(session.context)
         if not is_alive:
             record_death(session)
+    if session.lost:
+        session.beat()  # the last that says how much
     session.record(event)
     session.close(0.5)

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from afterglow.journal import now_ms
+from afterglow.journal_rules import HEARTBEAT
 from afterglow.run_details import RunDetails
 from afterglow.spark import Application
 
@@ -58,11 +59,16 @@ class RunEvent:
         return event
 
 
-def heartbeat(dropped: int | None) -> dict[str, Any]:
-    """The application is alive, or its driver has open runs. This hook lost `dropped` events so far; None in the
-    listener's journal, where that would take the place of the listener's own count."""
-    event = {"Event": "AfterglowHeartbeat", "Timestamp": now_ms()}
-    return event if dropped is None else event | {"Dropped": dropped}
+def heartbeat(lost: int) -> dict[str, Any]:
+    """The application is alive, or its driver has open runs. `lost`: so many events did not get into this journal."""
+    return {"Event": HEARTBEAT, "Timestamp": now_ms(), "Dropped": lost}
+
+
+def heartbeat_for_listener(lost: int) -> dict[str, Any]:
+    """The same in the listener's journal. What the hook lost has a name of its own there, since the listener counts
+    what it lost itself; and is said only where there is some."""
+    event = {"Event": HEARTBEAT, "Timestamp": now_ms()}
+    return event | {"Hook Dropped": lost} if lost else event
 
 
 def application_end() -> dict[str, Any]:
@@ -89,7 +95,7 @@ def driver_end(application: Application, outcome: str, error: str | None) -> dic
 
 def public_tracking_uri(uri: str) -> str:
     """`uri` without a password, and with a local path made absolute, so that it means the same elsewhere."""
-    uri = re.sub(r"(?<=//)[^/@]*@", "", uri)
+    uri = re.sub(r"^([\w.+-]+://)[^/?#]*@", r"\1", uri)  # a password may have an @ in it: the last one ends it
     parts = urlsplit(uri)
     if parts.scheme == "sqlite" and uri.startswith("sqlite:///"):
         path = uri.removeprefix("sqlite:///")

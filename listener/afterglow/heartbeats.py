@@ -5,16 +5,14 @@ import time
 from collections.abc import Callable
 
 from afterglow import spark
-from afterglow.events import context_death, heartbeat
-from afterglow.recorder import Recorder
+from afterglow.events import context_death
 from afterglow.sessions import Session
 
 
 class Heartbeats:
     """One thread a session, from its first event on. `has_open_runs` says whether the driver has some in a session."""
 
-    def __init__(self, recorder: Recorder, has_open_runs: Callable[[Session], bool]) -> None:
-        self._recorder = recorder
+    def __init__(self, has_open_runs: Callable[[Session], bool]) -> None:
         self._has_open_runs = has_open_runs
         self._silent = False
 
@@ -34,7 +32,7 @@ class Heartbeats:
         thread of its own, since the recorder's may be waiting for MLflow."""
         while True:
             if session.is_alive():
-                session.record_in_file(heartbeat(self._recorder.dropped))
+                session.beat()
             elif not self._beat_alone(session):
                 break
             time.sleep(session.settings.heartbeat_seconds)
@@ -48,7 +46,8 @@ class Heartbeats:
             session.listener_journal = None  # py4j logs each call that it cannot make
         if not self._has_open_runs(session):
             return False
-        return session.record(heartbeat(self._recorder.dropped if session.listener_journal is None else None))
+        session.beat_alone()
+        return True
 
 
 def record_stop(session: Session, event: dict[str, object]) -> None:

@@ -1,6 +1,5 @@
 """Where the hook's events go: to the Java listener where there is one, else into a journal of the hook's own."""
 
-import json
 import logging
 import os
 import socket
@@ -10,7 +9,9 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from afterglow.disk_sync import DiskSync
 from afterglow.journal_lock import JournalLock
+from afterglow.journal_rules import DEFAULT_RULES, HEARTBEAT, JournalRules, to_line
 from afterglow.spark import Application
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ class ListenerJournal:
 class FileJournal:
     """The hook's own journal: `<folder>/<instance>.jsonl`, one JSON object a line, readable by its owner only.
 
-    The file is made with its first event. A folder that cannot be written to is said once, and from then
-    on nothing is taken.
+    The file is made with its first event; each is on the disk some seconds later. A folder that cannot be written to is
+    said once, and nothing is taken from then on. Nor is what `rules` leave out, or what a full disk has no room for.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class FileJournal:
         application: Application,
         heartbeat_seconds: float = 10.0,
         *,
+        rules: JournalRules = DEFAULT_RULES,
         connect_session: str | None = None,
         collector: "Collector | None" = None,
     ) -> None:
@@ -83,14 +85,17 @@ class FileJournal:
         self._application = application
         self._connect_session = connect_session
         self._collector = collector
+        self._rules = rules
         self._uploader: Uploader | None = None
         self._writer_lock: JournalLock | None = None
         self._heartbeat_ms = int(heartbeat_seconds * 1000)
         self._file: int | None = None
+        self._disk: DiskSync | None = None
+        self._size = 0  # bytes
         self._seq = 0
         self._broken = False
         self._torn = False
-        self._warned = False
+        self._said: set[str] = set()
         self._lock = threading.Lock()
 
     @property
@@ -105,19 +110,29 @@ class FileJournal:
             return not self._broken and self._append(event)
 
     def flush(self, seconds: float) -> bool:
-        return not self._broken  # each line is written before record() returns
+        return not self._broken and (self._disk is None or self._disk.flush(seconds))
 
     def close(self, seconds: float) -> None:
-        """The interpreter exits: send what is left within `seconds`. Where the collector has all of it, it is deleted,
-        and takes no more."""
+        """The interpreter exits: have what is left on the disk, and sent, within `seconds`. Where the collector has all
+        of it, it is deleted, and takes no more."""
+        if self._disk is None:
+            return
+        deadline = time.monotonic() + seconds
+        self._disk.hurry()
         sent = self._uploader.finish(seconds) if self._uploader is not None else None
+        if sent is None or not self._delete(sent):
+            self._disk.flush(max(0.1, deadline - time.monotonic()))
+
+    def _delete(self, sent: int) -> bool:
         with self._lock:
-            if sent is not None and not self._broken and self.path.stat().st_size == sent:
-                self._broken = True
-                for file in (self.path, self.path.with_suffix(".offset")):
-                    file.unlink(missing_ok=True)
-                if self._writer_lock is not None:
-                    self._writer_lock.delete()
+            if self._broken or self._size != sent:
+                return False
+            self._broken = True
+            for file in (self.path, self.path.with_suffix(".offset")):
+                file.unlink(missing_ok=True)
+            if self._writer_lock is not None:
+                self._writer_lock.delete()
+        return True
 
     def _open(self) -> None:
         try:
@@ -127,6 +142,7 @@ class FileJournal:
             self._broken = True
             logger.warning("Afterglow records nothing of this application: %s: %s", self.path.parent, error)
             return
+        self._disk = DiskSync(self._file)
         self._writer_lock = JournalLock.take(self.path)
         start = {
             "Event": "AfterglowJournalStart",
@@ -155,21 +171,37 @@ class FileJournal:
             self._uploader = None
 
     def _append(self, event: dict[str, Any]) -> bool:
-        assert self._file is not None  # noqa: S101 - for the type checker
-        line = to_line(event | {"Seq": self._seq}).encode() + b"\n"
-        self._seq += 1  # also if the line is lost: the gap says so
+        name = event["Event"]
+        if not self._rules.allows(name, self._size):
+            return self._lose(name, f"it has reached spark.afterglow.journal.maxSize, {self._rules.max_bytes:,} bytes")
+        line = self._rules.line(event | {"Seq": self._seq}, self._size)
+        if line is None:
+            return self._lose(name, "one had more than 256 KiB")
+        try:
+            self._write(line)
+        except OSError as error:
+            return self._lose(name, str(error))
+        self._seq += 1
+        return True
+
+    def _write(self, line: bytes) -> None:
+        """Raises OSError."""
+        assert self._file is not None and self._disk is not None  # noqa: S101, PT018 - for the type checker
         # A line that was cut by a full disk is closed first, or it would spoil this one too.
         pending = b"\n" + line if self._torn else line
-        try:
-            while pending:
-                pending = pending[os.write(self._file, pending) :]
-                self._torn = bool(pending)
-        except OSError as error:
-            if not self._warned:
-                logger.warning("Afterglow loses events of this application: %s: %s", self.path, error)
-            self._warned = True
-            return False
-        return True
+        while pending:
+            written = os.write(self._file, pending)
+            pending, self._size = pending[written:], self._size + written
+            self._torn = bool(pending)
+        self._disk.written()
+
+    def _lose(self, name: str, why: str) -> bool:
+        """An event is lost, as the gap in `Seq` says; a beat is none."""
+        self._seq += name != HEARTBEAT
+        if why not in self._said:
+            self._said.add(why)
+            logger.warning("Afterglow loses events of this application: %s: %s", self.path, why)
+        return False
 
 
 def find_listener(context: Any) -> Any | None:
@@ -183,12 +215,6 @@ def find_listener(context: Any) -> Any | None:
         if listener.getClass().getName() == LISTENER_CLASS and listener.active():
             return listener
     return None
-
-
-def to_line(event: dict[str, Any]) -> str:
-    """`event` as one line of JSON, without its newline, keys in the order given."""
-    line = json.dumps(event, ensure_ascii=False, allow_nan=False, default=str, separators=(",", ":"))
-    return line.encode("utf-8", "replace").decode()  # half a surrogate pair is no UTF-8
 
 
 def now_ms() -> int:

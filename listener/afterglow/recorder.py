@@ -23,7 +23,8 @@ Step = Callable[[bool], None]
 class Recorder:
     """Runs steps in the order in which they were put, on a daemon thread that starts with the first.
 
-    `put` never blocks: beyond 10,000 waiting steps it drops, counts in `dropped`, and says so once.
+    `put` never blocks: beyond 10,000 waiting steps it drops, counts in `dropped`, and says so once. Whoever puts a step
+    knows of which application it is, and counts it there.
     """
 
     def __init__(self, max_queued: int = MAX_QUEUED) -> None:
@@ -43,19 +44,15 @@ class Recorder:
     def put(self, step: Step) -> bool:
         """Queue one step; False if it was dropped."""
         if self._steps.qsize() >= self._max_queued:
-            self.count_drop(f"more than {self._max_queued:,} are waiting to be recorded")
+            if self.dropped == 0:
+                logger.warning("Afterglow loses events: more than %d are waiting to be recorded", self._max_queued)
+            self.dropped += 1
             return False
         self._last_put = time.monotonic()
         self._steps.put(step)
         if self._thread is None:
             self._start()
         return True
-
-    def count_drop(self, reason: str) -> None:
-        """One event is lost. Said once in the log; the number goes into the heartbeats."""
-        if self.dropped == 0:
-            logger.warning("Afterglow loses events: %s", reason)
-        self.dropped += 1
 
     def close(self, seconds: float) -> None:
         """Finish what is queued within `seconds`; what is left then is recorded without asking MLflow."""

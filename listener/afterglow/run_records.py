@@ -28,11 +28,14 @@ class RunRecords:
 
     def start(self, event: RunEvent, session: Session, read_from: Any) -> None:
         """Record a run's start. `read_from` is the run, or its id to read it by."""
-        self._recorder.put(lambda may_read: self._write(event, [session], read_from, may_read))
+        if not self._recorder.put(lambda may_read: self._write(event, [session], read_from, may_read)):
+            session.count_loss()
 
     def end(self, event: RunEvent, sessions: list[Session]) -> None:
         """Record a run's end, in each application that it is linked to."""
-        self._recorder.put(lambda may_read: self._write(event, sessions, event.run_id, may_read))
+        if not self._recorder.put(lambda may_read: self._write(event, sessions, event.run_id, may_read)):
+            for session in sessions:
+                session.count_loss()
 
     def tag(self, run_id: str, tracking_uri: str, application: Application) -> None:
         """Have MLflow's tags of an existing run name `application`, unless they name one."""
@@ -45,9 +48,7 @@ class RunRecords:
                 self._hand_over(event.to_json(session.application, details), session)
 
     def _hand_over(self, event: dict[str, Any], session: Session) -> None:
-        if not session.record(event):
-            self._recorder.count_drop(f"{event['Event']} was taken neither by the listener nor by a journal")
-        else:
+        if session.record(event):
             self._heartbeats.begin(session)
 
     def _details(self, event: RunEvent, read_from: Any) -> RunDetails | None:

@@ -3,10 +3,11 @@
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from afterglow import connect, spark
+from afterglow.events import heartbeat, heartbeat_for_listener
 from afterglow.journal import FileJournal, ListenerJournal, find_listener
 from afterglow.settings import Settings
 
@@ -28,6 +29,10 @@ class Session:
     stopped: bool = False  # by the program
     died: bool = False  # under the program, and that is told
     says_unpinned: bool = False  # once, at the first run
+    lost: int = 0  # events of it that reached no journal
+    _told: int = 0  # … of which the listener's journal says so
+    # A signal handler may count while its thread does.
+    _counting: Any = field(default_factory=threading.RLock, repr=False)
 
     @property
     def is_connect(self) -> bool:
@@ -59,14 +64,45 @@ class Session:
             self.listener_journal = ListenerJournal(listener)
 
     def record(self, event: dict[str, Any]) -> bool:
-        """Hand `event` to the listener, or else to the hook's own journal."""
-        listener = self.listener_journal
-        return (listener is not None and listener.record(event)) or self.file_journal.record(event)
+        """Hand `event` to the listener, or else to the hook's own journal. Counts it as lost where neither takes it."""
+        listener, taken = self.listener_journal, False
+        try:
+            taken = (listener is not None and listener.record(event)) or self.file_journal.record(event)
+        finally:
+            if not taken:
+                self.count_loss()
+        return taken
 
     def record_in_file(self, event: dict[str, Any]) -> None:
         """Add `event` to the hook's own journal, if there is one already."""
+        if self.file_journal.is_open and not self.file_journal.record(event):
+            self.count_loss()
+
+    def count_loss(self) -> None:
+        """One event is lost. The number goes into the heartbeats."""
+        with self._counting:
+            self.lost += 1
+
+    def beat(self) -> None:
+        """The application lives. Where the listener says so, only what the hook lost is left to say."""
         if self.file_journal.is_open:
-            self.file_journal.record(event)
+            self.file_journal.record(heartbeat(self.lost - self._told))
+        elif self.lost > self._told:
+            self._beat_through_listener()
+
+    def beat_alone(self) -> None:
+        """The application is over, and its driver works on: the listener's journal says so as long as there is one."""
+        if not self._beat_through_listener():
+            self.file_journal.record(heartbeat(self.lost - self._told))
+
+    def _beat_through_listener(self) -> bool:
+        """What the hook's own journal counts once there is one, it counts from there on."""
+        lost = self._told if self.file_journal.is_open else self.lost
+        listener = self.listener_journal
+        if listener is None or not listener.record(heartbeat_for_listener(lost)):
+            return False
+        self._told = lost
+        return True
 
     def close(self, seconds: float) -> None:
         """The interpreter exits: wait for at most `seconds` until all events are on disk, and the hook's own sent."""
@@ -80,6 +116,7 @@ class Session:
             self.job_tags.forget()
         self.job_tags, self.says_unpinned = None, False
         self.listener_journal = None
+        self.lost, self._told, self._counting = 0, 0, threading.RLock()
         self.file_journal = _file_journal(self.settings, self.application)
         self.beats = True  # the parent does
 
@@ -160,6 +197,7 @@ def _file_journal(
         settings.journal_dir,
         application,
         settings.heartbeat_seconds,
+        rules=settings.journal_rules,
         connect_session=connect_session,
         collector=settings.collector,
     )

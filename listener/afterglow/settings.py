@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from afterglow.journal_rules import DEFAULT_RULES, JournalRules
+
 if TYPE_CHECKING:
     from afterglow.collector import Collector
 
 logger = logging.getLogger("afterglow")
 
 _TRUE = {"1", "true", "yes", "on"}
+_BYTES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "": 0.001}
 
 
@@ -32,6 +35,7 @@ class Settings:
     journal_dir: Path
     heartbeat_seconds: float = 10.0
     collector: "Collector | None" = None
+    journal_rules: JournalRules = DEFAULT_RULES  # of the hook's own journal
 
 
 def disabled_by_environment() -> bool:
@@ -55,6 +59,10 @@ def read_settings(spark_property: Callable[[str], str | None]) -> Settings:
             journal_dir=_journal_dir(value("spark.afterglow.journal.dir", "")),
             heartbeat_seconds=_seconds(value("spark.afterglow.heartbeat.interval", "10s")),
             collector=_collector(spark_property),
+            journal_rules=JournalRules(
+                max_bytes=_bytes(value("spark.afterglow.journal.maxSize", "256m")),
+                more_keys=_more_keys(value("spark.redaction.regex", "")),
+            ),
         )
     except BadSettingError as error:
         logger.warning("Afterglow is off for this application: %s", error)
@@ -100,3 +108,20 @@ def _seconds(value: str) -> float:
     if match is None or match[2] not in _SECONDS or (seconds := int(match[1]) * _SECONDS[match[2]]) < 0.1:
         raise BadSettingError("spark.afterglow.heartbeat.interval", value, "a time of at least 100ms, such as 10s")
     return seconds
+
+
+def _bytes(value: str) -> int:
+    """Spark's own way to write a size: a number and a unit of 1024, bytes without one."""
+    match = re.fullmatch(r"(\d+)(|[a-z]|[kmgtp]b)", value.lower())
+    if match is None or match[2][:1] not in _BYTES or (size := int(match[1]) * _BYTES[match[2][:1]]) < 1 << 20:
+        raise BadSettingError("spark.afterglow.journal.maxSize", value, "a size of at least 1m, such as 256m")
+    return size
+
+
+def _more_keys(regex: str) -> "re.Pattern[str] | None":
+    """Spark's expression, where the user set one, besides the keys that are redacted anyway. It is Java's."""
+    try:
+        return re.compile(regex) if regex else None
+    except re.error as error:
+        logger.warning("Afterglow redacts what it records by its own rules only: spark.redaction.regex: %s", error)
+        return None

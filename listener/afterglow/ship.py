@@ -4,7 +4,7 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from afterglow.collector import Collector, NotSent
@@ -34,7 +34,7 @@ class Shipment:
             data = file.read(CHUNK_BYTES)
         position = self._collector.put(self.journal.stem, self.confirmed, data, seconds)
         if position == self.confirmed:
-            raise NotSent("it took nothing")
+            raise NotSent("it took nothing", of_journal=True)
         self.confirmed = position
         with contextlib.suppress(OSError):  # the collector knows it as well
             self._notes.write_text(str(position))
@@ -43,6 +43,7 @@ class Shipment:
         """All of it was confirmed: only its lock is left."""
         self.journal.unlink(missing_ok=True)
         self._notes.unlink(missing_ok=True)
+        self.journal.with_suffix(".part").unlink(missing_ok=True)  # of a listener that died while it copied
 
     def _noted(self) -> int:
         try:
@@ -59,13 +60,15 @@ class Shipped:
     bytes: int = 0
     kept: int = 0  # sent, but kept: nothing says that their writers are dead
     alive: int = 0  # left alone: their writers live, or somebody else sends them
+    refused: dict[str, str] = field(default_factory=dict)  # by the names of those that are left, why they were not sent
     failed: str | None = None  # why the others were not sent
 
 
 def ship(folder: Path, collector: Collector, go_on: Callable[[], bool] = lambda: True) -> Shipped:
     """Send the journals of dead writers in `folder`, and delete those that the collector confirms.
 
-    Stops at the first that the collector does not take, and where `go_on` says so.
+    One that the collector refuses, or that cannot be read here, is left, named, and costs no other. Where the collector
+    does not answer, or not to us, it ends; and where `go_on` says so.
     """
     done = Shipped()
     for journal in _journals(folder):
@@ -73,10 +76,14 @@ def ship(folder: Path, collector: Collector, go_on: Callable[[], bool] = lambda:
             if not go_on() or not _ship(journal, collector, done, go_on):
                 break
         except NotSent as error:
-            done.failed = str(error)
-            break
-        except OSError:
-            continue  # another one has sent it meanwhile, or it is not ours to read
+            if not error.of_journal:
+                done.failed = str(error)
+                break
+            done.refused[journal.name] = str(error)
+        except FileNotFoundError:
+            continue  # another one has sent it meanwhile
+        except OSError as error:
+            done.refused[journal.name] = f"it cannot be read: {error.strerror or error}"
     return done
 
 

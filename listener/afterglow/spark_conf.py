@@ -4,10 +4,13 @@
 away the user's. A listener whose jar is missing stops the job. Both are prevented here.
 """
 
+import logging
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+
+logger = logging.getLogger("afterglow")
 
 LISTENER = "io.afterglow.AfterglowListener"
 JAR = Path(__file__).parent / "jars" / "afterglow-listener.jar"
@@ -26,8 +29,20 @@ def spark_conf(environ: Mapping[str, str] = os.environ, *, defaults: Mapping[str
     SPARK_CONF_DIR, SPARK_HOME/conf, or the installed pyspark's folder); ours come after them. For a session built in
     Python, before the first one: `for key, value in spark_conf().items(): builder.config(key, value)`.
 
-    Raises SparkConfError when the jar is not readable, or its path has a space or a comma in it.
+    Where the listener cannot be configured safely there are none, and a warning says why and what to do: the job runs
+    without it.
     """
+    try:
+        return listener_conf(environ, defaults=defaults)
+    except SparkConfError as error:
+        logger.warning("Afterglow's listener is left out of this application: %s", error)
+        return {}
+
+
+def listener_conf(
+    environ: Mapping[str, str] = os.environ, *, defaults: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """As `spark_conf`; raises SparkConfError when the jar is not readable, or its path has a space or a comma in it."""
     jar = readable_jar()
     before = spark_defaults(environ) if defaults is None else defaults
     return {

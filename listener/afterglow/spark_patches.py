@@ -7,6 +7,7 @@ from typing import Any
 
 from afterglow import connect, spark
 from afterglow.driver import Driver
+from afterglow.missing_listener import leave_out_missing_listener
 
 InnermostRun = Callable[[], str | None]
 
@@ -17,6 +18,8 @@ def install(driver: Driver, innermost_run_id: InnermostRun) -> bool:
     if context_class is not None and not hasattr(context_class.__init__, "_afterglow"):
         context_class.__init__ = _started(context_class.__init__, driver, innermost_run_id)
         context_class.stop = _stopping(context_class.stop, driver)
+        if hasattr(context_class, "_initialize_context"):
+            context_class._initialize_context = _initializing(context_class._initialize_context)
     if builder_class is not None and not hasattr(builder_class.getOrCreate, "_afterglow"):
         builder_class.getOrCreate = _connected(builder_class.getOrCreate, driver, innermost_run_id)
     return context_class is not None and builder_class is not None
@@ -37,6 +40,15 @@ def _started(original: Any, driver: Driver, innermost_run_id: InnermostRun) -> A
 
     __init__._afterglow = True  # type: ignore[attr-defined]
     return __init__
+
+
+def _initializing(original: Any) -> Any:
+    @functools.wraps(original)
+    def _initialize_context(self: Any, jconf: Any) -> Any:
+        leave_out_missing_listener(self._jvm, jconf)
+        return original(self, jconf)
+
+    return _initialize_context
 
 
 def _stopping(original: Any, driver: Driver) -> Any:

@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-from afterglow.collector import REQUEST_SECONDS, Collector, NotSent
+from afterglow.collector import REQUEST_SECONDS, Collector
 from afterglow.ship import Shipment, ship, wait_before, within
 
 logger = logging.getLogger("afterglow")
@@ -42,13 +42,10 @@ class Uploader:
             try:
                 pause = self._turn()
                 failures = 0
-            except NotSent as why:
+            except Exception as why:  # noqa: BLE001 - whatever it is, it may be over at the next try
                 self._warn(why)
                 pause = wait_before(failures, random.random())  # noqa: S311 - no secret
                 failures += 1
-            except OSError as why:
-                self._warn(why)
-                return
             self._wait(pause)
 
     def _turn(self) -> float:
@@ -60,8 +57,18 @@ class Uploader:
             self._finished.set()
         elif self._shipment.confirmed and not self._searched:
             self._searched = True
-            ship(self._shipment.journal.parent, self._collector, self._may_ship_others)
+            self._ship_others()
         return INTERVAL_SECONDS
+
+    def _ship_others(self) -> None:
+        folder = self._shipment.journal.parent
+        refused = ship(folder, self._collector, self._may_ship_others).refused
+        if refused:
+            name, why = next(iter(refused.items()))
+            logger.warning(
+                "Afterglow leaves %d of the journals that dead drivers left in %s where they are, such as %s: %s",
+                len(refused), folder, name, why,
+            )  # fmt: skip
 
     def _may_ship_others(self) -> bool:
         return not self._finishing.is_set() and self._shipment.is_done()
@@ -80,5 +87,5 @@ class Uploader:
             folder = self._shipment.journal.parent
             logger.warning(
                 "Afterglow cannot send its journal to %s and keeps it in %s until it can: %s",
-                self._collector.url, folder, why,
+                self._collector.url, folder, str(why) or repr(why),
             )  # fmt: skip

@@ -21,7 +21,7 @@ from afterglow_store.windows import DEFAULT, PRESETS
 ALL, CUSTOM = "all", "custom"
 WINDOWS = {**PRESETS, ALL: "All time", CUSTOM: "From – to"}
 SHORT_WINDOWS = {
-    "1h": "Last hour",
+    "1h": "1 h",
     "24h": "24 h",
     "7d": "7 d",
     "30d": "30 d",
@@ -32,7 +32,9 @@ SHORT_WINDOWS = {
 PAGE_ROWS = 100
 MOST_COLUMNS = 40
 # Changing one of these makes another list of it: what page of the old one was shown means nothing then.
-_FILTERS = {"window", "from", "to", "status", "unlinked", "q", "filter", "user", "of", "app", "sort", "tab"}
+_FILTERS = {
+    "window", "from", "to", "active", "status", "unlinked", "q", "filter", "user", "master", "of", "app", "sort", "tab",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,13 @@ class View:
     window: str = DEFAULT
     since: str | None = None
     until: str | None = None
+    active: bool = False  # of applications and runs: also those that began before the window and were still there in it
     statuses: tuple[str, ...] = ()
     unlinked: bool = False  # of runs: only those without an application
     text: str = ""
     filter: str = ""  # in the language of docs/filters.md
     users: tuple[str, ...] = ()
+    masters: tuple[str, ...] = ()
     experiment: str = ""  # its name
     app: str = ""  # an application's name
     page: int = 1
@@ -78,11 +82,13 @@ def view_from(asked: Mapping[str, list[str]], default_window: str = DEFAULT) -> 
         window=window if window in WINDOWS else default_window,
         since=given("from") or None,
         until=given("to") or None,
+        active=given("active") == "yes",
         statuses=tuple(sorted(asked.get("status", []))),
         unlinked=given("unlinked") == "yes",
         text=given("q"),
         filter=given("filter"),
         users=tuple(sorted(asked.get("user", []))),
+        masters=tuple(sorted(asked.get("master", []))),
         experiment=given("of"),
         app=given("app"),
         page=max(1, int(page)) if page.isdecimal() and len(page) < 6 else 1,
@@ -90,6 +96,12 @@ def view_from(asked: Mapping[str, list[str]], default_window: str = DEFAULT) -> 
         order_by=sort.removeprefix("-"),
         descending=sort.startswith("-"),
     )
+
+
+def order() -> View:
+    """By what the address sorts, and nothing else of it: the rest is of another list than one that shows all it has."""
+    asked = view()
+    return View(order_by=asked.order_by, descending=asked.descending)
 
 
 def change(**changes: Any) -> None:

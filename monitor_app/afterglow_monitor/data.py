@@ -37,13 +37,14 @@ from afterglow_store.alerts import latest as latest_alerts
 from afterglow_store.cost import Price
 from afterglow_store.cost import cost as cost_of
 from afterglow_store.cost import idle as idle_of
+from afterglow_store.cost import prices_of_runs as prices_of
 from afterglow_store.cost import tag_keys as tag_keys_of
 from afterglow_store.diff import Change, Left, of_snapshots
 from afterglow_store.engine import answering
 from afterglow_store.filters.tokens import in_backticks
 from afterglow_store.report import behind as behind_of
 from afterglow_store.report import report
-from afterglow_store.search import add_best, any_primary_metric
+from afterglow_store.search import add_best, any_primary_metric, facets_of_applications
 from afterglow_store.search import facets as facets_of
 from afterglow_store.search.deadline import deadline
 from afterglow_store.suggest import Suggestion, add_suggestions, suggest
@@ -172,10 +173,22 @@ def run_ids(view: View, of_experiment: tuple[str, str] | None, most: int) -> lis
 @kept(ttl=30, max_entries=50, show_spinner="Adding up what was used …")  # it goes through every job of the time
 def cost(by: str, tag: str, view: View) -> list[Row]:
     """As the store's `cost` has it, at the prices of the settings. Raises TooSlow."""
-    said = load_settings().cost
-    prices = [Price(**each.model_dump()) for each in said.prices]
     with store().read() as conn, deadline(conn, USAGE_SECONDS):
-        return cost_of(conn, by, view.span(now=now_ms()), tag=tag, prices=prices, other=said.core_hour)
+        return cost_of(conn, by, view.span(now=now_ms()), tag=tag, **_prices())
+
+
+@reading
+def prices_of_runs(run_ids: tuple[str, ...]) -> dict[str, float]:
+    """As the store's `cost.prices_of_runs`, at the prices of the settings; of none where these name no price."""
+    if not load_settings().cost.known:
+        return {}
+    with store().read() as conn:
+        return prices_of(conn, run_ids, **_prices())
+
+
+def _prices() -> dict[str, Any]:
+    said = load_settings().cost
+    return {"prices": [Price(**each.model_dump()) for each in said.prices], "other": said.core_hour}
 
 
 @kept(ttl=30, max_entries=50, show_spinner="Adding up what was allocated …")
@@ -307,10 +320,10 @@ def stages_of(application_id: int) -> list[Row]:
 
 
 @reading
-def job_names(application_id: int) -> dict[int, str]:
-    """What Spark's own UI calls the jobs that nobody has described: the last stage that each of them ran."""
+def stages_by_job(application_id: int) -> dict[int, Row]:
+    """As items.stages_by_job. The last stage's name is what Spark's own UI calls a job that nobody has described."""
     with store().read() as conn:
-        return items.last_stage_names(conn, application_id)
+        return items.stages_by_job(conn, application_id)
 
 
 @reading
@@ -339,10 +352,11 @@ def experiment(server: str, experiment_id: str) -> Row:
 
 
 @reading
-def applications_of(server: str, experiment_id: str, most: int) -> Page:
-    """The latest applications that wrote into an experiment."""
+def applications_of(server: str, experiment_id: str, order: View, most: int) -> Page:
+    """The first applications that wrote into an experiment, in the order of `order`."""
     with store().read() as conn:
-        return search_applications(conn, Query(server=server, experiment=experiment_id, limit=most))
+        order_by = order_of(order, "applications")
+        return search_applications(conn, Query(server=server, experiment=experiment_id, order_by=order_by, limit=most))
 
 
 @reading
@@ -373,10 +387,13 @@ def metrics_of_applications(application_ids: tuple[int, ...]) -> list[str]:
 
 
 @reading
-def facets(view: View, server: str | None, experiment_id: str | None) -> dict[str, list[Row]]:
-    """Of the runs of a list: users, experiments and applications, each as if it was not chosen among them yet. Raises
-    BadFilter and TooSlow."""
-    free = replace(view, users=(), experiment="", app="", page=1)
+def facets(view: View, what: str, server: str | None, experiment_id: str | None) -> dict[str, list[Row]]:
+    """Of a list of applications or of runs, as `what` says: users, masters, experiments and applications, as far as
+    these have any, each as if it was not chosen among them yet. Raises BadFilter and TooSlow."""
+    free = replace(view, users=(), masters=(), experiment="", app="", page=1)
+    if what == "applications":
+        with store().read() as conn:
+            return facets_of_applications(conn, query_of(free, what), ("user", "master", "experiment"))
     which: dict[str, Any] = {"linked": False if view.unlinked else None}
     if server is not None:
         which |= {"server": server, "experiment": experiment_id}
@@ -490,17 +507,24 @@ def query_of(view: View, what: str, **which: Any) -> Query:
     if view.experiment:
         which.setdefault("experiment", None)
         which["experiment"] = which["experiment"] or view.experiment
-    field = SORTS.get(what, {}).get(view.order_by) or (_keyed(view.order_by) if what == "runs" else "") or "start_time"
     return Query(
         window=view.span(now=now),
         statuses=view.statuses,
         text=view.text,
         filter=view.filter,
         users=view.users,
+        masters=view.masters,
         app=view.app or None,
+        active=view.active,
         now=now,
         limit=PAGE_ROWS,
         offset=(view.page - 1) * PAGE_ROWS,
-        order_by=f"{field} {'DESC' if view.descending else 'ASC'}",
+        order_by=order_of(view, what),
         **which,
     )
+
+
+def order_of(view: View, what: str) -> str:
+    """As search reads it."""
+    field = SORTS.get(what, {}).get(view.order_by) or (_keyed(view.order_by) if what == "runs" else "") or "start_time"
+    return f"{field} {'DESC' if view.descending else 'ASC'}"

@@ -1,55 +1,55 @@
 """All rows of a list as one file: CSV, JSON or Parquet, by the same words as the page's address.
 
-CSV and Parquet have a column for each param, metric and tag that any row has. Those are known at the end only: the rows
-go through a temporary file, and through memory a page at a time.
+The answer begins as soon as the list can be read, so that the browser has its download at once. CSV and Parquet have a
+column for each param, metric and tag that any row has: these are looked up first. Then the rows are read as they are
+sent, a page at a time.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import logging
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import IO, Any
+from itertools import chain, islice
+from typing import Any
 from urllib.parse import urlencode
 
-import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 from anyio import to_thread
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from afterglow_monitor import artifacts, data
+from afterglow_monitor import artifacts, data, downloads, row_files
 from afterglow_monitor.address import view_from
 from afterglow_monitor.collecting.admission import admit
+from afterglow_monitor.downloads import SENDING, Progress
 from afterglow_monitor.public import public_application, public_experiment, public_run
 from afterglow_monitor.rest.problems import EXPECTED, NO_SUCH_ROUTE, Problem, bad, told
-from afterglow_store import Page, Query, Store, search_applications, search_runs
-from afterglow_store.search import experiments_with_best
-
-logger = logging.getLogger(__name__)
+from afterglow_monitor.row_files import KINDS, Columns
+from afterglow_store import Page, Query, Store, search_applications, search_experiments, search_runs
+from afterglow_store.errors import NotFound, TooSlow
+from afterglow_store.filters.tokens import quoted
+from afterglow_store.search import COUNT_LIMIT, count_runs, experiments_with_best, search_keyed
 
 PATH = "/api/v1/{what}/export"
-FORMATS = {"csv": "text/csv", "json": "application/json", "parquet": "application/vnd.apache.parquet"}
 PAGE = 1_000  # rows read at a time
-PIECE = 1 << 16  # bytes sent at a time
-SPREAD = ("params", "metrics", "tags")  # a column for each of their keys
+MOST_COUNTED = 10_000_000  # runs
 
 Row = dict[str, Any]
-SEARCHES: dict[str, tuple[Callable[..., Page], Callable[[Row], Row]]] = {
+Search = Callable[..., Page]
+SEARCHES: dict[str, tuple[Search, Callable[[Row], Row]]] = {
     "applications": (search_applications, public_application),
     "experiments": (experiments_with_best, public_experiment),
     "runs": (search_runs, public_run),
 }
+SCHEMAS = {"applications": "Application", "experiments": "Experiment", "runs": "Run"}
+# What tells which params, metrics and tags there are: of the same rows, as little else as can be.
+KEYED: dict[str, Search] = {"experiments": search_experiments, "runs": search_keyed}
 
 
 def address(what: str, kind: str, asked: Mapping[str, list[str]], **which: str) -> str:
-    """Where the list of this address is downloaded, on Monitor's own host."""
+    """Where the list of this address is downloaded, on Monitor's own host. `which`: what else is asked: `server` and
+    `experiment`, a `selection` of runs as downloads.py names it, and the name of its `progress` there."""
     said = {name: values for name, values in asked.items() if name not in ("tab", "page", "p", "id")}
     return f"/api/v1/{what}/export?" + urlencode({**said, **which, "format": kind}, doseq=True)
 
@@ -69,21 +69,31 @@ async def _get(request: Request) -> Response:
 
 def _answer(what: str, asked: QueryParams) -> Response:
     kind = asked.get("format", "csv")
-    if what not in SEARCHES or kind not in FORMATS:
-        wrong = f"there is no {what} as {kind}: lists are {', '.join(SEARCHES)}, formats {', '.join(FORMATS)}"
+    if what not in SEARCHES or kind not in KINDS:
+        wrong = f"there is no {what} as {kind}: lists are {', '.join(SEARCHES)}, formats {', '.join(sorted(KINDS))}"
         raise Problem(404, NO_SUCH_ROUTE, wrong)
     for name, value in asked.multi_items():
         if "\0" in name + value:
             raise bad(name, "no database takes the character NUL")
-    pieces = written(artifacts.store(), what, kind, query_of(what, asked))
-    first = next(pieces, b"")  # what is wrong with the filter is said before the answer begins
+    pieces = written(artifacts.store(), what, kind, *_queries(what, asked), name=asked.get("progress", ""))
     headers = {"Content-Disposition": f'attachment; filename="{what}.{kind}"', "Cache-Control": "no-store"}
-    return StreamingResponse(_all(first, pieces), media_type=FORMATS[kind], headers=headers)
+    return StreamingResponse(pieces, media_type=KINDS[kind][1], headers=headers)
 
 
-def _all(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from pieces
+def _queries(what: str, asked: QueryParams) -> list[Query]:
+    if not asked.get("selection"):
+        return [query_of(what, asked)]
+    ids = downloads.selection(asked["selection"]) if what == "runs" else None
+    if ids is None:
+        raise NotFound("what was selected is not known any more: open Download over the list once more")
+    return list(_queries_of(ids))
+
+
+def _queries_of(run_ids: Sequence[str]) -> Iterator[Query]:
+    """Of so many each that a filter has room for them."""
+    for first in range(0, len(run_ids), PAGE):
+        these = ", ".join(quoted(each) for each in run_ids[first : first + PAGE])
+        yield Query(filter=f"run_id IN ({these})", limit=PAGE, count=False)
 
 
 def query_of(what: str, asked: QueryParams) -> Query:
@@ -95,126 +105,62 @@ def query_of(what: str, asked: QueryParams) -> Query:
     return replace(data.query_of(view, what, **which, **linked), limit=PAGE, count=False)
 
 
-def written(store: Store, what: str, kind: str, query: Query) -> Iterator[bytes]:
-    """The file, piece by piece. Raises BadFilter and TooSlow."""
-    if kind == "json":
-        yield from _json(rows(store, what, query))
-        return
-    columns: dict[str, None] = {}
-    with tempfile.TemporaryFile() as spool:
-        for row in rows(store, what, query):
-            flat = _flat(row)
-            columns |= dict.fromkeys(flat)
-            spool.write(orjson.dumps(flat) + b"\n")
-        spool.seek(0)
-        yield from (_csv if kind == "csv" else _parquet)(spool, list(columns))
+def written(store: Store, what: str, kind: str, *queries: Query, name: str = "") -> Iterator[bytes]:
+    """The file, piece by piece. `name`: under which downloads.py has how far it is.
+
+    Raises BadFilter and TooSlow before it begins.
+    """
+    found = rows(store, what, *queries)
+    first = list(islice(found, 1))
+    progress = downloads.begun(name)
+    pieces = _pieces(store, what, kind, queries, chain(first, found), progress)
+    return progress.followed(pieces)
 
 
-def rows(store: Store, what: str, query: Query) -> Iterator[Row]:
-    """All that the query finds, in its order."""
+def _pieces(
+    store: Store, what: str, kind: str, queries: Sequence[Query], found: Iterator[Row], progress: Progress
+) -> Iterator[bytes]:
+    progress.total = _total(store, what, queries)
+    columns = {} if kind == "json" else _columns(store, what, queries, progress)
+    progress.rows, progress.state = 0, SENDING
+    write, _ = KINDS[kind]
+    yield from write(progress.counted(found), columns)
+
+
+def _total(store: Store, what: str, queries: Sequence[Query]) -> int | None:
+    """How many rows there are; None where that takes too long to say."""
+    try:
+        with store.read() as conn:
+            if what == "runs":
+                return sum(count_runs(conn, query, MOST_COUNTED) for query in queries)
+            search = KEYED.get(what, SEARCHES[what][0])
+            [total] = (search(conn, replace(query, limit=1, count=True)).total for query in queries)
+    except TooSlow:
+        return None
+    return total if total <= COUNT_LIMIT else None
+
+
+def _columns(store: Store, what: str, queries: Sequence[Query], progress: Progress) -> Columns:
+    keys: dict[str, set[str]] = {"params": set(), "metrics": set(), "tags": set()}
+    if what in KEYED:
+        keyed = chain.from_iterable(_read(store, KEYED[what], query) for query in queries)
+        for row in progress.counted(keyed):
+            for name in keys.keys() & row.keys():
+                keys[name].update(row[name] or ())
+    return row_files.columns(SCHEMAS[what], keys)
+
+
+def rows(store: Store, what: str, *queries: Query) -> Iterator[Row]:
+    """All that the queries find, in their order."""
     search, public = SEARCHES[what]
+    return map(public, chain.from_iterable(_read(store, search, query) for query in queries))
+
+
+def _read(store: Store, search: Search, query: Query) -> Iterator[Row]:
     while True:
         with store.read() as conn:
             page = search(conn, query)
-        yield from map(public, page.rows)
-        if len(page.rows) < query.limit:
+        yield from page.rows
+        if page.next is None:
             return
-        after = {"after": page.next} if page.next else {"offset": query.offset + query.limit}
-        query = replace(query, **after)
-
-
-def _flat(row: Row) -> Row:
-    """One value a column; lists as they would be in JSON."""
-    flat: Row = {}
-    for name, value in row.items():
-        if name in SPREAD:
-            flat |= {f"{name}.{key}": each for key, each in sorted(value.items())}
-        elif isinstance(value, dict):
-            flat |= {f"{name}.{key}": each for key, each in value.items()}
-        elif isinstance(value, list):
-            flat[name] = orjson.dumps(value).decode()
-        else:
-            flat[name] = value
-    return flat
-
-
-def _json(found: Iterator[Row]) -> Iterator[bytes]:
-    begin = b"["
-    for row in found:
-        yield begin + orjson.dumps(row)
-        begin = b",\n"
-    yield b"]" if begin != b"[" else b"[]"
-
-
-def _lines(spool: IO[bytes]) -> Iterator[Row]:
-    return map(orjson.loads, spool)
-
-
-def _csv(spool: IO[bytes], columns: list[str]) -> Iterator[bytes]:
-    text = io.StringIO()
-    out = csv.DictWriter(text, columns, restval="")
-    out.writeheader()
-    for row in _lines(spool):
-        out.writerow({name: _harmless(value) for name, value in row.items()})
-        if text.tell() > PIECE:
-            yield text.getvalue().encode()
-            text.seek(0)
-            text.truncate()
-    yield text.getvalue().encode()
-
-
-def _harmless(value: Any) -> Any:
-    """A text that a spreadsheet would take for a formula begins with an apostrophe: names come from anyone."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
-
-
-def _parquet(spool: IO[bytes], columns: list[str]) -> Iterator[bytes]:
-    kinds = _kinds(_lines(spool), columns)
-    spool.seek(0)
-    with tempfile.TemporaryFile() as file:
-        with pq.ParquetWriter(file, pa.schema(list(kinds.items()))) as out:
-            for batch in _batches(_lines(spool)):
-                values = ([_fit(row.get(name), kinds[name]) for row in batch] for name in columns)
-                arrays = [pa.array(each, kinds[name]) for name, each in zip(columns, values, strict=True)]
-                out.write_table(pa.Table.from_arrays(arrays, names=columns))
-        file.seek(0)
-        while piece := file.read(PIECE):
-            yield piece
-
-
-def _batches(found: Iterator[Row]) -> Iterator[list[Row]]:
-    batch: list[Row] = []
-    for row in found:
-        batch.append(row)
-        if len(batch) == PAGE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _kinds(found: Iterator[Row], columns: list[str]) -> dict[str, pa.DataType]:
-    """Of each column: numbers where every value that is there is one, else text."""
-    seen: dict[str, set[type]] = {name: set() for name in columns}
-    for row in found:
-        for name, value in row.items():
-            if value is not None:
-                seen[name].add(type(value))
-    return {name: _kind(name, types) for name, types in seen.items()}
-
-
-def _kind(name: str, types: set[type]) -> pa.DataType:
-    """Metrics are numbers: MLflow's NaN and infinities, which come as text, as well."""
-    if name.startswith("metrics.") or float in types <= {int, float}:
-        return pa.float64()
-    if types == {int}:
-        return pa.int64()
-    return pa.bool_() if types == {bool} else pa.string()
-
-
-def _fit(value: Any, kind: pa.DataType) -> Any:
-    if value is None:
-        return None
-    if kind == pa.float64():
-        return float(value)  # "NaN" and "Infinity" too
-    return str(value) if kind == pa.string() else value
+        query = replace(query, after=page.next)

@@ -134,6 +134,23 @@ def run_source(row: Mapping[str, Any]) -> str:
     return f"cell {number} of {file or 'a notebook'}" if in_cell else file
 
 
+GIT = "mlflow.source.git."  # begins the tags by which MLflow tells the version of the code
+
+
+def commit(tags: Mapping[str, str] | None) -> str:
+    """The version of the code as `git describe` has it: `3f2a9c1d`, `3f2a9c1d-dirty` with changes not committed."""
+    said = short((tags or {}).get(f"{GIT}commit"), 200)[:8]
+    return said and said + ("-dirty" if is_dirty(tags) else "")
+
+
+def is_dirty(tags: Mapping[str, str] | None) -> bool:
+    return (tags or {}).get(f"{GIT}dirty") == "true"
+
+
+def branch(tags: Mapping[str, str] | None) -> str:
+    return short((tags or {}).get(f"{GIT}branch"), 80)
+
+
 def size(bytes_: float | None) -> str:
     if not bytes_:
         return NOTHING

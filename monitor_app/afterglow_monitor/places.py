@@ -29,6 +29,7 @@ PAGES = {
     "model": "afterglow_monitor.pages.model",
 }
 HOME = "monitor"
+_SHOWN, _VISIT = "place shown", "visit"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,10 @@ def only_page() -> st.Page:
 def _show() -> None:
     browser_address.arrive()
     page = browser_address.value("page", HOME)
-    st.session_state["place shown"] = (page, browser_address.value("id"))
+    here = (page, browser_address.value("id"))
+    if st.session_state.get(_SHOWN) != here:
+        st.session_state[_SHOWN] = here
+        _visit_anew()
     with st.container(key=f"page-{page}" if page in PAGES else "page-unknown"):
         if page not in PAGES:
             not_found("Page", f"Monitor has no page {short(page, 60)}.")
@@ -60,10 +64,13 @@ def _show() -> None:
             import_module(PAGES[page]).show()
 
 
-def shown() -> tuple[str, str] | None:
-    """Which page was drawn last, all of it, and of what."""
-    found: tuple[str, str] | None = st.session_state.get("place shown")
-    return found
+def visit() -> int:
+    """Which one this is of all visits of pages: whoever leaves a page and comes back visits it anew."""
+    return int(st.session_state.get(_VISIT, 0))
+
+
+def _visit_anew() -> None:
+    st.session_state[_VISIT] = visit() + 1
 
 
 def import_pages() -> None:
@@ -106,6 +113,7 @@ def compare(run_ids: Sequence[str]) -> Place:
 def go(place: Place) -> None:
     """Leave for another page, as a click on a link does. The page is drawn by the run after this one."""
     browser_address.go(place.query)
+    _visit_anew()
 
 
 def link(label: str | None, place: Place, *, icon: str | None = None, most: int = 60) -> None:

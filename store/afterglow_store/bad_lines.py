@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from afterglow_store.redact import redact_text
+from afterglow.redaction import redact_text
 from afterglow_store.schema import bad_line
 
 KEPT = 100  # of one source

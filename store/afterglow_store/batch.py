@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from afterglow_store.engine import among, upsert
 from afterglow_store.event_logs.stage_tasks import StageKey, StageTasks
-from afterglow_store.redact import redact_values
+from afterglow_store.free_texts import redact_values
 from afterglow_store.schema import application, application_conf, executor, job, source, sql_execution, stage
 
 Key = tuple[Any, ...]
@@ -38,6 +38,7 @@ _BETTER_IN_JOURNALS = {
     "sql_execution": {"plan": "plan_hash", "inputs": "inputs", "outputs": "outputs"},
 }
 _OVER = {"status": "end_time"}  # what is over in one of the two does not run again by the beginning in the other
+_GROWING = ("last_event_time", "lost_events", "hook_lost_events")
 
 BEATING = ("listener", "hook")  # the writers that send heartbeats; an event log falls silent with nobody gone
 
@@ -73,7 +74,8 @@ class Batch:
     source_id: int
     of_client: bool = False  # the journal of a Connect client, whose end is not the application's
     application: dict[str, Any] = field(default_factory=dict)
-    client: dict[str, Any] = field(default_factory=dict)  # the changes to a Connect client's source
+    client: dict[str, Any] = field(default_factory=dict)  # the changes to its source: of a Connect client all of them
+    losses: dict[str, int] = field(default_factory=dict)  # what its source lost so far, by the source's columns
     runs: list[RunEvent] = field(default_factory=list)
     job_tag_runs: dict[str, int] = field(default_factory=dict)  # run id: time of its first job here
     ended_time: int | None = None
@@ -139,7 +141,17 @@ def write_rows(conn: sa.Connection, batches: Sequence[Batch]) -> None:
         better = _BETTER_IN_JOURNALS.get(table.name, {}) if of_log else {}
         upsert(conn, table, group, unless=better | (_OVER if running else {}))
     _change(conn, application, [(batch.application_id, batch.application) for batch in batches])
-    _change(conn, source, [(batch.source_id, batch.client) for batch in batches])
+    _change(conn, source, [(batch.source_id, batch.client | batch.losses) for batch in batches])
+    _add_up_losses(conn, {batch.application_id for batch in batches if batch.losses})
+
+
+def _add_up_losses(conn: sa.Connection, applications: Collection[int]) -> None:
+    """Of all who write of an application. Whoever takes in another journal of it has waited for the application's row
+    before, so that this statement sees what that one counted."""
+    if applications:
+        lost = sa.func.coalesce(sa.func.sum(source.c.lost_events + source.c.hook_lost_events), 0)
+        of_all = sa.select(lost).where(source.c.application_id == application.c.id).scalar_subquery()
+        conn.execute(sa.update(application).where(application.c.id.in_(applications)).values(lost_events=of_all))
 
 
 def _change(conn: sa.Connection, table: sa.Table, changes: Iterable[tuple[int, dict[str, Any]]]) -> None:
@@ -157,8 +169,8 @@ def _change(conn: sa.Connection, table: sa.Table, changes: Iterable[tuple[int, d
 
 
 def _at_least(table: sa.Table, name: str, value: Any) -> Any:
-    """What was heard last stays so when an older log is read."""
-    if name != "last_event_time":
+    """What was heard last stays so when an older log is read, and losses only grow."""
+    if name not in _GROWING:
         return value
     return sa.case((table.c[name] > value, table.c[name]), else_=value)
 

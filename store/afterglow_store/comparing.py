@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from afterglow.redaction import redact_run
 from afterglow_store import snapshots
 from afterglow_store.items import known_run_details
 from afterglow_store.runs import OVER, PURGED, Details
@@ -44,7 +45,7 @@ class Known:
 
 def compare(conn: sa.Connection, runs: Sequence[Details]) -> dict[str, Known]:
     """Those of the runs that the store has, by run id."""
-    said = {each["run_id"]: each for each in runs}
+    said = {each["run_id"]: redact_run(each) for each in runs}
     # As texts: what the column's type would make of millions of values takes longer than all the rest.
     texts = [sa.type_coerce(run.c[name], sa.Text).label(name) for name in (*_MAPS, "registered_versions")]
     listed = run.c.outputs.is_not(None).label("listed")

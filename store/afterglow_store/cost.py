@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from afterglow_store.schema import application, job, run
 from afterglow_store.search.comparing import json_text
-from afterglow_store.usage import DAY_MS, KEYS, dated, grouped, whole_sum
+from afterglow_store.usage import DAY_MS, KEYS, dated, family, grouped, whole_sum
 from afterglow_store.visibility import ESCAPE, like
 from afterglow_store.windows import Window, within
 
@@ -39,21 +39,39 @@ def cost(
     under `tag`. The first of `prices` that fits an application is its; `other` that of an application that none fits.
     """
     keys = {"tag": json_text(run.c.tags, sa.literal(tag))} if by == TAG else KEYS[by]
-    which = sa.case(*((_fits(each), sa.literal(at)) for at, each in enumerate(prices)), else_=-1) if prices else None
-    more = (
-        []
-        if which is None
-        else [
-            whole_sum(sa.case((which == at, job.c.core_ms), else_=0)).label(f"at_price_{at}")
-            for at in range(len(prices))
-        ]
-    )
-    rows = grouped(conn, keys, window, more)
+    rows = grouped(conn, keys, window, _at_prices(prices))
     for row in rows:
-        at_price = [row.pop(f"at_price_{at}") for at in range(len(prices))]
-        dear = sum(millis * each.core_hour for millis, each in zip(at_price, prices, strict=True))
-        row["price"] = (dear + (row["core_ms"] - sum(at_price)) * other) / 3_600_000
+        row["price"] = _price(row, prices, other)
     return rows
+
+
+def prices_of_runs(
+    conn: sa.Connection, run_ids: Sequence[str], *, prices: Sequence[Price] = (), other: float = 0.0
+) -> dict[str, float]:
+    """What each of these runs cost together with all runs below it, by run id; at prices as `cost` takes them."""
+    of = family()
+    joined = of.join(job, job.c.run_id == of.c.run_id).join(application, application.c.id == job.c.application_id)
+    select = sa.select(of.c.root, whole_sum(job.c.core_ms).label("core_ms"), *_at_prices(prices))
+    found = conn.execute(select.select_from(joined).group_by(of.c.root), {"run_ids": list(run_ids)})
+    by_run = {row["root"]: _price(dict(row), prices, other) for row in found.mappings()}
+    return {run_id: by_run.get(run_id, 0.0) for run_id in run_ids}
+
+
+def _at_prices(prices: Sequence[Price]) -> list[sa.ColumnElement[Any]]:
+    """Of each price the core time of what it is the first to fit, in ms."""
+    if not prices:
+        return []
+    which = sa.case(*((_fits(each), sa.literal(at)) for at, each in enumerate(prices)), else_=-1)
+    return [
+        whole_sum(sa.case((which == at, job.c.core_ms), else_=0)).label(f"at_price_{at}") for at in range(len(prices))
+    ]
+
+
+def _price(row: Row, prices: Sequence[Price], other: float) -> float:
+    """Takes from the row what `_at_prices` gave it."""
+    at_price = [row.pop(f"at_price_{at}") for at in range(len(prices))]
+    dear = sum(millis * each.core_hour for millis, each in zip(at_price, prices, strict=True))
+    return float(dear + (row["core_ms"] - sum(at_price)) * other) / 3_600_000
 
 
 def _fits(price: Price) -> sa.ColumnElement[bool]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from afterglow.redaction import redact_properties, redact_text
 from afterglow_store import compact
 from afterglow_store.batch import Batch, RunEvent
 from afterglow_store.event_logs.stage_tasks import StageKey
-from afterglow_store.redact import redact_properties, redact_text
 from afterglow_store.schema import FIGURES, application, application_conf, executor, job, sql_execution, stage
 
 Event = dict[str, Any]
@@ -222,9 +222,16 @@ def _all(batch: Batch, events: list[Event]) -> None:
 
 
 def heartbeat(batch: Batch, event: Event) -> None:
-    if "Dropped" in event:  # the hook's own beats in the listener's journal leave the counting to the listener
-        batch.application["lost_events"] = (event["Dropped"] or 0) + (event.get("Bus Dropped") or 0)
+    """Several may beat for one application: its listener, its hook, its Connect clients. Each counts what it lost
+    itself, and only the listener knows how far jobs are."""
+    if "Dropped" in event:
+        batch.losses["lost_events"] = _count(event, "Dropped") + _count(event, "Bus Dropped")
+    if "Hook Dropped" in event:  # in the listener's journal
+        batch.losses["hook_lost_events"] = _count(event, "Hook Dropped")
+    if "Running Jobs" in event or "Heartbeat Interval" in event:  # without the first it is one of the rare ones
         batch.application["progress"] = compact.progress(event.get("Running Jobs") or []) or None
+    if type(interval := event.get("Heartbeat Interval")) is int:  # it beats more rarely from now on, or no longer does
+        batch.client["beat_ms"] = interval
     batch.seen(event.get("Timestamp"))
 
 
@@ -299,6 +306,14 @@ def run_of(properties: dict[str, str]) -> str | None:
 def _running_job(batch: Batch, stage_id: int) -> int | None:
     """The job that runs this stage: of the running jobs that need it, the one that came first."""
     return min((job_id for job_id, stages in batch.open_jobs.items() if stage_id in stages), default=None)
+
+
+def _count(event: Event, name: str) -> int:
+    """Raises TypeError."""
+    said = event.get(name) or 0
+    if type(said) is not int:
+        raise TypeError(f"{name} is {said!r:.100}")
+    return said
 
 
 def _figures(metrics: dict[str, Any]) -> dict[str, int]:

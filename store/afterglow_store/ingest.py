@@ -269,7 +269,7 @@ def _apply_or_leave_out(conn: sa.Connection, of: LineSource, source_id: int, par
 
 def _advance(conn: sa.Connection, of: LineSource, known: Known, portion: Portion, now: int) -> bool:
     """Compare and set the offset. First in the transaction: the row's lock keeps a second ingest waiting, and then
-    sends it away."""
+    sends it away. What a file no longer has is taken from the chunks that the collector received, if there are any."""
     values = {
         "position": portion.end,
         "in_long_line": portion.in_long_line or None,
@@ -279,6 +279,9 @@ def _advance(conn: sa.Connection, of: LineSource, known: Known, portion: Portion
     if lines and isinstance(seq := lines[-1][1].get("Seq"), int):
         values["last_seq"] = seq
     same = sa.and_(source.c.id == known.id, source.c.position == known.position)
+    if portion.has_hole and isinstance(of, FileSource):
+        r = received_journal.c
+        same = sa.and_(same, ~sa.exists().where(r.journal == of.journal, r.position > known.position))
     return conn.execute(sa.update(source).where(same).values(values)).rowcount == 1
 
 

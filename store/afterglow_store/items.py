@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from afterglow_store.errors import NotFound
 from afterglow_store.schema import (
+    TASK_COUNTS,
     application,
     application_conf,
     executor,
@@ -24,6 +25,7 @@ from afterglow_store.schema import (
 from afterglow_store.search import Query, Row, add_best, search_applications, search_experiments
 from afterglow_store.search.parts import jobs_where
 from afterglow_store.search.runs import rows_of
+from afterglow_store.skew import LEAST_BYTES, LEAST_MS, skewed
 
 ITEMS_LIMIT = 5_000  # runs of one application on one page
 
@@ -126,12 +128,37 @@ def stages_of(conn: sa.Connection, application_id: int) -> list[Row]:
     return _of_application(conn, stage, application_id, stage.c.stage_id.desc(), stage.c.attempt.desc())
 
 
-def last_stage_names(conn: sa.Connection, application_id: int) -> dict[int, str]:
-    """By job, the name of the last stage that it ran: of thousands of stages no more than that is read."""
+def stages_by_job(conn: sa.Connection, application_id: int) -> dict[int, Row]:
+    """What the stages that each job ran tell of it: the `name` of the last, how many are `done`, and the ids of those
+    that are `skewed` (skew.py). Of thousands of stages no more than that is read."""
     c = stage.c
     ran = sa.and_(c.application_id == application_id, c.job_id.is_not(None))
-    rows = conn.execute(sa.select(c.job_id, c.name).where(ran).order_by(c.stage_id, c.attempt))
-    return dict(rows.all())
+    rows = conn.execute(sa.select(c.job_id, c.stage_id, c.name, c.status).where(ran).order_by(c.stage_id, c.attempt))
+    found: dict[int, Row] = {}
+    done: dict[int, set[int]] = {}
+    for job_id, stage_id, name, status in rows:
+        found[job_id] = {"name": name, "skewed": []}
+        done.setdefault(job_id, set()).update([stage_id] if status == "COMPLETE" else [])
+    for each in conn.execute(sa.select(*_JUDGED).where(ran, _MAY_BE_SKEWED).order_by(c.stage_id)).mappings():
+        of_job = found[each["job_id"]]["skewed"]
+        of_job += [each["stage_id"]] if skewed(dict(each)) and each["stage_id"] not in of_job else []
+    return {job_id: row | {"done": len(done[job_id])} for job_id, row in found.items()}
+
+
+_s = stage.c
+_JUDGED = (
+    *(_s.job_id, _s.stage_id, _s.skew, _s.executor_run_ms, _s.input_bytes, _s.shuffle_read_bytes),
+    *(_s[name] for name in TASK_COUNTS),
+)
+# What one task had, the stage had at least.
+_MAY_BE_SKEWED = sa.and_(
+    _s.skew.is_not(None),
+    sa.or_(
+        _s.end_time - _s.start_time > LEAST_MS,
+        _s.input_bytes > LEAST_BYTES,
+        _s.shuffle_read_bytes > LEAST_BYTES,
+    ),
+)
 
 
 def progress_of(conn: sa.Connection, application_id: int) -> list[Row]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from afterglow.redaction import redact_text
 from afterglow_store.applications import ApplicationKey
 from afterglow_store.bad_lines import KEPT_BYTES, BadLine
 from afterglow_store.batch import Batch
@@ -15,7 +16,6 @@ from afterglow_store.event_logs.stage_tasks import Tasks
 from afterglow_store.event_logs.tasks import TASK_END, TASK_START, loads, task_end, whole_task_end
 from afterglow_store.events import HANDLERS, Event, as_pairs, stage_key
 from afterglow_store.lines import Stretch
-from afterglow_store.redact import redact_text
 
 logger = logging.getLogger(__name__)
 

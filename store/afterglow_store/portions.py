@@ -24,6 +24,11 @@ class Portion:
     at_end: bool = False  # no complete line came after it
     refused: SourceRefused | None = None  # why it ends there
 
+    @property
+    def has_hole(self) -> bool:
+        """Whether its writer has dropped a part of it, since a collector had that."""
+        return any(line.head.startswith(b"\0") for line in self.parsed.bad)
+
 
 def read_portion(
     source: LineSource, position: int, *, head: bool = False, in_long_line: bool = False, with_tasks: bool = True

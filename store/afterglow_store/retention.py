@@ -164,7 +164,7 @@ def delete_of_application(conn: sa.Connection, application_id: int, done: Counts
 def _leave_stubs(conn: sa.Connection, application_id: int) -> None:
     """A journal that is still on the disk was read, and how far: or it would be taken in from its start."""
     kept = ("id", "path", "journal", "position", "lines", "bad_lines", "in_long_line", "updated_time")
-    nothing = {column.name: None for column in source.columns if column.name not in kept}
+    nothing = {each.name: None if each.nullable else 0 for each in source.columns if each.name not in kept}
     of_it = source.c.application_id == application_id
     for table in (bad_line, task_sums):
         conn.execute(sa.delete(table).where(table.c.source_id.in_(sa.select(source.c.id).where(of_it))))

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from afterglow.redaction import redact_run
 from afterglow_store import figures, items, postings, snapshots, tombstones
 from afterglow_store.applications import refresh_counts
 from afterglow_store.engine import among, insert_rows, upsert
@@ -88,7 +89,7 @@ def take_in_runs(
     changed: list[tuple[Row, Any]] = []
     names: dict[str, str | None] = {}
     taken: list[Taken] = []
-    for details in runs:
+    for details in map(redact_run, runs):
         stored, as_of = known.get(details["run_id"]), origin.asked(details["run_id"])
         if details["run_id"] in gone:
             continue
@@ -274,6 +275,7 @@ def _forget_experiment(conn: sa.Connection, server: str, experiment_id: str) -> 
 
 def row_of(details: Details, origin: Origin, digest: str | None = None) -> Row:
     """The row of a run, but for its id and what is worked out from other rows."""
+    details = redact_run(details)
     tags = details.get("tags") or {}
     start, end = details.get("start_time") or 0, details.get("end_time")
     row = {

@@ -108,7 +108,7 @@ application = Table(
     Column("gone", Boolean),  # silent beyond the grace
     Column("progress", Json),  # how far its running jobs are: docs/journal.md, AfterglowHeartbeat
     Column("task_cpus", Integer, nullable=False, server_default="1"),
-    Column("lost_events", BigInteger, nullable=False, server_default="0"),
+    Column("lost_events", BigInteger, nullable=False, server_default="0"),  # by all its journals together
     Column("jobs", Integer, nullable=False, server_default="0"),
     Column("failed_jobs", Integer, nullable=False, server_default="0"),
     Column("runs", Integer, nullable=False, server_default="0"),
@@ -409,6 +409,8 @@ source = Table(
     Column("resume_packed", BigInteger),  # of a packed one: the byte in the file where unpacking may begin anew …
     Column("resume_plain", BigInteger),  # … and that in the plain bytes, at or before `position`
     Column("told_end", Boolean),  # of an event log's file: it has told the application's end
+    Column("lost_events", BigInteger, nullable=False, server_default="0"),  # that its writer did not get into it
+    Column("hook_lost_events", BigInteger, nullable=False, server_default="0"),  # … its hook, if a listener's
     Index(None, "application_id"),
     Index(None, "connect_session"),
     Index(None, "journal", unique=True),

@@ -76,21 +76,26 @@ def totals(conn: sa.Connection, run_ids: Collection[str]) -> dict[str, Row]:
     return {row["root"]: _with_seconds(dict(row)) for row in rows.mappings()}
 
 
-def _totals() -> sa.Select[Any]:
+def family() -> sa.CTE:
+    """Of each run of the parameter `run_ids`, as `root`: the `run_id` of itself and of each run below it."""
     asked = run.c.run_id.in_(sa.bindparam("run_ids", expanding=True))
     family = sa.select(run.c.run_id.label("root"), run.c.run_id).where(asked).cte("family", recursive=True)
     below = sa.select(family.c.root, run.c.run_id).where(run.c.parent_run_id == family.c.run_id)
-    family = family.union(below)  # not all: parents that go round in a circle end, too
+    return family.union(below)  # not all: parents that go round in a circle end, too
+
+
+def _totals() -> sa.Select[Any]:
+    of = family()
     return (
         sa.select(
-            family.c.root,
+            of.c.root,
             sa.func.count().label("runs"),
             whole_sum(run.c.jobs).label("jobs"),
             whole_sum(run.c.failed_jobs).label("failed_jobs"),
             *used_by(run),
         )
-        .select_from(family.join(run, run.c.run_id == family.c.run_id))
-        .group_by(family.c.root)
+        .select_from(of.join(run, run.c.run_id == of.c.run_id))
+        .group_by(of.c.root)
     )
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from afterglow.run_details import run_details
@@ -50,7 +51,8 @@ def monitor(mlflow_server: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         client.log_text(run_id, text, name)
     pd.DataFrame({"depth": range(1_000)}).to_parquet(folder / "rows.parquet")
     (folder / "model.bin").write_bytes(bytes(range(256)) * 10)
-    for name in ("rows.parquet", "model.bin"):
+    Image.new("RGB", (3, 2), "red").save(folder / "plot.png")
+    for name in ("rows.parquet", "model.bin", "plot.png"):
         client.log_artifact(run_id, str(folder / name), "data")
     client.set_terminated(run_id)
     with closing(open_store(f"sqlite:///{folder / 'store.db'}")) as store:
@@ -66,13 +68,17 @@ def of_file(monitor: tuple[str, str], name: str) -> str:
     return f"{address}/?page=run&id={run_id}&tab=outputs&file={quote(name, safe='')}"
 
 
-def test_text_tables_and_json_are_shown_and_files_downloaded(monitor: tuple[str, str], page: Page) -> None:
+def test_text_tables_pictures_and_json_are_shown_and_files_downloaded(monitor: tuple[str, str], page: Page) -> None:
     address, run_id = monitor
     page.goto(f"{address}/?page=run&id={run_id}&tab=outputs")
     Grid(page, "list-files").open("table.csv")
     expect(page.locator("canvas table td", has_text="beta")).to_be_attached()
     page.goto(of_file(monitor, "data/rows.parquet"))
     expect(page.get_by_text("The first 200 rows.")).to_be_visible()
+    page.goto(of_file(monitor, "data/plot.png"))
+    picture = page.get_by_test_id("stImage").locator("img")
+    expect(picture).to_be_visible()
+    expect(picture).to_have_js_property("naturalWidth", 3)
     page.goto(of_file(monitor, "metrics.json"))
     expect(page.locator("[data-testid='stJson']")).to_contain_text("rmse")
     page.goto(of_file(monitor, "broken.json"))

@@ -7,15 +7,17 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from afterglow.notebook.reading import Reading
+from afterglow.redaction import REDACTED
 from afterglow_store import Store, ingest_file, open_store, snapshots
-from afterglow_store.redact import REDACTED
+from afterglow_store.judge import judge
 from afterglow_store.runs import take_in_run
 from tests.support import world
 from tests.support.journals import TRACKING_URI, Journal, run_id_of
@@ -152,6 +154,37 @@ class TestAList:
         counted(page, re.compile(r"^[234] applications"))
         expect(page.get_by_text("From", exact=True)).to_be_visible()
 
+    def test_has_what_was_active_in_a_window_though_it_began_before(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?window=custom&from={time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}")
+        expect(page.get_by_role("heading", name="No applications match")).to_be_visible()
+        page.get_by_role("combobox", name="Started or active").click()
+        page.get_by_role("option", name="Active in").click()
+        counted(page, "1 application")
+        Grid(page).row("recommender-nightly")
+        asks(page, active=["yes"])
+        page.get_by_role("tab", name="Runs").click()
+        counted(page, "1 run")
+        Grid(page).row("als-rank-64")
+        page.get_by_role("button", name="Download").click()
+        link = page.get_by_role("link", name="JSON").get_attribute("href")
+        assert link is not None
+        assert [row["name"] for row in page.request.get(link).json()] == ["als-rank-64"]
+        page.go_back()
+        # Of a list that just took the place of another.
+        expect(page.locator(".st-key-counted").last).to_contain_text("1 application")
+        page.go_back()
+        expect(page.get_by_role("heading", name="No applications match")).to_be_visible()
+
+    def test_says_the_application_of_each_run_which_leads_there(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?tab=runs&q=cross-validator")
+        counted(page, "1 run")
+        [row] = Grid(page).texts()
+        assert "wine-quality | wine-quality-cv | ada" in row
+        Grid(page).open("cross-validator")
+        page.get_by_role("link", name="wine-quality-cv").last.click()
+        expect(heading(page, "wine-quality-cv")).to_be_visible()
+        asks(page, id=[world.CV_APP])
+
     def test_finds_by_name_in_the_whole_result(self, a_month: str, page: Page) -> None:
         page.goto(f"{a_month}/?tab=runs")
         counted(page, "1–100 of 322 runs")
@@ -191,6 +224,10 @@ class TestAList:
         counted(page, "101–200 of 322 runs")
         page.reload()
         counted(page, "101–200 of 322 runs")
+        page.go_back()
+        counted(page, "1–100 of 322 runs")
+        page.go_forward()
+        counted(page, "101–200 of 322 runs")
         page.get_by_role("button", name="Failed").click()  # another list: it begins at its beginning
         counted(page, "8 runs")
         asks(page, p=None)
@@ -203,6 +240,11 @@ class TestAList:
         asks(page, sort=["name"])
         Grid(page).click_header(100)
         expect(Grid(page).cells.first).to_contain_text("trial-299")
+        page.go_back()
+        expect(Grid(page).cells.first).to_contain_text("<img src=x")
+        page.go_forward()
+        expect(Grid(page).cells.first).to_contain_text("trial-299")
+        asks(page, sort=["-name"])
 
     def test_columns_are_chosen_sorted_by_and_part_of_the_address(self, a_month: str, page: Page) -> None:
         page.goto(f"{a_month}/?tab=runs&q=trial")
@@ -295,6 +337,41 @@ class TestARun:
         link = page.get_by_role("link", name="Open in MLflow")
         assert link.get_attribute("href") == f"{TRACKING_URI}/#/experiments/1/runs/{world.CV_PARENT}"
 
+    def test_has_times_of_the_viewers_zone_exact_when_pointed_at_and_its_id_to_copy(
+        self, a_month: str, browser: Browser
+    ) -> None:
+        with closing(browser.new_context(timezone_id="Asia/Kolkata", locale="en-GB")) as context:
+            context.grant_permissions(["clipboard-read", "clipboard-write"])
+            page = context.new_page()
+            page.goto(f"{a_month}/?page=run&id={world.CV_PARENT}")
+            started = page.get_by_test_id("stMetric").filter(has_text="Start date")
+            started.hover()
+            exactly = page.get_by_test_id("stTooltipContent")
+            expect(exactly).to_have_text(re.compile(r"\d{4}-\d\d-\d\d [\d:]{8}\.\d{3} \+05:30"))
+            moment = datetime.fromisoformat(exactly.inner_text().replace(" +", "+"))
+            expect(started).to_contain_text(f"{moment:%d %b %H:%M:%S}")
+            assert 20 < (datetime.now(UTC) - moment).total_seconds() / 60 < 120
+            code = page.get_by_test_id("stCode").filter(has_text=world.CV_PARENT)
+            code.hover()
+            code.get_by_role("button", name="Copy to clipboard").click()
+            assert page.evaluate("navigator.clipboard.readText()") == world.CV_PARENT
+            page.goto("about:blank")
+
+    def test_tells_the_version_of_its_code_by_which_runs_are_found(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?page=run&id={world.CV_PARENT}")
+        for label, value in (("Commit", "3f2a9c1d-dirty"), ("Branch", "tuning")):
+            expect(page.get_by_test_id("stMetric").filter(has_text=label)).to_contain_text(value)
+        expect(page.get_by_test_id("stCode").filter(has_text=world.COMMIT)).to_be_visible()
+        expect(page.get_by_text("branch tuning · with changes that were not committed")).to_be_visible()
+        asked = quote("tags.mlflow.source.git.commit LIKE '3f2a9c1d%'")
+        page.goto(f"{a_month}/?tab=runs&col=Name&col=Commit&col=Branch&filter={asked}")
+        counted(page, "1 run")
+        assert Grid(page).texts() == ["cross-validator | 3f2a9c1d-dirty | tuning"]
+        page.goto(f"{a_month}/?tab=runs&col=Commit&col=Name")
+        Grid(page).click_header(60)
+        asks(page, sort=["tags.mlflow.source.git.commit"])
+        expect(Grid(page).cells.first).to_contain_text("3f2a9c1d-dirty")  # those without one come last
+
     def test_without_jobs_of_its_own_shows_its_parents(self, a_month: str, page: Page) -> None:
         page.goto(f"{a_month}/?page=run&id={run_id_of('cv-2')}")
         expect(page.get_by_text("no Spark jobs of its own")).to_be_visible()
@@ -323,6 +400,31 @@ def test_a_list_is_downloaded_as_it_is_filtered(a_month: str, page: Page) -> Non
     assert page.request.get(link.replace("json", "docx")).status == 404
     assert page.request.get(f"{link}&filter=metrics.a >> 1").status == 400
     assert page.request.get(link, headers={"X-Forwarded-For": "192.0.2.7"}).status == 403
+    as_csv = page.get_by_role("link", name="CSV").get_attribute("href")
+    assert as_csv is not None
+    assert page.request.get(as_csv).text().startswith("run_id,name,")
+    expect(page.get_by_text("runs.csv: done, 8 runs")).to_be_visible()
+
+
+def test_a_hundred_runs_are_compared_and_however_many_downloaded(a_month: str, page: Page) -> None:
+    page.goto(f"{a_month}/?page=experiment&server={quote(TRACKING_URI, safe='')}&id=3")
+    Grid(page).row("trial-299")
+    Grid(page).click_header(16)  # ticks all of the page
+    expect(page.get_by_text("100 runs selected")).to_be_visible()
+    expect(page.get_by_role("button", name="Compare")).to_be_enabled()
+    page.get_by_role("button", name="Next").click()
+    Grid(page).select("trial-190")
+    expect(page.get_by_text("101 runs selected")).to_be_visible()
+    expect(page.get_by_role("button", name="Compare")).to_be_disabled()
+    page.get_by_role("button", name="Download").last.click()
+    link = page.get_by_role("link", name="JSON").get_attribute("href")
+    assert link is not None
+    names = [row["name"] for row in page.request.get(link).json()]
+    assert sorted(names) == ["trial-190", *(f"trial-{number}" for number in range(200, 300))]
+    runs = "&run=".join(run_id_of(f"search-{number}") for number in range(101))
+    page.goto(f"{a_month}/?page=compare&run={runs}")
+    expect(heading(page, "100 runs compared")).to_be_visible()
+    expect(page.get_by_text("1 run left out: not in the store, or more than the 100 that fit.")).to_be_visible()
 
 
 def test_what_was_used_is_added_up_by_whatever_is_asked_and_downloaded(a_month: str, page: Page) -> None:
@@ -342,6 +444,36 @@ def test_what_was_used_is_added_up_by_whatever_is_asked_and_downloaded(a_month: 
     expect(table.filter(has_text="churn-forest")).to_be_attached()
 
 
+def test_a_line_of_what_was_used_leads_to_its_runs_and_back(a_month: str, page: Page) -> None:
+    page.goto(f"{a_month}/?tab=cost&by=user")
+    Grid(page).open("grace")
+    counted(page, "3 runs")
+    asks(page, tab=["runs"], user=["grace"])
+    page.go_back()
+    asks(page, tab=["cost"], by=["user"])
+    Grid(page).row("grace")
+    page.wait_for_timeout(1_500)
+    asks(page, tab=["cost"], by=["user"])
+    Grid(page).open("svc-etl")
+    counted(page, "8 runs")
+    asks(page, tab=["runs"], user=["svc-etl"])
+
+
+def test_what_was_used_from_one_day_to_another(a_month: str, page: Page) -> None:
+    page.goto(f"{a_month}/?tab=cost&by=user")
+    facts = page.locator(".st-key-facts-cost")
+    expect(facts).to_contain_text("Core time")
+    page.get_by_role("radio", name="Custom").click()
+    expect(page.get_by_text("From", exact=True)).to_be_visible()
+    expect(page.get_by_text("To", exact=True)).to_be_visible()
+    asks(page, tab=["cost"], window=["custom"])
+    now = time.time()
+    since, until = (time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime(now - days * 86_400)) for days in (2.5, 1.5))
+    page.goto(f"{a_month}/?tab=cost&by=user&window=custom&from={since}&to={until}")
+    expect(page.locator("canvas table tbody tr").filter(has_text="lin")).to_contain_text("300")
+    expect(page.locator("canvas table tbody tr").filter(has_text="grace")).to_have_count(0)
+
+
 def test_health_names_what_is_wrong_and_leads_to_it(a_month: str, page: Page) -> None:
     page.goto(f"{a_month}/?tab=health")
     expect(page.get_by_text("Journals that lack events · 1")).to_be_visible()
@@ -350,10 +482,74 @@ def test_health_names_what_is_wrong_and_leads_to_it(a_month: str, page: Page) ->
     expect(heading(page, "recommender-nightly")).to_be_visible()
 
 
+def middle(mark: Locator) -> tuple[float, float]:
+    """Of what is drawn in a picture: where it is from the left and from the top."""
+    box = mark.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def written(picture: Locator, text: str) -> Locator:
+    return picture.locator("text", has_text=re.compile(f"^{re.escape(text)}$"))
+
+
+def half_of(mark: Locator) -> float:
+    box = mark.bounding_box()
+    assert box is not None
+    return box["width"] / 2
+
+
 def test_an_application_over_time_shows_its_cores_and_runs(a_month: str, page: Page) -> None:
+    page.goto(f"{a_month}{CV}&tab=timeline")
+    charts = page.locator("[data-testid='stVegaLiteChart'] svg.marks")
+    above, below = charts.nth(0), charts.nth(1)
+    for line in ("running", "idle", "allocated", "maximum"):
+        expect(written(above, line)).to_be_attached()
+    plain, search = (below.locator(f"[aria-label='Run {name}']") for name in ("linear-baseline", "cross-validator"))
+    assert middle(plain)[0] < middle(search)[0]  # the one was over before the other began
+    for name, band in (("linear-baseline", plain), ("cross-validator", search)):
+        across, down = middle(band)
+        assert middle(written(below, name))[1] == pytest.approx(down, abs=2)
+        for what in ("Jobs", "Stages"):
+            drawn = below.locator(f"[aria-label='{what} of {name}']").first
+            assert abs(middle(drawn)[1] - down) < 10
+            assert abs(middle(drawn)[0] - across) <= half_of(band)
+    page.goto(f"{a_month}/?page=application&id={world.SKLEARN_APP}&tab=timeline")
+    broken = middle(below.locator("[aria-label='Jobs of gradient-boosting']"))
+    assert middle(written(below, "✕"))[1] == pytest.approx(broken[1], abs=6)
+    expect(written(below, "✕ gradient-boosting")).to_be_attached()
     page.goto(f"{a_month}/?page=application&id={world.SEARCH_APP}&tab=timeline")
-    expect(page.locator("[data-testid='stVegaLiteChart'] .marks")).to_have_count(2)
     expect(page.get_by_text("of 300 runs the 40 whose jobs took the most")).to_be_visible()
+
+
+def test_an_application_shows_its_properties_its_data_its_errors_and_how_to_repeat_it(a_month: str, page: Page) -> None:
+    page.set_viewport_size({"width": 2400, "height": 900})  # a list has only the columns that are on the screen
+    page.goto(f"{a_month}{CV}&tab=data")
+    expect(page.locator(".st-key-title")).to_contain_text("Succeeded")
+    facts = page.locator(".st-key-facts-header")
+    for label, value in (("User", "ada"), ("Started", "min ago"), ("Duration", "46 s"), ("Executors", "1  ·  4 cores")):
+        expect(facts.get_by_test_id("stMetric").filter(has_text=label)).to_contain_text(value)
+    table = page.locator("canvas table tbody tr")
+    expect(table.filter(has_text=f"{world.CELLAR}/wine")).to_have_text(re.compile("Read.*parquet.*1.*linear-baseline"))
+    expect(table.filter(has_text=f"{world.CELLAR}/features")).to_have_text(re.compile("Written.*parquet.*1.*linear-"))
+    page.get_by_role("tab", name="Jobs").click()
+    expect(Grid(page, "list-jobs").row("WeightedLeastSquares")).to_contain_text("2 / 2")
+    job = Grid(page, "list-jobs").cells.filter(has_text="146.5 KiB")  # written
+    expect(job).to_contain_text("930,000")  # records read
+    page.get_by_role("tab", name="Configuration").click()
+    page.get_by_text("The spark-submit line to repeat it").click()
+    line = page.get_by_test_id("stCode").filter(has_text="spark-submit")
+    expect(line).to_be_visible()
+    expect(line).to_contain_text("--conf spark.executor.memory=4g")
+    page.goto(f"{a_month}/?page=application&id={world.SKLEARN_APP}&tab=errors")
+    expect(table.filter(has_text="Job 2 failed")).to_contain_text("Job aborted due to stage failure: Task 3")
+    page.goto(f"{a_month}/?page=run&id={world.PLAIN}")
+    expect(page.locator(".st-key-facts-spark")).to_contain_text("Written")
+
+
+def test_a_run_leads_to_the_live_ui_of_the_application_that_it_runs_in(a_month: str, page: Page) -> None:
+    page.goto(f"{a_month}/?page=run&id={run_id_of('als')}")
+    expect(page.get_by_role("link", name="Open in Spark UI")).to_have_attribute("href", world.PROXY)
 
 
 def test_a_running_application_shows_how_far_its_jobs_are_and_what_was_lost(a_month: str, page: Page) -> None:
@@ -401,6 +597,26 @@ class TestAnAddress:
         counted(page, "0 applications")  # of status z; all else is as if it were not there
 
 
+ODD_RUN, ODD_APP = run_id_of("hostile"), "local-1790000000009"
+CELLS = "canvas table :is(td, th)"
+WITH_ODD_NAMES = (
+    (f"/?page=run&id={ODD_RUN}&tab=tags", CELLS),
+    (f"/?page=run&id={ODD_RUN}&tab=jobs", CELLS),
+    (f"/?page=run&id={ODD_RUN}&tab=snapshots", ".st-key-title"),
+    (f"/?page=experiment&server={quote(TRACKING_URI, safe='')}&id=9", CELLS),
+    (f"/?page=experiment&server={quote(TRACKING_URI, safe='')}&id=9&tab=trend", ".st-key-title"),
+    (f"/?page=compare&run={ODD_RUN}&run={run_id_of('long')}", f".st-key-comparison {CELLS}"),
+    (f"/?page=application&id={ODD_APP}&tab=timeline", "[data-testid='stVegaLiteChart'] svg"),
+    (f"/?page=application&id={ODD_APP}&tab=jobs", CELLS),
+    (f"/?page=application&id={ODD_APP}&tab=sql", CELLS),
+    (f"/?page=application&id={ODD_APP}&tab=errors", "[data-testid='stMain']"),
+    ("/?q=img", CELLS),
+    ("/?tab=experiments&q=img", CELLS),
+    ("/?tab=cost&by=experiment", CELLS),
+    ("/?tab=cost&by=tag&tag=note", CELLS),
+)
+
+
 class TestNames:
     def test_that_look_like_html_or_markdown_stay_text(self, a_month: str, page: Page) -> None:
         page.on("dialog", lambda dialog: pytest.fail(dialog.message))
@@ -410,7 +626,14 @@ class TestNames:
         assert page.locator(".st-key-title a").count() == 0
         page.locator(".st-key-trail a").nth(1).click()
         expect(page.locator(".st-key-reason-bad")).to_contain_text("<img src=x")
-        assert page.locator("[data-testid='stMain'] img").count() == 0
+        assert_made_nothing_of_names(page, "its application")
+
+    def test_stay_text_on_every_page_that_has_them(self, a_month: str, page: Page) -> None:
+        page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+        for address, where in WITH_ODD_NAMES:
+            page.goto(a_month + address)
+            expect(page.locator(where).filter(has_text="<img src=x").first).to_be_attached()
+            assert_made_nothing_of_names(page, address)
 
     def test_may_be_three_hundred_characters_long(self, a_month: str, page: Page) -> None:
         page.goto(f"{a_month}/?page=run&id={run_id_of('long')}&tab=outputs")
@@ -419,12 +642,31 @@ class TestNames:
         assert_no_sideways_scroll(page)
 
 
+CHART = "[data-testid='stVegaLiteChart'] svg.marks"
+ON_A_PHONE = (
+    ("/", CELLS),
+    ("/?tab=experiments", CELLS),
+    ("/?tab=runs&unlinked=yes&status=FAILED", ".st-key-counted"),
+    ("/?tab=models", CELLS),
+    ("/?tab=health", CELLS),
+    ("/?tab=cost", CHART),
+    ("/?tab=server", ".st-key-facts-server"),
+    (CV, CELLS),
+    (f"{CV}&tab=timeline", CHART),
+    (f"{CV}&tab=stages", CELLS),
+    (f"/?page=run&id={world.CV_PARENT}", CELLS),
+    (EXPERIMENT, CELLS),
+    (f"{EXPERIMENT}&tab=trend", CHART),
+    (f"/?page=compare&run={world.CV_PARENT}&run={world.PLAIN}", CHART),
+)
+
+
 class TestTheLook:
     def test_fits_a_phone(self, a_month: str, page: Page) -> None:
         page.set_viewport_size({"width": 390, "height": 844})
-        for address in ("/", CV, f"/?page=run&id={world.CV_PARENT}"):
+        for address, shows in ON_A_PHONE:
             page.goto(a_month + address)
-            expect(page.locator("canvas table td").first).to_be_attached()
+            expect(page.locator(shows).first).to_be_attached()
             assert_no_sideways_scroll(page)
 
     def test_is_our_own_and_dark_where_the_person_likes_it_dark(self, a_month: str, page: Page) -> None:
@@ -509,6 +751,36 @@ class TestAChange:
         expect(page.locator("canvas table tr", has_text="tags.team")).to_have_text(re.compile("≠ Changed.*a.*b"))
 
 
+class TestAStatus:
+    """In that Monitor, too."""
+
+    def test_that_is_not_what_mlflow_says_has_its_reason_on_the_runs_page(
+        self, nothing_yet: tuple[str, Store, Path], page: Page
+    ) -> None:
+        address, store, folder = nothing_yet
+        began = int(time.time() * 1000) - 3_600_000
+        dies = Journal(folder, "app-dies", name="dies", start=began)
+        dies.run_end(dies.job().run_start(run_id_of("open to the end"), "open to the end"), at_exit=True)
+        ingest_file(store, dies.end("RuntimeError: no more wine"), now=began)
+        killed = Journal(folder, "app-killed", name="killed", start=began)
+        killed.run_start(run_id_of("left behind"), world.HOSTILE)
+        ingest_file(store, killed.wait(30).job(run_id_of("left behind")).path, now=began)
+        with store.write() as conn:
+            judge(conn, now=began + 3_600_000, server_started=began, grace_ms=120_000)
+        for run, said, why in (
+            ("open to the end", "Suspect", "open until its driver died of RuntimeError: no more wine"),
+            ("left behind", "Orphaned", "its driver is gone: application app-killed is LOST"),
+        ):
+            page.goto(f"{address}/?page=run&id={run_id_of(run)}")
+            expect(page.locator(".st-key-title")).to_contain_text(said)
+            expect(page.locator(".st-key-reason")).to_have_text(why)
+        page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+        page.goto(f"{address}/?tab=health")
+        expect(page.locator(CELLS).filter(has_text="<img src=x").first).to_be_attached()
+        expect(page.locator(CELLS).filter(has_text="open to the end").first).to_be_attached()
+        assert_made_nothing_of_names(page, "health")
+
+
 @pytest.mark.matrix  # it takes long
 def test_no_planted_secret_reaches_the_browser_on_any_page(
     nothing_yet: tuple[str, Store, Path], page: Page, tmp_path: Path
@@ -552,6 +824,13 @@ def test_streamlit_run_shows_what_postgresql_holds_on_this_machine_only(
     said = (tmp_path / "monitor.log").read_text()
     assert "External URL" not in said
     assert "Network URL" not in said
+
+
+def assert_made_nothing_of_names(page: Page, where: str) -> None:
+    """No picture, link, formula or bold word has come of them."""
+    made = page.locator("[data-testid='stMain'] :is(img, image, a[href*='192.0.2.1'], .katex, b)")
+    assert made.count() == 0, where
+    assert page.locator("[data-testid='stMain'] strong", has_text="bold").count() == 0, where
 
 
 def assert_no_sideways_scroll(page: Page) -> None:

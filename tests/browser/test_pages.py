@@ -1,5 +1,6 @@
 """What the pages of applications, experiments and models show beyond lists, over a team's MLflow server."""
 
+import csv
 import re
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ expect.set_options(timeout=60_000)  # for a machine that does other things as we
 DAY_MS = 86_400_000
 DAYS = 8  # of an application a day, the last of which is slower and worse
 DEPTHS = (3, 7)  # of the runs that log a model
+TOOK = (0.9, 65, 10, 2.1)  # seconds: jobs of the first of them, the last the newest
 SETTINGS = """\
 [monitor]
 history_server = "http://127.0.0.1:18080"
@@ -59,6 +61,7 @@ def team(mlflow_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         runs = [registered(client, experiment, model, depth, home) for depth in DEPTHS]
         now = int(time.time() * 1000)
         ingest_file(store, training(home / "journal", runs, experiment), now=now)
+        ingest_file(store, reporting(home / "journal"), now=now)
         with store.write() as conn:
             for run_id in runs:  # as sync does, later
                 details = dict(run_details(client, run_id))
@@ -75,7 +78,8 @@ def nightly(store: Store, folder: Path) -> None:
         last = day == 1
         journal = Journal(folder, f"app-{day}", name="nightly", start=now - day * DAY_MS, user="svc-etl")
         run = journal.run_start(run_id_of(f"nightly {day}"), f"nightly-{day}", tags={"team": f"t{day % 2}"}, **where)
-        journal.job(run["run_id"], seconds=300 if last else 60 + day % 3, description="count at nightly.py:7")
+        seconds = 300 if last else 60 + day % 3
+        journal.job(run["run_id"], seconds=seconds, description="count at nightly.py:7", uneven=last)
         journal.run_end(run, "FAILED" if day == 3 else "FINISHED", metrics={"rmse": 2.0 if last else 0.9 + day / 1000})
         ingest_file(store, journal.end(), now=now)
     with store.write() as conn:
@@ -106,11 +110,20 @@ def registered(client: MlflowClient, experiment: str, name: str, depth: int, fol
 
 
 def training(folder: Path, runs: list[str], experiment: str) -> Path:
-    journal = Journal(folder, "app-training", name="training", start=int(time.time() * 1000) - 60_000)
+    start = int(time.time() * 1000) - 180_000
+    journal = Journal(folder, "app-training", name="training", start=start, attempt="1")
     for run_id, depth in zip(runs, DEPTHS, strict=True):
         journal.run_start(run_id, f"depth {depth}", experiment_id=experiment)
         journal.job(run_id)
+    for seconds in TOOK:
+        journal.job(runs[0], seconds=seconds, description=f"took {seconds:g}")
     return journal.end()
+
+
+def reporting(folder: Path) -> Path:
+    """An application that has nothing to do with MLflow, of somebody who has no runs."""
+    began = int(time.time() * 1000) - 30_000
+    return Journal(folder, "app-reporting", name="reporting", start=began, user="zoe", master="yarn").job().end()
 
 
 def row(page: Page, text: str | re.Pattern[str]) -> Locator:
@@ -190,11 +203,84 @@ def test_a_query_has_its_jobs_its_run_and_its_plan(team: Team, page: Page) -> No
     leave(page)
 
 
+def test_all_jobs_are_sorted_by_a_click_on_a_header_and_back_undoes_it(team: Team, page: Page) -> None:
+    page.goto(f"{team.address}/?page=application&id=app-training&tab=jobs")
+    jobs = Grid(page, "list-jobs")
+    newest, longest = jobs.cells.first.filter(has_text="took 2.1"), jobs.cells.first.filter(has_text="took 65")
+    expect(newest).to_be_attached()
+    jobs.click_header(740)  # Duration
+    page.wait_for_url("**sort=-duration**")
+    expect(longest).to_be_attached()
+    took = [text.split(" | ")[5] for text in jobs.texts()]
+    assert took == ["1 min 05 s", "10 s", "4.0 s", "4.0 s", "2.1 s", "900 ms"]
+    jobs.click_header(740)
+    page.wait_for_url("**sort=duration**")
+    expect(jobs.cells.first.filter(has_text="900 ms")).to_be_attached()
+    page.go_back()
+    expect(longest).to_be_attached()
+    page.go_back()
+    expect(newest).to_be_attached()
+    page.go_forward()
+    expect(longest).to_be_attached()
+    jobs.open_row(1)
+    expect(heading(page, "depth 3")).to_be_visible()
+    page.go_back()
+    page.get_by_role("tab", name="Stages").click()
+    stages = Grid(page, "table-stages")
+    expect(stages.cells.first.filter(has_text="1.1 s")).to_be_attached()  # the newest: the order was that of the jobs
+    page.wait_for_url(re.compile(r"^(?!.*sort=).*tab=stages"))
+    stages.click_header(600)  # Duration
+    expect(stages.cells.first.filter(has_text="32 s")).to_be_attached()
+    page.wait_for_url("**sort=-duration**")
+    leave(page)
+
+
+def test_a_run_and_an_experiment_sort_what_is_theirs_as_well(team: Team, page: Page) -> None:
+    page.goto(f"{team.address}/?page=run&id={team.runs[0]}&tab=jobs")
+    jobs = Grid(page, "table-run-jobs")
+    expect(jobs.cells.first.filter(has_text="took 2.1")).to_be_attached()
+    jobs.click_header(600)  # Duration: here there is no column for the run
+    expect(jobs.cells.first.filter(has_text="took 65")).to_be_attached()
+    page.goto(f"{team.address}/?page=experiment&server={TRACKING_URI}&id=4&tab=applications&sort=duration")
+    applications = Grid(page, "list-applications-of")
+    expect(applications.cells).to_have_count(DAYS)
+    expect(applications.cells.last).to_contain_text("5 min")
+    applications.click_header(580)  # Duration
+    page.wait_for_url("**sort=-duration**")
+    expect(applications.cells.first).to_contain_text("5 min")
+    leave(page)
+
+
+def test_a_run_leads_to_its_applications_attempt_on_the_history_server(team: Team, page: Page) -> None:
+    page.goto(f"{team.address}/?page=run&id={team.runs[0]}")
+    link = page.get_by_role("link", name="Open in Spark UI")
+    expect(link).to_have_attribute("href", "http://127.0.0.1:18080/history/app-training/1/jobs/")
+    leave(page)
+
+
+def test_unequal_tasks_are_marked_and_named_among_what_went_wrong(team: Team, page: Page) -> None:
+    page.set_viewport_size({"width": 2400, "height": 900})
+    page.goto(f"{team.address}/?page=application&id=app-1&tab=jobs")
+    expect(row(page, "count at nightly.py:7")).to_contain_text("▲ stages 0, 1")
+    page.get_by_role("tab", name="Errors").click()
+    said = "one task took 2 min 22 s, 9.5 × the mean; and 1 more stage"
+    expect(row(page, "Unequal tasks")).to_contain_text(said)
+    Grid(page, "list-errors").open("Unequal tasks")
+    page.wait_for_url("**sort=-skew**")
+    expect(row(page, "▲ 9.5 × the mean time")).to_be_attached()
+    page.goto(f"{team.address}/?page=application&id=app-2&tab=errors")
+    expect(page.get_by_text("Nothing went wrong")).to_be_visible()
+    leave(page)
+
+
 def test_a_series_says_what_was_slower_and_worse(team: Team, page: Page) -> None:
     page.goto(f"{team.address}/?page=application&id=app-1&tab=history")
     expect(page.get_by_text("1 application slower and worse")).to_be_visible()
     expect(row(page, "2  ·  worse")).to_be_attached()
-    expect(page.locator("[data-testid='stVegaLiteChart'] svg.marks")).to_have_count(2)
+    charts = page.locator("[data-testid='stVegaLiteChart'] svg.marks")
+    expect(charts).to_have_count(2)
+    expect(charts.first.locator("text", has_text="▲")).to_have_count(1)  # not by its colour alone
+    expect(row(page, "▲ ")).to_contain_text("5 min")
     page.get_by_role("radio", name="Higher is better").click()
     expect(page.get_by_text("slower and worse")).to_have_count(0)
     page.wait_for_url("**better=higher**")
@@ -207,6 +293,9 @@ def test_an_experiment_shows_how_it_went_and_which_applications_wrote_there(team
     expect(page.locator("[data-testid='stVegaLiteChart'] svg.marks")).to_have_count(2)
     page.get_by_role("radio", name="24 h").click()
     expect(page.get_by_text("No runs")).to_be_visible()
+    page.get_by_role("radio", name="Custom").click()
+    expect(page.get_by_text("From", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", name="Success · 88 % of these runs")).to_be_visible()
     page.get_by_role("tab", name="Applications").click()
     expect(page.get_by_text("8 applications wrote here")).to_be_visible()
     Grid(page, "list-applications-of").open("nightly")
@@ -280,12 +369,38 @@ def test_a_list_is_found_as_it_was_left_and_under_the_name_that_it_was_given(tea
     leave(page)
 
 
+def test_applications_are_filtered_by_users_and_masters_that_have_no_runs_too(team: Team, page: Page) -> None:
+    # Neither this status nor this field is one of runs.
+    page.goto(f"{team.address}/?status=SUCCEEDED&filter=lost_events+%3D+0")
+    counted = page.locator(".st-key-counted").last
+    expect(counted).to_contain_text("10 applications")
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_role("combobox", name="Master").click()
+    expect(page.get_by_role("option", name="local[4] (9 applications)")).to_be_visible()
+    page.get_by_role("option", name="yarn (1 application)").click()
+    expect(counted).to_contain_text("1 application")
+    page.wait_for_url("**master=yarn**")
+    page.goto(f"{team.address}/?master=yarn")  # an open list of choices lies over the others
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_role("combobox", name="Submitted by").click()
+    expect(page.get_by_role("option", name="svc-etl (8 applications)")).to_be_visible()
+    page.get_by_role("option", name="zoe (1 application)").click()
+    page.wait_for_url("**user=zoe**")
+    Grid(page).row("reporting")
+    page.goto(f"{team.address}/?user=zoe&of=recommender")
+    expect(page.get_by_role("heading", name="No applications match")).to_be_visible()
+    page.get_by_role("button", name="Clear users and the like").click()
+    expect(counted).to_contain_text("10 applications")
+    leave(page)
+
+
 def test_charts_are_downloaded_as_a_picture_and_as_data(team: Team, page: Page) -> None:
     box, parallel = (
         "type%3Dbox%26x%3Dparams.depth%26y%3Dmetrics.mae",
         "type%3Dparallel%26y%3Dparams.depth%252Cmetrics.mae",
     )
     runs = "&run=".join(team.runs)
+    page.add_init_script("delete window.showSaveFilePicker")  # or the person is asked for a place
     page.goto(f"{team.address}/?page=compare&run={runs}&chart={box}&chart={parallel}")
     charts = page.locator("[data-testid='stVegaLiteChart']")
     expect(charts.locator("svg.marks")).to_have_count(2)
@@ -296,7 +411,29 @@ def test_charts_are_downloaded_as_a_picture_and_as_data(team: Team, page: Page) 
     charts.first.hover()
     page.get_by_role("button", name="Show data").first.click()
     expect(page.locator("canvas table th", has_text="metrics mae")).to_be_attached()
-    expect(
-        page.locator("canvas table tr", has_text=re.compile(r"\d{4}-\d\d-\d\d")).filter(has_text="depth 3")
-    ).to_be_attached()
+    page.locator("[data-testid='stDataFrame']").first.hover()
+    with page.expect_download() as data:
+        page.get_by_role("button", name="Download as CSV").first.click()
+    rows = list(csv.DictReader(data.value.path().read_text(encoding="utf-8-sig").splitlines()))
+    assert {row["run"]: float(row["metrics mae"]) for row in rows} == {f"depth {n}": 1 / n for n in DEPTHS}
+    leave(page)
+
+
+def test_runs_are_compared_by_their_price_their_applications_and_their_data(team: Team, page: Page) -> None:
+    runs = [run_id_of(f"nightly {day}") for day in (1, 2)]
+    asked = f"{team.address}/?page=compare&run={'&run='.join(runs)}&chart=type%3Dbar%26x%3Drun%26y%3Dprice"
+    page.goto(asked)
+    table = page.locator(".st-key-comparison canvas table tr")
+    expect(page.get_by_text("price by run")).to_be_visible()
+    expect(page.locator("[data-testid='stVegaLiteChart'] svg.marks")).to_have_count(1)
+    expect(table.filter(has_text="Price")).to_have_text(re.compile(r"\d\.\d\d EUR.*\d\.\d\d EUR"))
+    expect(table.filter(has_text="Application ID")).to_contain_text("app-1app-2")
+    page.goto(f"{asked}&group=Spark+configuration")
+    expect(table.filter(has_text="spark.app.id")).to_contain_text("app-1app-2")
+    expect(table.filter(has_text="spark.master")).to_have_count(0)  # the same
+    page.goto(f"{asked}&all=yes&group=Data")
+    expect(table.filter(has_text="Reads")).to_be_attached()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as CSV").last.click()
+    assert download.value.path().read_text().startswith("Group,What,Differs,nightly-1,nightly-2")
     leave(page)

@@ -14,13 +14,14 @@ from playwright.sync_api import Browser, expect
 from afterglow.run_details import run_details
 from afterglow_store import Store, audit, open_store
 from afterglow_store.runs import take_in_run
-from tests.support.monitor import heading, running_monitor
+from tests.support.monitor import heading, running_monitor, uvicorn_with
 from tests.support.provider import running_provider, sign_in
 from tests.support.tracking import free_port
 
 pytestmark = pytest.mark.matrix  # a provider, a Monitor and seven browsers
 expect.set_options(timeout=60_000)  # for a machine that does other things as well
 
+LINK_MS = 5_000  # a link is good for one to two of these
 USERS: dict[str, dict[str, Any]] = {
     "ada": {"email": "ada@example.com", "preferred_username": "ada", "groups": ["ml"]},
     "grace": {"email": "grace@example.com", "preferred_username": "grace", "groups": ["finance"]},
@@ -57,7 +58,8 @@ def office(mlflow_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         (home / "afterglow.toml").write_text(settings(provider, port, mlflow_server))
         patch.setenv("AFTERGLOW_HOME", str(home))
         patch.setenv("OFFICE_SECRET", "not-asked-for-by-this-provider")
-        with running_monitor(store.url, home, port=port) as address:
+        short = uvicorn_with(port, "afterglow_monitor.access.links", "STEP_MS", LINK_MS)
+        with running_monitor(store.url, home, command=short, port=port) as address:
             yield Office(address, store, client, run_id)
 
 
@@ -110,17 +112,40 @@ def test_who_may_only_see_is_offered_nothing_to_write(office: Office, browser: B
 def test_a_download_is_for_whom_it_was_drawn(office: Office, browser: Browser) -> None:
     exported = f"{office.address}/api/v1/runs/export?format=json"
     with closing(browser.new_context()) as hers, closing(browser.new_context()) as of_another:
-        page = sign_in(hers, office.address, "ada")
+        page, other = sign_in(hers, office.address, "ada"), sign_in(of_another, office.address, "grace")
         page.goto(f"{office.address}/?page=run&id={office.run_id}&tab=outputs&file=report.html")
         expect(page.frame_locator("iframe").first.get_by_text("Report")).to_be_visible()
         link = page.get_by_role("link", name="Download").get_attribute("href")
         assert link is not None
-        other = sign_in(of_another, office.address, "grace")
         assert [each.request.get(link).status for each in (page, other)] == [200, 403]
         assert page.request.get(link.replace("report.html", "gone.html")).status == 403
         assert page.request.get(exported).status == 403
         for each in (page, other):
             each.goto("about:blank")
+
+
+def test_a_page_that_was_left_open_has_links_that_open(office: Office, browser: Browser) -> None:
+    with closing(browser.new_context()) as context:
+        page = sign_in(context, office.address, "ada")
+
+        def status(name: str) -> int:
+            link = page.get_by_role("link", name=name).get_attribute("href")
+            assert link is not None
+            return page.request.get(link).status
+
+        page.goto(f"{office.address}/?tab=runs")
+        expect(page.locator("canvas table td", has_text="first")).to_be_attached()
+        page.wait_for_timeout(2.2 * LINK_MS)
+        page.get_by_role("button", name="Download").click()
+        expect(page.get_by_role("link", name="CSV")).to_be_visible()
+        assert status("CSV") == 200
+        page.wait_for_timeout(2.2 * LINK_MS)
+        assert status("CSV") == 200
+        page.goto(f"{office.address}/?page=run&id={office.run_id}&tab=outputs&file=report.html")
+        expect(page.get_by_role("link", name="Download")).to_be_visible()
+        page.wait_for_timeout(2.2 * LINK_MS)
+        assert status("Download") == 200
+        page.goto("about:blank")
 
 
 def test_nothing_is_drawn_or_answered_before_anybody_has_signed_in(office: Office, browser: Browser) -> None:

@@ -1,5 +1,6 @@
 """What a person changes in Monitor: tags of one run and of many, a model saved, an experiment created, in MLflow."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,7 +18,8 @@ from afterglow_store import Store, audit, ingest_file, open_store
 from afterglow_store.judge import judge
 from afterglow_store.runs import refresh_sums, take_in_run
 from tests.support.journals import Journal
-from tests.support.monitor import Grid, heading, running_monitor
+from tests.support.monitor import Grid, heading, running_monitor, uvicorn_with
+from tests.support.tracking import free_port
 
 expect.set_options(timeout=15_000)  # for a machine that does other things as well
 
@@ -135,13 +137,38 @@ def test_a_tag_is_set_on_many_runs_and_taken_back(team: Team, page: Page) -> Non
     dialog.get_by_text("All 3 runs of the list").click()
     dialog.get_by_label("Name", exact=True).fill("team")
     dialog.get_by_label("Value", exact=True).fill("b")
+    expect(dialog.get_by_role("button", name="Set on 3 runs")).to_be_enabled()
+    late = team.client.create_run(team.experiment, run_name="late").info.run_id
+    take_in(team.store, team.client, late)
     dialog.get_by_role("button", name="Set on 3 runs").click()
     expect(dialog.get_by_text("3 runs changed.")).to_be_visible()
     assert [tags_of(team, each) for each in team.runs] == [{"team": "b"}] * 3
+    assert tags_of(team, late) == {}
     dialog.get_by_role("button", name="Undo").click()
     expect(dialog.get_by_text("3 runs taken back.")).to_be_visible()
     assert [tags_of(team, each) for each in team.runs] == [{"team": "a"}] * 3
     leave(page)
+
+
+def test_of_a_list_that_is_too_long_the_first_runs_are_tagged_and_the_dialog_says_so(
+    team: Team, tmp_path: Path, page: Page
+) -> None:
+    port = free_port()
+    at_most_two = uvicorn_with(port, "afterglow_monitor.listing.bulk_tags", "MOST", 2)
+    with running_monitor(team.store.url, tmp_path / "home-of-team", command=at_most_two, port=port) as address:
+        page.goto(f"{address}/?tab=runs")
+        Grid(page).select("run-3")
+        page.get_by_role("button", name="Tag …").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_role("button", name="Set on 1 run")).to_be_visible()
+        dialog.get_by_text("The first 2 of the list").click()
+        expect(dialog.get_by_text("At most 2 runs are tagged at once, and the list has more")).to_be_visible()
+        dialog.get_by_label("Name", exact=True).fill("team")
+        dialog.get_by_label("Value", exact=True).fill("b")
+        dialog.get_by_role("button", name="Set on 2 runs").click()
+        expect(dialog.get_by_text("2 runs changed.")).to_be_visible()
+        assert [tags_of(team, each)["team"] for each in team.runs] == ["b", "b", "a"]
+        leave(page)
 
 
 def test_a_model_is_saved_and_an_experiment_created(team: Team, page: Page, tmp_path: Path) -> None:
@@ -217,6 +244,35 @@ def test_a_chart_is_made_of_the_history_of_a_metric_and_is_an_address(team: Team
     page.wait_for_url("**title%3DLoss**")
     page.go_back()
     expect(page.get_by_text("How it learns")).to_be_visible()
+    leave(page)
+
+
+def test_metrics_are_drawn_over_steps_or_time_smoothed_and_by_logarithms(team: Team, page: Page) -> None:
+    for step in range(50):
+        team.client.log_metric(team.runs[0], "loss", 1 / (step + 1), step=step)
+    take_in(team.store, team.client, team.runs[0])
+    page.goto(f"{team.address}/?page=run&id={team.runs[0]}&tab=charts")
+    charts = page.locator("[data-testid='stVegaLiteChart'] svg.marks")
+    expect(charts).to_have_count(2)  # of loss and rmse
+    of_loss = charts.first
+    at_forty = of_loss.locator(".role-axis-label text").filter(has_text=re.compile("^40$"))
+    line, faint = of_loss.locator(".mark-line path").last, of_loss.locator(".mark-line path[opacity='0.25']")
+    expect(at_forty).to_have_count(1)  # the step
+    expect(faint).to_have_count(0)
+
+    page.get_by_role("radio", name="Time").click()
+    page.wait_for_url("**axis=time**")
+    expect(at_forty).to_have_count(0)
+    linear = line.get_attribute("d")
+    assert linear
+    page.get_by_text("Log scale").click()
+    page.wait_for_url("**log=yes**")
+    expect(line).not_to_have_attribute("d", linear)
+    page.get_by_role("slider", name="Smoothing").press("ArrowRight")
+    page.wait_for_url("**smooth=0.5**")
+    expect(faint).to_have_count(1)  # what was logged, behind the smoothed line
+    page.goto(f"{page.url}&metric=rmse")
+    expect(charts).to_have_count(1)
     leave(page)
 
 

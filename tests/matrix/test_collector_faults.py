@@ -27,12 +27,13 @@ from tests.support.collecting import (
     silent_port,
 )
 from tests.support.shipping import ship_folder
-from tests.support.spark import spark_command, spark_environment, spark_submit
+from tests.support.spark import SparkJob, spark_command, spark_environment, spark_submit
 
 pytestmark = [pytest.mark.matrix, pytest.mark.filterwarnings("default")]
 
 JOBS = 40
 STOP_S = 3.2  # Spark's own takes 1.2 on an idle machine
+EXIT_S = 4.0  # of which the journal's last bytes may take the one of spark.afterglow.flush.timeout
 JOB = f"""
 import sys, time
 from pyspark import SparkContext
@@ -42,6 +43,18 @@ time.sleep(3)
 began = time.monotonic()
 context.stop()
 print("STOP", time.monotonic() - began)
+print("END", time.time(), flush=True)
+sys.exit(3)
+"""
+HOOK_JOB = """
+import sys, time
+import mlflow
+from pyspark import SparkContext
+context = SparkContext()
+with mlflow.start_run():
+    print("COUNT", context.parallelize(range(7), 2).count())
+context.stop()
+print("END", time.time(), flush=True)
 sys.exit(3)
 """
 # What of the bytes is with the collector when the job is over.
@@ -67,13 +80,19 @@ def applications(store: Store) -> list[dict[str, Any]]:
 
 
 def run(server: CollectorServer, home: Path) -> float:
-    """The job to its end, as if there were no collector; how long its stop() took."""
+    """The job to its end, as if there were no collector, at its exit either; how long its stop() took."""
     conf = {"spark.afterglow.collector.url": server.url, "spark.afterglow.flush.timeout": "1s"}
     job = spark_submit(JOB, home=home, conf=conf)
+    over = time.time()
     assert job.returncode == 3, job.stderr
     assert f"COUNT {7 * JOBS}" in job.stdout
     assert job.stderr.count("AfterglowListener:") <= 1, job.stderr
-    return next(float(line.split()[1]) for line in job.stdout.splitlines() if line.startswith("STOP"))
+    assert over - said(job, "END") < EXIT_S
+    return said(job, "STOP")
+
+
+def said(job: SparkJob, word: str) -> float:
+    return next(float(line.split()[1]) for line in job.stdout.splitlines() if line.startswith(word))
 
 
 def is_all_there(store: Store, home: Path) -> None:
@@ -163,6 +182,30 @@ context.stop()
     [row] = applications(store)
     assert (row["runs"], row["status"]) == (1, "SUCCEEDED")
     assert list((tmp_path / "journal").iterdir()) == []
+
+
+@pytest.mark.parametrize("trouble", ["its collector hangs", "its journal folder cannot be written"])
+def test_a_python_driver_without_the_listener_is_not_held_up_by(
+    trouble: str, store: Store, mlflow_server: str, tmp_path: Path
+) -> None:
+    with silent_port() as port:
+        hangs = {"spark.afterglow.collector.url": f"http://127.0.0.1:{port}"}
+        conf = hangs if "collector" in trouble else {"spark.afterglow.journal.dir": "/dev/null/journal"}
+        environment = {"MLFLOW_TRACKING_URI": mlflow_server}
+        job = spark_submit(HOOK_JOB, home=tmp_path, conf=conf, environment=environment, listener=False)
+        over = time.time()
+    assert (job.returncode, "COUNT 7" in job.stdout) == (3, True), job.stderr
+    assert over - said(job, "END") < EXIT_S
+    told = job.stdout + job.stderr  # spark-submit has what Python says among the first
+    assert "Traceback" not in told, told
+    if "folder" in trouble:
+        assert told.count("Afterglow records nothing of this application") == 1, told
+        return
+    with running_collector(store) as server:
+        assert ship_folder(tmp_path / "journal", server.url).returncode == 0
+        server.take_in()
+    [row] = applications(store)
+    assert (row["runs"], row["status"], row["lost_events"]) == (1, "FAILED", 0)  # by its exit code
 
 
 def test_a_python_driver_that_is_killed_leaves_its_own_journal_for_ship(store: Store, tmp_path: Path) -> None:

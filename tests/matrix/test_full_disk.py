@@ -62,8 +62,26 @@ def store(sqlite_url: str) -> Iterator[Store]:
         yield opened
 
 
-@pytest.fixture
-def job(small_disk: Path, tmp_path: Path, mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
+FILL = """
+    with contextlib.suppress(OSError), open(os.environ["AFTERGLOW_FILLER"], "ab", buffering=0) as filler:
+        while True:
+            filler.write(bytes(4096))
+    while listener().record('{"Event":"AfterglowTick"}') and listener().flush(5_000):
+        pass  # what is left of the journal's last page
+"""
+FULL_TO_THE_END = "import contextlib\n" + JOB.replace(
+    """    Path(os.environ["AFTERGLOW_FILLER"]).unlink()\n""", FILL.removeprefix("\n")
+)
+
+
+@pytest.fixture(params=[JOB])
+def job(
+    request: pytest.FixtureRequest,
+    small_disk: Path,
+    tmp_path: Path,
+    mlflow_server: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Process]:
     """The job, over. A part of the disk is free at its beginning, and all but what the journal took at its end."""
     filler = small_disk / "filler"
     filler.write_bytes(bytes(600 << 10))
@@ -71,7 +89,7 @@ def job(small_disk: Path, tmp_path: Path, mlflow_server: str, monkeypatch: pytes
     home = tmp_path / "home of the job"
     home.mkdir()
     (home / "journal").symlink_to(small_disk)
-    started = start(home, JOB, PYTHON, tracking_uri=mlflow_server)
+    started = start(home, request.param, PYTHON, tracking_uri=mlflow_server)
     try:
         assert started.ended() == 3, started.log
         yield started
@@ -96,6 +114,22 @@ def test_a_full_disk_costs_a_job_nothing_and_what_it_cost_the_journal_is_counted
     monitor = Monitor(store, mlflow_server, job.home)
     assert (monitor.application()["status"], monitor.application()["lost_events"]) == ("FAILED", dropped)
     assert monitor.run(job.told("run"))["effective_status"] == "FINISHED"
+
+
+@pytest.mark.parametrize("job", [FULL_TO_THE_END], indirect=True)
+def test_how_a_job_ended_is_told_though_the_disk_was_full_to_the_end(
+    job: Process, store: Store, mlflow_server: str
+) -> None:
+    assert (job.told("room"), job.told("total")) == ("False", "12")
+    assert float(job.told("stopped")) < STOP_S
+    lines = read(job)
+    names = [each["Event"] for each in lines]
+    assert names[-1] == "AfterglowDriverEnd"
+    assert "SparkListenerApplicationEnd" in names
+    dropped = [each for each in lines if each["Event"] == "AfterglowHeartbeat"][-1]["Dropped"]
+    assert lines[-1]["Seq"] + 1 - len(lines) == dropped
+    monitor = Monitor(store, mlflow_server, job.home)
+    assert (monitor.application()["status"], monitor.application()["lost_events"]) == ("FAILED", dropped)
 
 
 def read(job: Process) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ Each way is a program, started by spark-submit and in plain Python, with a real 
 worker looks at what it left: at once, and once more when the grace is over.
 """
 
+import json
 import re
 import signal
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from mlflow import MlflowClient
 
 from afterglow_store import Store, open_store
 from tests.support.drivers import HOOK, PYTHON, SUBMIT, Monitor, Process, start
+from tests.support.journals import in_spark_s_words
 
 pytestmark = [pytest.mark.matrix, pytest.mark.filterwarnings("default")]
 
@@ -160,7 +162,8 @@ def drivers(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, mlflow_server: str
 ) -> Iterator[Drivers]:
     chosen = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    cases = [(each["name"], each["how"]) for each in chosen if each.get("name") in WAYS]
+    asked_for = [(each["name"], each["how"]) for each in chosen if each.get("name") in WAYS]
+    cases = list(dict.fromkeys(asked_for))
     homes = {case: tmp_path_factory.mktemp("driver") for case in cases}
     made = Drivers(cases, lambda name, how: end(WAYS[name], homes[name, how], how, mlflow_server))
     yield made
@@ -196,6 +199,23 @@ def test_what_is_shown_after(name: str, how: str, drivers: Drivers, store: Store
     monitor.look(later_s=monitor.grace_s + 1)
     shown(monitor.run(ended.run_id), way.run)
     shown(monitor.application(), way.application)
+
+
+@pytest.mark.parametrize("how", [SUBMIT, PYTHON])
+@pytest.mark.parametrize("name", ["SIGKILL", "os._exit"])
+def test_every_event_of_a_python_that_was_gone_at_once_is_there(name: str, how: str, drivers: Drivers) -> None:
+    ended = drivers.of(name, how)
+    [path] = (ended.home / "journal").glob("*.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [each["Seq"] for each in lines] == list(range(len(lines)))
+    beats = [each for each in lines if each["Event"] == "AfterglowHeartbeat"]
+    assert {(each["Dropped"], each.get("Bus Dropped") or 0) for each in beats if "Dropped" in each} == {(0, 0)}
+    events = list(in_spark_s_words(lines))
+    names = [each["Event"] for each in events]
+    assert names.count("SparkListenerJobEnd") == names.count("SparkListenerApplicationEnd") == 1
+    assert [each["Run ID"] for each in events if each["Event"].startswith("AfterglowRun")] == [ended.run_id]
+    [job] = [each for each in events if each["Event"] == "SparkListenerJobStart"]
+    assert job["Properties"]["spark.job.tags"] == f"mlflow.run_id={ended.run_id}"
 
 
 def shown(row: dict[str, Any], expected: Status) -> None:

@@ -63,6 +63,7 @@ class Journal:
         master: str = "local[4]",
         spark: str = "4.2.0",
         attempt: str = "",
+        properties: Mapping[str, str] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{uuid5(NAMESPACE_URL, f'{folder}/{app_id}/{attempt}/{start}')}.jsonl"
@@ -72,13 +73,13 @@ class Journal:
             "App ID": app_id, "App Attempt": attempt, "App Name": name, "Start Time": start, "User": user,
             "Master": master, "Driver Host": "10.0.0.12", "Spark Version": spark,
         }  # fmt: skip
-        properties = PROPERTIES | {"spark.master": master, "spark.app.name": name, "spark.app.id": app_id}
+        known = PROPERTIES | {"spark.master": master, "spark.app.name": name, "spark.app.id": app_id}
         self._write("AfterglowJournalStart", Version=1, Instance=self.path.stem, Writer="listener", Host="driver-1",
                     Timestamp=start)  # fmt: skip
         self._write("SparkListenerLogStart", **{"Spark Version": spark})
         self._write("SparkListenerEnvironmentUpdate", **{
             "JVM Information": {"Java Version": "17.0.12 (Eclipse Adoptium)", "Scala Version": "version 2.13.16"},
-            "Spark Properties": properties,
+            "Spark Properties": known | dict(properties or {}),
         })  # fmt: skip
         self._write("SparkListenerApplicationStart", Timestamp=start, User=user, **{
             "App Name": name, "App ID": app_id, **({"App Attempt ID": attempt} if attempt else {})
@@ -100,24 +101,32 @@ class Journal:
         tasks: int = 8,
         error: str | None = None,
         unfinished: bool = False,
+        uneven: bool = False,
+        reads: str | None = None,
+        writes: str | None = None,
     ) -> Journal:
-        """A job of `stages` stages that share `seconds`, for the MLflow run `run`, under a SQL execution."""
+        """A job of `stages` stages that share `seconds`, for the MLflow run `run`, under a SQL execution. `reads`,
+        `writes`: the path of a Parquet file; `uneven`: one task took ten times as long as the others."""
         job, stage_ids = self._job, list(range(self._stage, self._stage + stages))
         tags = [f"mlflow.run_id={run}"] if run else []
         infos = [{"Stage ID": stage, "Number of Tasks": tasks} for stage in stage_ids]
         properties = {"spark.job.tags": ",".join(tags), "spark.sql.execution.id": str(self._execution)}
         if description:
             properties["spark.job.description"] = description
+        files = {name: [{"Format": "parquet", "Path": path}] for name, path in (("Inputs", reads), ("Outputs", writes))
+                 if path}  # fmt: skip
         self._write(f"{SQL}SparkListenerSQLExecutionStart", executionId=self._execution, time=self.clock, jobTags=tags,
                     rootExecutionId=self._execution, description=description or "count at train.py:41",
-                    physicalPlanDescription="* HashAggregate (2)\n+- Scan parquet (1)")  # fmt: skip
+                    physicalPlanDescription="* HashAggregate (2)\n+- Scan parquet (1)", **files)  # fmt: skip
         self._write("SparkListenerJobStart", Properties=properties, **{
             "Job ID": job, "Submission Time": self.clock, "Stage IDs": stage_ids, "Stage Infos": infos,
         })  # fmt: skip
         self._job, self._stage = job + 1, self._stage + stages
         for at, stage in enumerate(stage_ids):
-            failed = error if at == stages - 1 else None
-            self._stage_of(stage, int(seconds * 1000 / stages), tasks, failed, unfinished and at == stages - 1)
+            last = at == stages - 1
+            written = int(seconds * 50_000) if writes and last else 0
+            self._stage_of(stage, int(seconds * 1000 / stages), tasks, error if last else None, unfinished and last,
+                           uneven=uneven, written=written)  # fmt: skip
         if not unfinished:
             result = {"Result": "JobFailed", "Exception": {"Message": error}} if error else {"Result": "JobSucceeded"}
             self._write("SparkListenerJobEnd", **{"Job ID": job, "Completion Time": self.clock, "Job Result": result})
@@ -166,7 +175,9 @@ class Journal:
             "Executor Info": {"Host": host, "Total Cores": cores, "Resource Profile Id": 0},
         })  # fmt: skip
 
-    def _stage_of(self, stage: int, millis: int, tasks: int, error: str | None, unfinished: bool) -> None:
+    def _stage_of(
+        self, stage: int, millis: int, tasks: int, error: str | None, unfinished: bool, *, uneven: bool, written: int
+    ) -> None:
         info: dict[str, Any] = {
             "Stage ID": stage, "Stage Attempt ID": 0, "Stage Name": "collect at train.py:57", "Number of Tasks": tasks,
             "Submission Time": self.clock, "Resource Profile Id": 0,
@@ -176,17 +187,19 @@ class Journal:
         if unfinished:
             return
         figures = {
-            "executorRunTime": millis * tasks // 2, "executorCpuTime": millis * tasks * 400_000,
+            "executorRunTime": millis * tasks // (10 if uneven else 2), "executorCpuTime": millis * tasks * 400_000,
             "jvmGCTime": millis // 20,
             "input.bytesRead": millis * 91_000, "input.recordsRead": millis * 310,
             "shuffle.write.bytesWritten": millis * 13_000, "shuffle.write.recordsWritten": millis * 40,
             "shuffle.read.localBytesRead": millis * 9_000, "shuffle.read.remoteBytesRead": millis * 4_000,
             "memoryBytesSpilled": millis * 2_000 if millis > 5_000 else 0,
             "diskBytesSpilled": millis * 700 if millis > 5_000 else 0,
+            **({"output.bytesWritten": written, "output.recordsWritten": written // 100} if written else {}),
         }  # fmt: skip
         failed = 4 if error else 0
-        even = [millis * share // 100 for share in (20, 30, 40, 45, 80, 90, 95)]
-        skew = {"Duration": even, "Slowest": [[3, 0, "2", "10.0.1.2", even[-1], millis * 30_000]]}
+        shares = (2, 3, 4, 5, 8, 9, 95) if uneven else (20, 30, 40, 45, 80, 90, 95)
+        times = [millis * share // 100 for share in shares]
+        skew = {"Duration": times, "Slowest": [[3, 0, "2", "10.0.1.2", times[-1], millis * 30_000]]}
         self._write("AfterglowStageTasks", Succeeded=tasks - failed, Failed=failed, Killed=0, Skew=skew, **{
             "Stage ID": stage, "Stage Attempt ID": 0, "Metrics": figures,
         })  # fmt: skip

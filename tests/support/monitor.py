@@ -27,6 +27,12 @@ def uvicorn(port: int) -> list[str]:
     return [sys.executable, "-m", "uvicorn", "afterglow_monitor.app:app", *host]
 
 
+def uvicorn_with(port: int, module: str, name: str, value: int) -> list[str]:
+    """As `uvicorn`, with another value for a constant of a module."""
+    served = f"uvicorn.run('afterglow_monitor.app:app', host='127.0.0.1', port={port}, log_level='warning')"
+    return [sys.executable, "-c", f"import uvicorn, {module} as m\nm.{name} = {value}\n{served}"]
+
+
 def streamlit_run(port: int) -> list[str]:
     return [sys.executable, "-m", "streamlit", "run", str(APP), f"--server.port={port}"]
 

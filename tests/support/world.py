@@ -14,6 +14,7 @@ from tests.support.journals import Journal, model_outputs, run_id_of
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 HOSTILE = "<img src=x onerror=alert(1)> **bold** [a](http://192.0.2.1/x) ![](http://192.0.2.1/p.png) :red[red] $x^2$"
 LONG = "nightly-feature-pipeline-" + "-".join(f"partition{n:03}" for n in range(24)) + "-end"
+YARN_PROXY = "spark.org.apache.hadoop.yarn.server.webproxy.amfilter.AmIpFilter.param"
 CV_APP, SKLEARN_APP, SEARCH_APP, LIVE_APP = (
     "local-1790000000001",
     "local-1790000000002",
@@ -22,6 +23,14 @@ CV_APP, SKLEARN_APP, SEARCH_APP, LIVE_APP = (
 )
 CV_PARENT, PLAIN, FAILED_RUN = run_id_of("cv"), run_id_of("plain"), run_id_of("broken")
 SEARCH_RUNS = 300
+CELLAR = "s3a://cellar"  # where what is read and written lies
+PROXY = "http://rm.example.com:8088/proxy/app-live"  # of YARN, to the live application's own UI
+COMMIT = "3f2a9c1d7be04c55a1e6d8f90b7c2e41a6d35f08"
+CODE = {  # as MLflow tags it
+    "mlflow.source.git.commit": COMMIT,
+    "mlflow.source.git.branch": "tuning",
+    "mlflow.source.git.dirty": "true",
+}
 
 
 def cross_validation(folder: Path, start: int) -> Path:
@@ -30,8 +39,10 @@ def cross_validation(folder: Path, start: int) -> Path:
     plain = journal.wait(4).run_start(
         PLAIN, "linear-baseline", params={"regParam": "0.1", "maxIter": "50", "featuresCol": "features"}
     )
-    journal.job(PLAIN, seconds=6, description="treeAggregate at WeightedLeastSquares.scala:107", tasks=4)
-    journal.job(PLAIN, seconds=3)
+    journal.job(
+        PLAIN, seconds=6, description="treeAggregate at WeightedLeastSquares.scala:107", tasks=4, reads=f"{CELLAR}/wine"
+    )
+    journal.job(PLAIN, seconds=3, writes=f"{CELLAR}/features")
     journal.run_end(plain, metrics={"rmse": 0.7412, "r2": 0.3121}, outputs=model_outputs())
     parent = journal.wait(1).run_start(CV_PARENT, "cross-validator", params={"numFolds": "3", "parallelism": "2"})
     for _fold in range(6):
@@ -47,7 +58,7 @@ def cross_validation(folder: Path, start: int) -> Path:
         metrics={"best_rmse": 0.7133, "r2": 0.364, "train.loss": "NaN", "divergence": "Infinity"},
         outputs=model_outputs([("best_parameters.json", 204), ("search_results.csv", 1_204)]),
         registered_versions=[{"name": "wine-quality", "version": "3"}],
-        tags=parent["tags"] | {"team": "cellar", "stage": "candidate"},
+        tags=parent["tags"] | {"team": "cellar", "stage": "candidate"} | CODE,
     )
     return journal.wait(2).end()
 
@@ -107,8 +118,9 @@ def odd_names(folder: Path, start: int) -> Path:
 def live(folder: Path, start: int) -> Journal:
     """An application that still runs, with a run that still runs."""
     journal = Journal(
-        folder, LIVE_APP, name="recommender-nightly", start=start, user="ada", master="yarn", spark="3.5.9"
-    )
+        folder, LIVE_APP, name="recommender-nightly", start=start, user="ada", master="yarn", spark="3.5.9",
+        properties={f"{YARN_PROXY}.PROXY_URI_BASES": PROXY},
+    )  # fmt: skip
     journal.executors(3)
     where = {"experiment_id": "4", "experiment_name": "recommender-als", "source_name": "als.py"}
     run = journal.wait(8).run_start(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -31,6 +32,7 @@ Drawn = Any  # a chart of Altair, whose methods say that they return anything
 
 STEP, TIME = "step", "time"  # the X of a line
 HEIGHT_PX = 340
+MOST_LEVEL = 5  # names below a chart
 
 
 @dataclass(frozen=True)
@@ -104,12 +106,17 @@ def plain_names(fields: Iterable[str]) -> Plain:
 
 def distinct_names(rows: Sequence[Row]) -> list[str]:
     """The runs' names; with their ids, as much of them as it takes, where several have the same."""
-    names = [fmt.named(row["name"]) for row in rows]
-    ids = [row["run_id"] for row in rows]
-    size = next((size for size in (6, 12) if len({each[:size] for each in ids}) == len(ids)), None)
+    return told_apart([fmt.named(row["name"]) for row in rows], [row["run_id"] for row in rows], (6, 12))
+
+
+def told_apart(names: Sequence[str], ids: Sequence[str], sizes: Sequence[int] = ()) -> list[str]:
+    """The names; with the ids where several have the same. Of these the first so many characters, by the first of
+    `sizes` at which they still differ."""
+    size = next((size for size in sizes if len({each[:size] for each in ids}) == len(ids)), None)
+    counts = Counter(names)
     return [
-        name if names.count(name) == 1 else f"{fmt.short(name, 60)} ({run_id[:size]})"
-        for name, run_id in zip(names, ids, strict=True)
+        name if counts[name] == 1 else f"{fmt.short(name, 60)} ({id_[:size]})"
+        for name, id_ in zip(names, ids, strict=True)
     ]
 
 
@@ -118,6 +125,17 @@ def _axis(name: str, table: pd.DataFrame, plain: Plain, *, log: bool = False) ->
     scale = alt.Scale(type="symlog" if log and kind == "Q" else "linear", zero=False, nice=True)
     more = {"scale": scale} if kind == "Q" else {}
     return {"shorthand": f"{plain[name]}:{kind}", "title": name, **more}
+
+
+def _across(name: str, table: pd.DataFrame, plain: Plain, *, log: bool = False) -> dict[str, Any]:
+    """As `_axis`, from left to right."""
+    axis = _axis(name, table, plain, log=log)
+    return axis | {"axis": _names(table[plain[name]])} if axis["shorthand"].endswith(":N") else axis
+
+
+def _names(column: pd.Series[Any]) -> alt.Axis:
+    """A few stand level, to be read."""
+    return alt.Axis(labelLimit=120, labelAngle=0 if column.nunique() <= MOST_LEVEL else -90)
 
 
 def _tooltip(chart: Chart, plain: Plain) -> list[alt.Tooltip]:
@@ -131,7 +149,7 @@ def _coloured(chart: Chart, table: pd.DataFrame, plain: Plain) -> dict[str, Any]
 
 def _bar(chart: Chart, table: pd.DataFrame, plain: Plain) -> Drawn:
     by = plain[_RUN] if chart.x == RUN else plain[chart.x]
-    x = alt.X(f"{by}:N", title=None if chart.x == RUN else chart.x, sort=None, axis=alt.Axis(labelLimit=120))
+    x = alt.X(f"{by}:N", title=None if chart.x == RUN else chart.x, sort=None, axis=_names(table[by]))
     y = _axis(chart.y, table, plain, log=chart.log)
     if "scale" in y:  # a bar is as long as its value
         y["scale"] = alt.Scale(type="symlog" if chart.log else "linear", zero=True)
@@ -142,7 +160,7 @@ def _bar(chart: Chart, table: pd.DataFrame, plain: Plain) -> Drawn:
 
 def _scatter(chart: Chart, table: pd.DataFrame, plain: Plain) -> Drawn:
     return alt.Chart(table).mark_circle(size=70, opacity=0.75).encode(
-        x=alt.X(**_axis(chart.x, table, plain, log=chart.log)),
+        x=alt.X(**_across(chart.x, table, plain, log=chart.log)),
         y=alt.Y(**_axis(chart.y, table, plain, log=chart.log)),
         tooltip=_tooltip(chart, plain),
         **_coloured(chart, table, plain),
@@ -151,7 +169,7 @@ def _scatter(chart: Chart, table: pd.DataFrame, plain: Plain) -> Drawn:
 
 def _box(chart: Chart, table: pd.DataFrame, plain: Plain) -> Drawn:
     return alt.Chart(table).mark_boxplot(extent="min-max", size=28).encode(
-        x=alt.X(f"{plain[chart.x]}:N", title=chart.x),
+        x=alt.X(f"{plain[chart.x]}:N", title=chart.x, axis=_names(table[plain[chart.x]])),
         y=alt.Y(**_axis(chart.y, table, plain, log=chart.log)),
         **_coloured(chart, table, plain),
     )  # fmt: skip

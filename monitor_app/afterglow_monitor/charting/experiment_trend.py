@@ -15,7 +15,7 @@ from afterglow_monitor import format as fmt
 from afterglow_monitor.charting.charts import Drawn
 from afterglow_monitor.charting.timeline import there, time_format
 from afterglow_monitor.data import Row
-from afterglow_monitor.listing.toolbar import pick, window_control
+from afterglow_monitor.listing.toolbar import custom_window, pick, window_control
 from afterglow_monitor.parts import details, status
 from afterglow_store.errors import TooSlow
 
@@ -36,6 +36,7 @@ def show(row: Row, zone: tzinfo) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="toolbar"):
         window_control(view, address.ALL)
         metric = pick("metric", names, key="trend metric")
+    custom_window(view, zone)
     try:
         runs = data.trend_of(row["server"], row["experiment_id"], metric, view, MOST)
     except TooSlow:

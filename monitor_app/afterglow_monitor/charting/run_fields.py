@@ -11,7 +11,7 @@ from afterglow_monitor import format as fmt
 from afterglow_monitor.data import Row
 from afterglow_monitor.parts import status
 
-RUN, START, DURATION = "run", "start_time", "duration_s"
+RUN, START, DURATION, PRICE = "run", "start_time", "duration_s", "price"
 ATTRIBUTES = (RUN, "experiment", "application", "user", "status", "source", START, DURATION)
 # Of a run and those below it, as what a parent costs is what its children do.
 SPARK = {
@@ -27,13 +27,14 @@ SPARK = {
 
 
 def names(rows: Sequence[Row]) -> list[str]:
-    """All that any of these runs has, metrics first."""
+    """All that any of these runs has, metrics first; a price where the rows say it."""
     groups = (("metrics", "metrics"), ("params", "params"))
     found = [f"{prefix}.{key}" for prefix, name in groups for key in _keys(rows, name)]
     tags = sorted({key for row in rows for key in fmt.own_tags(row["tags"])})
     return [
         *found,
         DURATION,
+        *([PRICE] if any(row.get(PRICE) is not None for row in rows) else []),
         *SPARK,
         *(each for each in ATTRIBUTES if each != DURATION),
         *(f"tags.{key}" for key in tags),
@@ -75,6 +76,8 @@ def _attribute(row: Row, field: str) -> Any:
         return None if row["duration_ms"] is None else row["duration_ms"] / 1000
     if field == START:
         return pd.Timestamp(row["start_time"], unit="ms", tz="UTC") if row["start_time"] else None
+    if field == PRICE:
+        return row.get(PRICE)
     return row[{"user": "user_name", "source": "source_name"}.get(field, field)]
 
 

@@ -23,8 +23,8 @@ from afterglow.ship import ship as ship_folder
 def ship(folder: Path, url: str | None, secret_file: str | None) -> None:
     """Send the journals that dead drivers left in DIR to a collector, and delete what it confirms.
 
-    The journals of drivers that live are left alone. Exits with 1 when the collector does not take them; then they
-    stay, and the next call goes on where this one was.
+    The journals of drivers that live are left alone. Exits with 1 when the collector does not take all of the others;
+    those stay, and the next call goes on where this one was. One that it refuses is named, and holds up no other.
     """
     said = {"spark.afterglow.collector.url": url, "spark.afterglow.collector.secretFile": secret_file}
     try:
@@ -35,14 +35,20 @@ def ship(folder: Path, url: str | None, secret_file: str | None) -> None:
         raise click.UsageError("say where to: --collector https://…, or AFTERGLOW_COLLECTOR_URL")
     done = ship_folder(folder, collector)
     click.echo(summary(done))
+    for name, why in done.refused.items():
+        click.echo(f"{folder / name} was not sent: {why}", err=True)
     if done.failed is not None:
         raise click.ClickException(f"{collector.url}: {done.failed}. What is left stays in {folder}")
+    if done.refused:
+        raise click.ClickException(f"{collector.url} has not got all of them. What is left stays in {folder}")
 
 
 def summary(done: Shipped) -> str:
     parts = [f"{done.journals} {'journal' if done.journals == 1 else 'journals'} sent ({done.bytes:,} bytes)"]
     if done.kept:
         parts.append(f"{done.kept} sent and kept, since nothing says whether their writers are dead")
+    if done.refused:
+        parts.append(f"{len(done.refused)} not sent")
     if done.alive:
         parts.append(f"{done.alive} left to their drivers, which live")
     return ", ".join(parts)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from afterglow.spark_conf import SparkConfError, collector_conf, readable_jar, spark_conf, spark_defaults
+from afterglow.spark_conf import SparkConfError, collector_conf, listener_conf, spark_defaults
 
 # spark-submit's options that set the same things as the properties that we add to.
 _OPTIONS = {"--jars": "spark.jars", "--driver-class-path": "spark.driver.extraClassPath"}
@@ -30,7 +29,10 @@ def spark_conf_command(collector: str | None, secret_file: str | None) -> None:
     """
     if secret_file and not collector:
         raise click.UsageError("--secret-file is for --collector")
-    conf = _conf(more=lambda: collector_conf(collector, secret_file))
+    try:
+        conf = listener_conf() | collector_conf(collector, secret_file)
+    except SparkConfError as exc:
+        raise click.ClickException(str(exc)) from exc
     for key, value in conf.items():
         if any(char.isspace() for char in value):
             raise click.ClickException(
@@ -54,12 +56,22 @@ def submit(args: tuple[str, ...]) -> None:
 
     \b
     afterglow submit --master yarn --jars mine.jar job.py --its-own-argument
+
+    Where the listener's jar is missing the job runs without it, and standard error says what to do.
     """
     program = find_spark_submit()
-    kept, given = split_arguments(list(args))
-    conf = _conf({**spark_defaults(), **given})
-    ours = [part for key, value in conf.items() for part in ("--conf", f"{key}={value}")]
-    os.execv(program, [program, *ours, *kept])  # noqa: S606 - the user's own spark-submit
+    os.execv(program, [program, *with_listener(list(args))])  # noqa: S606 - the user's own spark-submit
+
+
+def with_listener(args: list[str]) -> list[str]:
+    """spark-submit's arguments and ours. No job fails for want of the listener: then they are what they were."""
+    kept, given = split_arguments(args)
+    try:
+        conf = listener_conf(defaults={**spark_defaults(), **given})
+    except SparkConfError as exc:
+        click.echo(f"Afterglow's listener is left out of this application: {exc}", err=True)
+        return args
+    return [*(part for key, value in conf.items() for part in ("--conf", f"{key}={value}")), *kept]
 
 
 def split_arguments(args: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -108,11 +120,3 @@ def find_spark_submit() -> str:
     if pyspark is not None and pyspark.origin:
         return str(Path(pyspark.origin).parent / "bin" / "spark-submit")
     raise click.ClickException("no spark-submit: set SPARK_HOME, put it on the PATH, or pip install pyspark")
-
-
-def _conf(defaults: dict[str, str] | None = None, more: Callable[[], dict[str, str]] = dict) -> dict[str, str]:
-    try:
-        readable_jar()
-        return spark_conf(defaults=defaults) | more()
-    except SparkConfError as exc:
-        raise click.ClickException(str(exc)) from exc

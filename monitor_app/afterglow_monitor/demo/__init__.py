@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from afterglow.spark_conf import SparkConfError, spark_conf
+from afterglow.spark_conf import SparkConfError, listener_conf
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.collecting.journals import Tail
 from afterglow_monitor.errors import DemoFailed
@@ -94,7 +94,7 @@ def _submit(command: list[str], log: Path, settings: Settings, progress: Progres
 
 def _arguments() -> Iterator[str]:
     try:
-        conf = SETTINGS | spark_conf()
+        conf = SETTINGS | listener_conf()
     except SparkConfError as exc:
         raise DemoFailed(str(exc)) from exc
     for key, value in conf.items():

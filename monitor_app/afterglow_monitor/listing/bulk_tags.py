@@ -11,9 +11,11 @@ from afterglow_monitor import acting
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.errors import CannotWrite
+from afterglow_store.errors import BadFilter, TooSlow
 
 MOST = 10_000  # runs at once
 _ASKED = "tagging"
+_ALL = "tagging all"  # run ids of the list when a person chose them, up to one more than MOST
 _DONE = "tagged"  # run ids, for Undo
 THESE, ALL = "these", "all"
 
@@ -21,9 +23,10 @@ AllIds = Callable[[int], list[str]]  # the first so many
 Told = Iterator[tuple[str, str | None]]
 
 
-def ask(run_ids: list[str], all_ids: AllIds | None, total: str) -> None:
+def ask(run_ids: list[str], all_ids: AllIds | None, total: int) -> None:
     """Open the dialog, from a fragment too; `all_ids` gives those of the `total` runs that may be meant instead."""
-    st.session_state.pop(_DONE, None)
+    for kept in (_DONE, _ALL):
+        st.session_state.pop(kept, None)
     st.session_state[_ASKED] = (run_ids, all_ids, total)
     st.rerun()
 
@@ -35,24 +38,48 @@ def show() -> None:
 
 
 @st.dialog("Tag runs")
-def _dialog(run_ids: list[str], all_ids: AllIds | None, total: str) -> None:
-    which = THESE
+def _dialog(run_ids: list[str], all_ids: AllIds | None, total: int) -> None:
     if all_ids is not None:
-        labels = {THESE: f"The {fmt.counted(len(run_ids), 'run')} selected", ALL: f"All {total} runs of the list"}
-        which = st.radio("Which runs", list(labels), format_func=labels.__getitem__, label_visibility="collapsed")
+        run_ids = _which(run_ids, all_ids, total)
     action = st.segmented_control("Do", ["Set", "Delete"], default="Set", required=True, label_visibility="collapsed")
     name = st.text_input("Name", key="bulk tag name")
     at_name = st.empty()
     value = st.text_input("Value", key="bulk tag value") if action == "Set" else ""
     at_value = st.empty()
-    number = fmt.counted(len(run_ids), "run") if which == THESE else f"{total} runs"
     verb = "Set on" if action == "Set" else "Delete from"
-    if st.button(f"{verb} {number}", type="primary"):
+    if st.button(f"{verb} {fmt.counted(len(run_ids), 'run')}", type="primary", disabled=not run_ids):
         wanted = _wanted(name, value, at_name, at_value, delete=action == "Delete")
         if wanted is not None:
-            _told(run_ids if which == THESE or all_ids is None else all_ids(MOST), *wanted)
+            _told(run_ids, *wanted)
     if st.session_state.get(_DONE) and st.button("Undo", icon=":material/undo:"):
         _take_back(st.session_state.pop(_DONE))
+
+
+def _which(selected: list[str], all_ids: AllIds, total: int) -> list[str]:
+    """Those that a person chooses. They stay the same, whatever the list has later: what is written is what the button
+    says."""
+    labels = {
+        THESE: f"The {fmt.counted(len(selected), 'run')} selected",
+        ALL: f"All {fmt.counted(total, 'run')} of the list" if total <= MOST else f"The first {MOST:,} of the list",
+    }
+    which = st.radio("Which runs", list(labels), format_func=labels.__getitem__, label_visibility="collapsed")
+    if which == THESE:
+        st.session_state.pop(_ALL, None)
+        return selected
+    if _ALL not in st.session_state:
+        try:
+            with st.spinner("Counting the runs …"):
+                st.session_state[_ALL] = all_ids(MOST + 1)
+        except (BadFilter, TooSlow) as exc:
+            st.error(fmt.verbatim(str(exc)), icon=":material/error:")
+            return []
+    found: list[str] = st.session_state[_ALL]
+    if len(found) > MOST:
+        st.caption(
+            f"At most {MOST:,} runs are tagged at once, and the list has more: these are its first, in its order. For "
+            "the others filter the list, or choose a shorter time."
+        )
+    return found[:MOST]
 
 
 def _wanted(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.arrow import SelectionMode
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from afterglow_monitor import address, places
@@ -17,7 +17,7 @@ from afterglow_monitor.places import Place
 
 ROW_PX = 32
 TALLEST_PX = 3_300  # a hundred rows; a longer list scrolls in itself: all that is high enough to be seen is painted
-STALE_SECONDS = 3.0
+TALLEST_TABLE_PX = 640
 ASCENDING, DESCENDING = " ↑", " ↓"
 
 
@@ -51,21 +51,55 @@ def grid(
     With `view`, a click on a header that sorts is a change of the address. With `ids`, one for each row, rows can be
     selected: see selection.py.
     """
-    header = {column.name: column.name + _sign(column, view) for column in columns}
-    # What the person clicks on is what was drawn last, not what is read now: a new row may just have come in.
-    st.session_state[f"{key} targets"], st.session_state[f"{key} place"] = list(targets), places.shown()
+    widget = _widget("list", key)
+    _note(key, targets)
     if ids:
         selection.draw(key, ids)
-        _say_selected(key)
+        _say_selected(key, widget)
+    modes: list[SelectionMode] = ["single-cell", "single-column"]
+    _draw(key, widget, columns, rows, view, [*modes, "multi-row"] if ids else modes, TALLEST_PX)
+
+
+def table(
+    key: str, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], *, view: address.View | None = None
+) -> None:
+    """As `grid`, to read, search and copy from: nothing happens on a click on a row. Without `view` none on a header
+    either: the browser would sort the texts that are shown, "10 s" before "2.1 s"."""
+    _note(key, ())
+    _draw(key, _widget("table", key), columns, rows, view, ["single-column"], TALLEST_TABLE_PX)
+
+
+def _widget(kind: str, key: str) -> str:
+    """Another one at each visit of a page: of a page that is left the browser tells its last click once more, with Back
+    or a link that comes soon after."""
+    return f"{kind}-{key}-{places.visit()}"
+
+
+def _note(key: str, targets: Sequence[Place | None]) -> None:
+    """What the person clicks on is what was drawn last, not what is read now: a new row may just have come in."""
+    st.session_state[f"{key} targets"] = list(targets)
+
+
+def _draw(
+    key: str,
+    widget: str,
+    columns: Sequence[Column],
+    rows: Sequence[Mapping[str, Any]],
+    view: address.View | None,
+    modes: list[SelectionMode],
+    tallest_px: int,
+) -> None:
+    header = {column.name: column.name + _sign(column, view) for column in columns}
+    visit = places.visit()
     st.dataframe(
         cells_frame(columns, rows).rename(columns=header),
-        key=f"list-{key}",
+        key=widget,
         hide_index=True,
         row_height=ROW_PX,
-        height=min(TALLEST_PX, table_px(len(rows))),
+        height=min(tallest_px, table_px(len(rows))),
         column_config={header[c.name]: c.configured() for c in columns},
-        on_select=lambda: _clicked(key, columns, view),
-        selection_mode=["single-cell", "single-column", "multi-row"] if ids else ["single-cell", "single-column"],
+        on_select=lambda: _clicked(key, widget, columns, view) if places.visit() == visit else None,
+        selection_mode=modes,
         placeholder="",
     )
 
@@ -79,16 +113,10 @@ def table_px(rows: int) -> int:
     return (rows + 1) * ROW_PX + 2  # its header, and its border
 
 
-def _clicked(key: str, columns: Sequence[Column], view: address.View | None) -> None:
-    clicked = st.session_state[f"list-{key}"]["selection"]
-    # Of a page that is left the browser tells its last click once more, with Back or a link that comes soon after, and
-    # perhaps again until it has heard that nothing is selected.
-    stale, until = st.session_state.get(f"{key} stale", (None, 0.0))
-    if st.session_state.get(f"{key} place") != places.shown():
-        st.session_state[f"{key} stale"] = clicked["cells"], time.monotonic() + STALE_SECONDS
-    elif not (clicked["cells"] and clicked["cells"] == stale and time.monotonic() < until):
-        _follow(key, clicked, columns, view)
-    _say_selected(key)
+def _clicked(key: str, widget: str, columns: Sequence[Column], view: address.View | None) -> None:
+    clicked = st.session_state[widget]["selection"]
+    _follow(key, clicked, columns, view)
+    _say_selected(key, widget)
 
 
 def _follow(key: str, clicked: Any, columns: Sequence[Column], view: address.View | None) -> None:
@@ -103,21 +131,23 @@ def _follow(key: str, clicked: Any, columns: Sequence[Column], view: address.Vie
         _sort(columns, clicked["columns"][0])
 
 
-def _say_selected(key: str) -> None:
+def _say_selected(key: str, widget: str) -> None:
     """Of what is selected in the browser, nothing stays but the rows that are chosen. Said only where the browser has
     it otherwise: told what it knows, it would forget the click that it has not sent yet."""
     rows = selection.positions(key)
-    there = st.session_state.get(f"list-{key}", {"selection": {"rows": [], "columns": [], "cells": []}})["selection"]
+    there = st.session_state.get(widget, {"selection": {"rows": [], "columns": [], "cells": []}})["selection"]
     if set(there["rows"]) != set(rows) or there["columns"] or there["cells"]:
-        st.session_state[f"list-{key}"] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+        st.session_state[widget] = {"selection": {"rows": rows, "columns": [], "cells": []}}
 
 
 def _sort(columns: Sequence[Column], header: str) -> None:
-    """As a click on `header` asks. A click may be heard of twice: its sign says how the list was when it was made."""
+    """As a click on `header` asks: of numbers and moments the most first. A click may be heard of twice: its sign says
+    how the list was when it was made."""
     name = header.removesuffix(ASCENDING).removesuffix(DESCENDING)
     column = next(each for each in columns if each.name == name)
     if column.sort is not None:
-        descending = header.endswith(ASCENDING) or (header == name and column.sort == "start_time")
+        most_first = column.right or column.sort == "start_time"
+        descending = header.endswith(ASCENDING) or (header == name and most_first)
         address.change(sort=("-" if descending else "") + column.sort)
 
 

@@ -7,13 +7,15 @@ from functools import partial
 
 import streamlit as st
 
-from afterglow_monitor import acting, data, export, places
+from afterglow_monitor import acting, data, downloads, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.address import ALL, View
-from afterglow_monitor.listing import bulk_tags, lists, selection, toolbar
+from afterglow_monitor.listing import bulk_tags, download, lists, selection, toolbar
 from afterglow_store import Page
+from afterglow_store.filters.tokens import quoted
 
 MOST_COMPARED = 100
+MOST_NAMED = 100  # runs in the address of a download, so that proxies take it
 
 
 def show(
@@ -33,12 +35,12 @@ def show(
     rows = page.rows if shown == ids else data.runs_named(tuple(shown))
     chosen = selection.of(key)
     everything = partial(data.run_ids, view, of_experiment) if page.total > len(chosen) else None
-    bar = partial(_bar, key, chosen, everything, page.total_text, new=len(set(ids) - set(shown)))
+    bar = partial(_bar, key, chosen, everything, page.total, new=len(set(ids) - set(shown)))
     toolbar.counted(page, view, "runs", zone, now=now, instead=bar if chosen else None)
     lists.runs(key, rows, view, zone, now=now, without=("Experiment",) if of_experiment else (), choose=True)
 
 
-def _bar(key: str, chosen: list[str], everything: bulk_tags.AllIds | None, total: str, *, new: int) -> None:
+def _bar(key: str, chosen: list[str], everything: bulk_tags.AllIds | None, total: int, *, new: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="selected"):
         st.markdown(f"**{fmt.counted(len(chosen), 'run')} selected**", width="content")
         few = not 2 <= len(chosen) <= MOST_COMPARED
@@ -67,9 +69,12 @@ def _bar(key: str, chosen: list[str], everything: bulk_tags.AllIds | None, total
 
 
 def _download(key: str, chosen: list[str]) -> None:
-    few = len(chosen) <= MOST_COMPARED
-    with st.popover("Download", key=f"download {key}", icon=":material/download:", type="tertiary", disabled=not few):
-        these = ", ".join(f"'{run_id}'" for run_id in chosen)
-        asked = {"filter": [f"run_id IN ({these})"], "window": [ALL]}
-        for kind, label in (("csv", "CSV"), ("parquet", "Parquet"), ("json", "JSON")):
-            st.link_button(label, places.here(export.address("runs", kind, asked)))
+    with st.popover("Download", key=f"download {key}", icon=":material/download:", type="tertiary"):
+        download.links("runs", {"window": [ALL]} | _these(chosen), {})
+
+
+def _these(chosen: list[str]) -> dict[str, list[str]]:
+    """What an address says of them; of more than it has room for, only which selection of this server it is."""
+    if len(chosen) <= MOST_NAMED:
+        return {"filter": [f"run_id IN ({', '.join(quoted(each) for each in chosen)})"]}
+    return {"selection": [downloads.keep_selection(chosen)]}

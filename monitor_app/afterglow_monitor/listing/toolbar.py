@@ -8,9 +8,10 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import browser_address, export
+from afterglow_monitor import browser_address
 from afterglow_monitor import format as fmt
 from afterglow_monitor.address import (
+    ALL,
     CUSTOM,
     PAGE_ROWS,
     SHORT_WINDOWS,
@@ -20,9 +21,8 @@ from afterglow_monitor.address import (
     follow,
     local_time,
 )
-from afterglow_monitor.listing import list_columns, lists, more_filters, run_columns, saved
+from afterglow_monitor.listing import download, list_columns, lists, more_filters, run_columns, saved
 from afterglow_monitor.parts import experiment_form, freshness, status
-from afterglow_monitor.places import here
 from afterglow_store import Page
 
 # What may be typed into the filter line of each list.
@@ -46,12 +46,14 @@ def filters(
     """For a list of `what`: one of EXAMPLES; `of_experiment`: its server and id, where the list is of one."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="toolbar"):
         search(view, hint)
+        if what in ("runs", "applications"):
+            _started_or_active(view)
         window_control(view, default_window)
         _statuses(view, statuses)
-        if what == "runs":
-            _unlinked(view)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="choices"):
         _filter(view, what)
+        if what == "runs":
+            _unlinked(view)
         if what in ("runs", "applications"):
             more_filters.button(view, what, of_experiment)
         elif what == "experiments":
@@ -62,11 +64,10 @@ def filters(
             list_columns.picker(view, lists.APPLICATIONS, lists.MORE_OF_APPLICATIONS)
         elif what == "experiments":
             list_columns.picker(view, *lists.columns_of_experiments())
-        _download(what, of_experiment)
+        download.of_list(what, of_experiment)
         if of_experiment is None:
             saved.button()
-    if view.window == CUSTOM:
-        _span(view, zone)
+    custom_window(view, zone)
 
 
 def counted(
@@ -160,8 +161,25 @@ def pick(name: str, names: Sequence[str], *, key: str, also: Mapping[str, None] 
     return chosen
 
 
+def _started_or_active(view: View) -> None:
+    """Of what the window is, which stands beside it: of when things started, or of when they were there."""
+    labels = {False: "Started in", True: "Active in"}
+    follow("active", view.active)
+    st.selectbox(
+        "Started or active",
+        list(labels),
+        key="active",
+        format_func=labels.__getitem__,
+        label_visibility="collapsed",
+        filter_mode=None,  # two are not searched in
+        width=118,
+        disabled=view.window == ALL,
+        on_change=lambda: change(active="yes" if st.session_state["active"] else None),
+    )
+
+
 def window_control(view: View, default_window: str) -> None:
-    """Which time is shown."""
+    """Which time is shown; `custom_window` goes with it."""
     follow("window", view.window)
     st.segmented_control(
         "Window",
@@ -195,14 +213,6 @@ def _statuses(view: View, statuses: Sequence[str]) -> None:
     )
 
 
-def _download(what: str, of_experiment: tuple[str, str] | None) -> None:
-    which = dict(zip(("server", "experiment"), of_experiment or (), strict=False))
-    with st.popover("Download", icon=":material/download:"):
-        st.caption(f"All {what} of this list, in its order")
-        for kind, label in (("csv", "CSV"), ("parquet", "Parquet"), ("json", "JSON")):
-            st.link_button(label, here(export.address(what, kind, browser_address.address(), **which)))
-
-
 def _unlinked(view: View) -> None:
     follow("unlinked", ["yes"] if view.unlinked else [])
     st.pills(
@@ -217,7 +227,10 @@ def _unlinked(view: View) -> None:
     )
 
 
-def _span(view: View, zone: tzinfo) -> None:
+def custom_window(view: View, zone: tzinfo) -> None:
+    """From when and to when, where that is what `window_control` has been set to: for the line below it."""
+    if view.window != CUSTOM:
+        return
     follow("from", local_time(view.since, zone))
     follow("to", local_time(view.until, zone))
     with st.container(horizontal=True, vertical_alignment="bottom", key="span"):

@@ -12,8 +12,19 @@ from afterglow_monitor import format as fmt
 from afterglow_monitor.charting import series, timeline
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
-from afterglow_monitor.listing.grid import Column
-from afterglow_monitor.parts import details, item_tree, spark_ui, sql_queries, status, submit_line, troubles
+from afterglow_monitor.listing.grid import Column, table
+from afterglow_monitor.listing.ordered import Keys, by, ordered
+from afterglow_monitor.parts import (
+    details,
+    item_tree,
+    skew,
+    spark_jobs,
+    spark_ui,
+    sql_queries,
+    status,
+    submit_line,
+    troubles,
+)
 from afterglow_store.errors import NotFound
 
 TABS = {
@@ -58,7 +69,7 @@ def _body() -> None:
 
 def _change_tab() -> None:
     tab = next(key for key, label in TABS.items() if label == st.session_state["application tab"])
-    address.change(tab=None if tab == "items" else tab)
+    address.change(tab=None if tab == "items" else tab, sort=None)
 
 
 def _header(row: Row, zone: tzinfo, *, now: int) -> None:
@@ -85,7 +96,7 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         details.copyable(row["app_id"])
-        spark_ui.link(row, row["spark_properties"])
+        spark_ui.link(row, row["spark_properties"] or {})
 
 
 MOST_BARS = 5
@@ -111,43 +122,44 @@ def _executors_in_short(executors: list[Row]) -> str:
 
 
 def _jobs(row: Row, zone: tzinfo, now: int) -> None:
-    names = {row["id"]: data.job_names(row["id"])}
-    details.jobs("jobs", data.jobs_of(row["id"]), names, zone, now=now, of_run=False)
+    stages = {row["id"]: data.stages_by_job(row["id"])}
+    spark_jobs.show("jobs", data.jobs_of(row["id"]), stages, zone, now=now, of_run=False)
 
 
 STAGES = (
-    Column("Stage", 70, right=True),
-    Column("Name", 300),
-    Column("Status", 112, config=status.column(("RUNNING", "COMPLETE", "FAILED"))),
-    Column("Start", 130),
-    Column("Duration", 104, right=True),
-    Column("Job", 60, right=True),
-    Column("Run", 190),
-    Column("Tasks", 150, right=True),
-    Column("Task p50  ·  p95  ·  max", 190, right=True),
+    Column("Stage", 70, "stage", right=True),
+    Column("Name", 240, "name"),
+    Column("Status", 112, "status", config=status.column(("RUNNING", "COMPLETE", "FAILED"))),
+    Column("Start", 130, "start_time"),
+    Column("Duration", 104, "duration", right=True),
+    Column("Job", 60, "job", right=True),
+    Column("Run", 150, "run"),
+    Column("Tasks", 130, "tasks", right=True),
+    Column("Skew", 190, "skew", right=True),
+    Column("Task p50  ·  p95  ·  max", 190, "longest_task", right=True),
     Column("Slowest task", 340),
-    Column("Core time", 108, right=True),
-    Column("Input", 90, right=True),
-    Column("Shuffle read", 100, right=True),
-    Column("Shuffle write", 100, right=True),
-    Column("Spill", 90, right=True),
+    Column("Core time", 108, "core_ms", right=True),
+    *details.DATA_COLUMNS,
     Column("Error", 300),
 )
 
 
 def _stages(row: Row, zone: tzinfo, now: int) -> None:
-    stages = data.stages_of(row["id"])
-    if not stages:
+    found = data.stages_of(row["id"])
+    if not found:
         details.nothing("No stages", "This application has run no Spark job yet.")
         return
     runs = {job["job_id"]: fmt.named(job["run_name"]) for job in data.jobs_of(row["id"]) if job["run_id"]}
-    details.plain_table(STAGES, [
+    view = address.order()
+    stages = ordered([each | {"run": runs.get(each["job_id"])} for each in found], view, _stage_keys(now))
+    table("stages", STAGES, [
         {
             "Stage": f"{each['stage_id']}" + (f".{each['attempt']}" if each["attempt"] else ""),
             "Name": fmt.named(each["name"]),
             "Job": fmt.count(each["job_id"]),
-            "Run": runs.get(each["job_id"], fmt.NOTHING),
+            "Run": each["run"] or fmt.NOTHING,
             "Tasks": details.tasks(each),
+            "Skew": skew.of_stage(each),
             "Task p50  ·  p95  ·  max": details.task_times(each["skew"]),
             "Slowest task": details.slowest_task(each["skew"]),
             "Core time": fmt.core_time((each["core_ms"] or 0) / 1000),
@@ -155,15 +167,27 @@ def _stages(row: Row, zone: tzinfo, now: int) -> None:
             **details.work_cells(each, zone, now=now),
         }
         for each in stages
-    ])  # fmt: skip
+    ], view=view)  # fmt: skip
+
+
+def _stage_keys(now: int) -> Keys:
+    return {
+        **details.work_keys(now=now),
+        **details.data_keys(),
+        **by("name", "run", "tasks", "core_ms"),
+        "stage": lambda each: (each["stage_id"], each["attempt"]),
+        "job": lambda each: each["job_id"],
+        "skew": skew.worst,
+        "longest_task": lambda each: ((each["skew"] or {}).get("duration_ms") or {}).get("max"),
+    }
 
 
 DATA = (
-    Column("", 80),
-    Column("Format", 100),
-    Column("Where", 620),
-    Column("Queries", 90, right=True),
-    Column("Runs", 320),
+    Column("", 80, "how"),
+    Column("Format", 100, "format"),
+    Column("Where", 620, "where"),
+    Column("Queries", 90, "queries", right=True),
+    Column("Runs", 320, "runs"),
 )
 
 
@@ -179,16 +203,23 @@ def _data(row: Row, zone: tzinfo, now: int) -> None:
     if not found:
         details.nothing("No data", "Files and tables that its queries read and write appear here.")
         return
-    details.plain_table(DATA, [
+    rows = [
         {
-            "": how,
-            "Format": fmt.short(format_, 60),
-            "Where": fmt.short(where, 1_000),
-            "Queries": fmt.count(len(queries)),
-            "Runs": ", ".join(dict.fromkeys(names[each["run_id"]] for each in queries if each["run_id"] in names)),
+            "how": how,
+            "format": fmt.short(format_, 60),
+            "where": fmt.short(where, 1_000),
+            "queries": len(queries),
+            "runs": ", ".join(dict.fromkeys(names[each["run_id"]] for each in queries if each["run_id"] in names)),
         }
         for (how, format_, where), queries in found.items()
-    ])  # fmt: skip
+    ]
+    view = address.order()
+    shown = ordered(rows, view, by("how", "format", "where", "queries", "runs"))
+    table("data", DATA, [
+        {"": each["how"], "Format": each["format"], "Where": each["where"], "Queries": fmt.count(each["queries"]),
+         "Runs": each["runs"]}
+        for each in shown
+    ], view=view)  # fmt: skip
 
 
 def _runs_of(row: Row) -> list[Row]:
@@ -196,17 +227,22 @@ def _runs_of(row: Row) -> list[Row]:
 
 
 EXECUTORS = (
-    Column("Executor", 90),
-    Column("Host", 220),
-    Column("Cores", 70, right=True),
-    Column("Added", 210),
-    Column("Removed", 210),
+    Column("Executor", 90, "executor"),
+    Column("Host", 220, "host"),
+    Column("Cores", 70, "cores", right=True),
+    Column("Added", 210, "added_time"),
+    Column("Removed", 210, "removed_time"),
     Column("Reason", 400),
 )
+_EXECUTOR_KEYS: Keys = {
+    **by("host", "cores", "added_time", "removed_time"),
+    "executor": lambda each: (each["executor_id"].isdecimal(), len(each["executor_id"]), each["executor_id"]),
+}
 
 
 def _executors(row: Row, zone: tzinfo, now: int) -> None:
-    details.plain_table(EXECUTORS, [
+    view = address.order()
+    table("executors", EXECUTORS, [
         {
             "Executor": each["executor_id"],
             "Host": each["host"],
@@ -215,8 +251,8 @@ def _executors(row: Row, zone: tzinfo, now: int) -> None:
             "Removed": fmt.when(each["removed_time"], zone, now=now),
             "Reason": fmt.short(each["removed_reason"], 300),
         }
-        for each in data.executors_of(row["id"])
-    ])  # fmt: skip
+        for each in ordered(data.executors_of(row["id"]), view, _EXECUTOR_KEYS)
+    ], view=view)  # fmt: skip
 
 
 def _configuration(row: Row, zone: tzinfo, now: int) -> None:

@@ -6,18 +6,19 @@ import streamlit as st
 
 from afterglow_monitor import address, browser_address, data, places
 from afterglow_monitor import format as fmt
-from afterglow_monitor.charting import chart_form, charts, side_by_side
+from afterglow_monitor.charting import chart_form, charts, run_fields, side_by_side
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
 from afterglow_monitor.listing.run_list import MOST_COMPARED
 from afterglow_monitor.parts import details
+from afterglow_monitor.settings import load_settings
 
 COLUMN_PX = 170
 
 
 def show() -> None:
     asked = list(dict.fromkeys(browser_address.values("run")))
-    rows = data.runs_named(tuple(asked[:MOST_COMPARED]))
+    rows = _read(asked[:MOST_COMPARED])
     places.trail(("Monitor", places.monitor()), ("Runs", places.monitor("runs")), here="Compare")
     if len(rows) < 2:
         details.nothing(
@@ -32,6 +33,13 @@ def show() -> None:
     _which(rows)
     chart_form.show(rows)
     _table(rows)
+
+
+def _read(run_ids: list[str]) -> list[Row]:
+    """With their `price`, where the settings name prices."""
+    rows = data.runs_named(tuple(run_ids))
+    prices = data.prices_of_runs(tuple(row["run_id"] for row in rows))
+    return [row | {run_fields.PRICE: prices.get(row["run_id"])} for row in rows]
 
 
 def _which(rows: list[Row]) -> None:
@@ -59,16 +67,17 @@ def _table(rows: list[Row]) -> None:
     zone, now = fmt.zone(st.context.timezone), now_ms()
     applications = sorted({row["applications"][0]["id"] for row in rows if row["applications"]})
     read = data.data_of_runs(tuple(row["run_id"] for row in rows))
-    table = side_by_side.table(rows, read, data.spark_properties_of(tuple(applications)), zone, now=now)
+    properties = data.spark_properties_of(tuple(applications))
+    lines = side_by_side.lines(rows, read, properties, zone, now=now, currency=load_settings().cost.currency)
     details.section("Side by side")
     only, groups = _asked()
-    if only:
-        table = table[table["Differs"] != ""].drop(columns="Differs")
-    if groups:
-        table = table[table["Group"].isin(groups)]
-    if table.empty:
+    lines = [each for each in lines if (each.differs or not only) and (each.group in groups or not groups)]
+    if not lines:
         st.caption("Nothing differs here.")
         return
+    table = side_by_side.shown(lines, rows)
+    if only:
+        table = table.drop(columns="Differs")
     columns = {
         "Group": st.column_config.TextColumn(width=130, pinned=True),
         "What": st.column_config.TextColumn(width=220, pinned=True),
@@ -79,7 +88,7 @@ def _table(rows: list[Row]) -> None:
         details.plain_frame(table, columns | of_runs)
     st.download_button(
         "Download as CSV",
-        table.to_csv(index=False).encode(),
+        side_by_side.as_csv(lines, rows),
         "comparison.csv",
         "text/csv",
         icon=":material/download:",

@@ -17,7 +17,7 @@ from afterglow_store.errors import NotFound
 
 TABS = {"runs": "Runs", "trend": "Trend", "applications": "Applications"}
 REFRESH_SECONDS = 1.0
-MOST_APPLICATIONS = 200  # that wrote here, the latest
+MOST_APPLICATIONS = 200  # that wrote here
 
 
 def show() -> None:
@@ -43,7 +43,7 @@ def show() -> None:
 
 def _change_tab() -> None:
     tab = next(key for key, label in TABS.items() if label == st.session_state["experiment tab"])
-    address.change(tab=None if tab == "runs" else tab)
+    address.change(tab=None if tab == "runs" else tab, sort=None)
 
 
 def _list(row: Row, zone: tzinfo) -> None:
@@ -101,10 +101,11 @@ def _runs(server: str, experiment_id: str) -> None:
 @live.part(REFRESH_SECONDS)
 def _applications(server: str, experiment_id: str) -> None:
     key, zone, now = f"applications of {server} {experiment_id}", fmt.zone(st.context.timezone), now_ms()
-    page = data.applications_of(server, experiment_id, MOST_APPLICATIONS)
+    order = address.order()
+    page = data.applications_of(server, experiment_id, order, MOST_APPLICATIONS)
     if not page.rows:
         details.nothing("No application", "Applications whose runs are in this experiment are listed here.")
         return
-    more = f"; these are the latest {MOST_APPLICATIONS}" if page.total > len(page.rows) else ""
+    more = f"; these are the first {MOST_APPLICATIONS} in this order" if page.total > len(page.rows) else ""
     st.caption(f"{page.total_text} {'application' if page.total == 1 else 'applications'} wrote here{more}")
-    lists.applications(key, page.rows, None, zone, now=now)
+    lists.applications(key, page.rows, order, zone, now=now)

@@ -10,7 +10,7 @@ import streamlit as st
 from afterglow_monitor import address, browser_address, data, live
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
-from afterglow_monitor.listing import answers, bulk_tags, lists, remembered, run_list, toolbar
+from afterglow_monitor.listing import answers, bulk_tags, lists, more_filters, remembered, run_list, toolbar
 from afterglow_monitor.pages import cost, health, models, server
 from afterglow_monitor.parts import status
 from afterglow_store import Page
@@ -32,7 +32,7 @@ HINTS = {
 }
 REFRESH_SECONDS = 1.0
 # What is looked for; all else each tab has for itself, as it was left.
-SAME_IN_EACH_TAB = ("window", "from", "to", "q")
+SAME_IN_EACH_TAB = ("window", "from", "to", "active", "q")
 
 
 def show() -> None:
@@ -100,13 +100,14 @@ def _change_tab() -> None:
 
 
 def _none_match(what: str, view: address.View) -> None:
+    narrowed = view.users or view.masters or view.experiment or view.app
     with st.container(border=True, key="empty"):
         st.subheader(f"No {what} match", anchor=False)
         window = address.WINDOWS[view.window].lower()
         if view.filter:
             st.text(f"None of the {what} here ({window}) is what the filter asks for.")
-        elif view.users or view.experiment or view.app:
-            st.text(f"None of the {what} here ({window}) is of the user, experiment or application chosen.")
+        elif narrowed:
+            st.text(f"None of the {what} here ({window}) is of the user, master, experiment or application chosen.")
         elif view.text or view.statuses:
             st.text(f"None of the {what} here ({window}) has this name and status.")
         elif view.unlinked:
@@ -118,10 +119,15 @@ def _none_match(what: str, view: address.View) -> None:
                 st.button("Clear the filter", on_click=lambda: address.change(filter=None))
             if view.text or view.statuses:
                 st.button("Clear search and statuses", on_click=lambda: address.change(q=None, status=None))
-            if view.users or view.experiment or view.app:
-                st.button("Clear users and the like", on_click=lambda: address.change(user=None, app=None, of=None))
+            if narrowed:
+                st.button(
+                    "Clear users and the like",
+                    on_click=lambda: address.change(**dict.fromkeys(more_filters.CHOSEN_BY)),
+                )
             if view.unlinked:
                 st.button("Show all runs", on_click=lambda: address.change(unlinked=None))
+            if view.window != address.ALL and not view.active and what != "experiments":
+                st.button("Look at what was active then", on_click=lambda: address.change(active="yes"))
             if view.window != address.ALL:
                 st.button("Look at all time", on_click=lambda: address.change(window=address.ALL))
 

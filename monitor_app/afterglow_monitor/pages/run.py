@@ -14,7 +14,17 @@ from afterglow_monitor.charting import run_charts
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
 from afterglow_monitor.listing import lists
-from afterglow_monitor.parts import details, history, model_form, output_files, run_models, spark_ui, tag_editor
+from afterglow_monitor.listing.ordered import Keys, by, ordered
+from afterglow_monitor.parts import (
+    details,
+    history,
+    model_form,
+    output_files,
+    run_models,
+    spark_jobs,
+    spark_ui,
+    tag_editor,
+)
 from afterglow_monitor.parts.offer import offer
 from afterglow_store.errors import NotFound
 
@@ -64,7 +74,7 @@ def _body() -> None:
 
 def _change_tab() -> None:
     tab = next(key for key, label in TABS.items() if label == st.session_state["run tab"])
-    address.change(tab=None if tab == "overview" else tab, tag=None, file=None, model=None)
+    address.change(tab=None if tab == "overview" else tab, sort=None, tag=None, file=None, model=None)
 
 
 def _header(row: Row, zone: tzinfo, *, now: int) -> None:
@@ -82,6 +92,8 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
             **details.span_facts(row, zone, now=now, started="Start date"),
             "User": row["user_name"],
             "Source": fmt.run_source(row) or "not known",
+            "Commit": (fmt.commit(row["tags"]), fmt.verbatim(_whole_commit(row))),
+            "Branch": fmt.branch(row["tags"]),
             "Registered version": fmt.versions(row["registered_versions"]) if row["registered_versions"] else "none",
         },
     )
@@ -90,7 +102,7 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
         if url := mlflow_page(row):
             st.link_button("Open in MLflow", url, icon=":material/open_in_new:", type="tertiary")
         for each in row["applications"][:1]:
-            spark_ui.link(each)
+            spark_ui.link(each, data.spark_properties_of((each["id"],)).get(each["id"], {}))
         model_form.button(row)
 
 
@@ -113,6 +125,7 @@ def _overview(row: Row, zone: tzinfo, now: int) -> None:
         _applications(row)
         _spark(row)
         _data(row)
+        _code(row)
         _family(row)
 
 
@@ -175,6 +188,22 @@ def _data(row: Row) -> None:
                 st.caption(f"and {len(said) - MOST_DATA:,} more: see the tab Data of its application")
 
 
+def _whole_commit(row: Row) -> str:
+    return fmt.short((row["tags"] or {}).get(f"{fmt.GIT}commit"), 200)
+
+
+def _code(row: Row) -> None:
+    """Which version of it ran, to be copied."""
+    if not (commit := _whole_commit(row)):
+        return
+    details.section("Code")
+    details.copyable(commit)
+    on_branch = f"branch {branch}" if (branch := fmt.branch(row["tags"])) else ""
+    changed = "with changes that were not committed" if fmt.is_dirty(row["tags"]) else ""
+    if on_branch or changed:
+        st.caption(fmt.verbatim("  ·  ".join(filter(None, (on_branch, changed)))))
+
+
 def _family(row: Row) -> None:
     if row["parent"] is not None:
         details.section("Parent run")
@@ -191,7 +220,16 @@ def _children(row: Row, zone: tzinfo, now: int) -> None:
     if not row["children"]:
         details.nothing("No child runs", "Nested runs, such as the folds of a cross-validation, are listed here.")
         return
-    lists.runs("children", row["children"], None, zone, now=now, without=("Experiment", "Application"))
+    order = address.order()
+    children = ordered(row["children"], order, _CHILD_KEYS)
+    lists.runs("children", children, order, zone, now=now, without=("Experiment", "Application"))
+
+
+_CHILD_KEYS: Keys = {
+    **by("name", "start_time", "user_name", "source_name"),
+    "status": lambda child: child["effective_status"],
+    "duration": lambda child: child["duration_ms"],
+}
 
 
 def _jobs(row: Row, zone: tzinfo, now: int) -> None:
@@ -199,8 +237,8 @@ def _jobs(row: Row, zone: tzinfo, now: int) -> None:
     if not jobs and row["parent"] is not None:
         st.caption("This run made no Spark jobs of its own. Its parent's:")
         jobs = data.jobs_of_run(row["parent"]["run_id"])
-    names = {each: data.job_names(each) for each in {job["application_id"] for job in jobs}}
-    details.jobs("run jobs", jobs, names, zone, now=now, of_run=True)
+    stages = {each: data.stages_by_job(each) for each in {job["application_id"] for job in jobs}}
+    spark_jobs.show("run jobs", jobs, stages, zone, now=now, of_run=True)
 
 
 _DRAW: dict[str, Callable[[Row, tzinfo, int], None]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any
 
@@ -11,13 +11,11 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from afterglow_monitor import format as fmt
-from afterglow_monitor import places
 from afterglow_monitor.data import Row
-from afterglow_monitor.listing.grid import ROW_PX, Column, cells_frame, grid, table_px
+from afterglow_monitor.listing.grid import ROW_PX, TALLEST_TABLE_PX, Column, cells_frame, table, table_px
+from afterglow_monitor.listing.ordered import Keys
 from afterglow_monitor.parts import status
 
-JOB_STATUSES = ("RUNNING", "SUCCEEDED", "FAILED")
-TALLEST_TABLE_PX = 640
 GONE = {"deleted": "Deleted in MLflow", "purged": "Deleted for good in MLflow"}
 
 
@@ -91,7 +89,7 @@ def section(heading: str) -> None:
 
 
 def plain_table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
-    """A table to read, search and copy from; nothing happens on a click."""
+    """A table of texts to read, search and copy from. The browser sorts it, as texts; for others see grid.table."""
     plain_frame(cells_frame(columns, rows), {c.name: c.configured() for c in columns})
 
 
@@ -137,7 +135,10 @@ def name_values(
         st.caption(f"No {noun.lower()} here." if not wanted else f"No {noun.lower()} matches.")
         return
     columns = [Column(noun, 200), Column("Value", 150, right=numbers)]
-    plain_table([*columns, Column("Exactly", 180, right=True)] if exactly else columns, rows)
+    if numbers:
+        table(key, [*columns, Column("Exactly", 180, right=True)] if exactly else columns, rows)
+    else:
+        plain_table(columns, rows)
 
 
 def metrics(values: Mapping[str, Any]) -> None:
@@ -148,54 +149,13 @@ def metrics(values: Mapping[str, Any]) -> None:
     name_values("metrics", shown, "Metric", numbers=True, exactly=exactly)
 
 
-JOBS = (
-    Column("Job", 60, right=True),
-    Column("Description", 320),
-    Column("Status", 112, config=status.column(JOB_STATUSES)),
-    Column("Run", 200),
-    Column("Start", 130),
-    Column("Duration", 104, right=True),
-    Column("Tasks", 150, right=True),
-    Column("Core time", 108, right=True),
-    Column("Input", 90, right=True),
-    Column("Shuffle read", 100, right=True),
-    Column("Shuffle write", 100, right=True),
-    Column("Spill", 90, right=True),
-    Column("Error", 300),
-)
-
-
-def jobs(
-    key: str, rows: Sequence[Row], names: Mapping[int, Mapping[int, str]], zone: tzinfo, *, now: int, of_run: bool
-) -> None:
-    """Spark jobs, `names` by application and job for those without a description. In an application's list a row opens
-    the run that it served."""
-    if not rows:
-        nothing("No Spark jobs", "Nothing here has made Spark compute anything yet.")
-        return
-    cells = [
-        {
-            "Job": str(each["job_id"]),
-            "Description": fmt.named(
-                each["description"] or names[each["application_id"]].get(each["job_id"]) or fmt.NOTHING
-            ),
-            "Run": fmt.named(each["run_name"] or each["run_id"]) if each["run_id"] else fmt.NOTHING,
-            "Tasks": tasks(each),
-            "Core time": fmt.core_time(each["core_seconds"]),
-            **data_cells(each),
-            **work_cells(each, zone, now=now),
-        }
-        for each in rows
-    ]
-    if of_run:
-        plain_table([column for column in JOBS if column.name != "Run"], cells)
-    else:
-        grid(key, JOBS, cells, [places.run(each["run_id"]) if each["run_id"] else None for each in rows])
-
-
 def lasted(row: Row, *, now: int) -> str:
+    return fmt.duration(_lasted_ms(row, now=now))
+
+
+def _lasted_ms(row: Row, *, now: int) -> int | None:
     end = row["end_time"] or (now if row["status"] == "RUNNING" else None)
-    return fmt.duration(end - row["start_time"]) if end and row["start_time"] else fmt.NOTHING
+    return end - row["start_time"] if end and row["start_time"] else None
 
 
 def tasks(row: Row) -> str:
@@ -227,15 +187,29 @@ def slowest_task(skew: Row | None) -> str:
 
 def files(said: Sequence[Row] | None) -> str:
     """What a query reads or writes."""
-    named = [" ".join(filter(None, (each.get("format"), each.get("table") or each.get("path")))) for each in said or ()]
-    return fmt.short(", ".join(named), 300) or fmt.NOTHING
+    return fmt.short(named_files(said), 300) or fmt.NOTHING
+
+
+def named_files(said: Sequence[Row] | None) -> str:
+    """As `files`, in full."""
+    return ", ".join(
+        " ".join(filter(None, (each.get("format"), each.get("table") or each.get("path")))) for each in said or ()
+    )
 
 
 def _failed(row: Row) -> str:
     return f"  ·  {row['failed_tasks']:,} failed" if row["failed_tasks"] else ""
 
 
-DATA_CELLS = ("Input", "Shuffle read", "Shuffle write", "Spill")
+DATA_COLUMNS = (
+    Column("Input", 90, "input", right=True),
+    Column("Written", 90, "written", right=True),
+    Column("Shuffle read", 100, "shuffle_read", right=True),
+    Column("Shuffle write", 100, "shuffle_write", right=True),
+    Column("Spill", 90, "spill", right=True),
+)
+DATA_CELLS = tuple(column.name for column in DATA_COLUMNS)
+_BYTES = ("input_bytes", "output_bytes", "shuffle_read_bytes", "shuffle_write_bytes")
 
 
 def data_cells(row: Row) -> dict[str, str]:
@@ -243,9 +217,18 @@ def data_cells(row: Row) -> dict[str, str]:
     return dict(zip(DATA_CELLS, map(fmt.size, _bytes(row)), strict=True))
 
 
+def data_keys() -> Keys:
+    """Of each of DATA_COLUMNS."""
+
+    def key(at: int) -> Callable[[Row], Any]:
+        return lambda row: _bytes(row)[at] or None
+
+    return {column.sort: key(at) for at, column in enumerate(DATA_COLUMNS) if column.sort}
+
+
 def _bytes(row: Row) -> list[int]:
     spilled = (row["memory_spilled_bytes"] or 0) + (row["disk_spilled_bytes"] or 0)
-    return [*(row[name] or 0 for name in ("input_bytes", "shuffle_read_bytes", "shuffle_write_bytes")), spilled]
+    return [*(row[name] or 0 for name in _BYTES), spilled]
 
 
 def work_cells(row: Row, zone: tzinfo, *, now: int) -> dict[str, Any]:
@@ -255,4 +238,13 @@ def work_cells(row: Row, zone: tzinfo, *, now: int) -> dict[str, Any]:
         "Start": fmt.moment(row["start_time"], zone, now=now),
         "Duration": lasted(row, now=now),
         "Error": fmt.short(row["error"], 300),
+    }
+
+
+def work_keys(*, now: int) -> Keys:
+    """Of what `work_cells` shows."""
+    return {
+        "status": lambda row: row["status"],
+        "start_time": lambda row: row["start_time"],
+        "duration": lambda row: _lasted_ms(row, now=now),
     }

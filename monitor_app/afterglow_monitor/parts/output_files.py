@@ -17,6 +17,7 @@ import streamlit as st
 
 from afterglow_monitor import artifacts, browser_address, data, places
 from afterglow_monitor import format as fmt
+from afterglow_monitor.access.links import STEP_MS
 from afterglow_monitor.data import Row
 from afterglow_monitor.errors import CannotWrite
 from afterglow_monitor.listing.grid import Column, grid
@@ -99,9 +100,7 @@ def _one(row: Row, path: str) -> None:
         st.caption(fmt.verbatim(str(exc)))
         return
     details.section(fmt.verbatim(fmt.short(path, 120)))
-    st.link_button(
-        "Download", places.here(artifacts.address(row["run_id"], path, download=True)), icon=":material/download:"
-    )
+    _download(row["run_id"], path)
     if size > MOST_BYTES:
         st.caption(f"{fmt.size(size)} is too much to look into; download it.")
         return
@@ -121,6 +120,13 @@ def _one(row: Row, path: str) -> None:
         st.error(fmt.verbatim(str(exc)), icon=":material/cloud_off:")
         return
     _look(content, suffix)
+
+
+@st.fragment(run_every=STEP_MS / 2_000)  # with a sign-in, before the link is too old
+def _download(run_id: str, path: str) -> None:
+    browser_address.leave_if_gone()
+    link = places.here(artifacts.address(run_id, path, download=True))
+    st.link_button("Download", link, icon=":material/download:")
 
 
 @data.kept(ttl=60, max_entries=20)

@@ -14,10 +14,10 @@ _YARN = "spark.org.apache.hadoop.yarn.server.webproxy.amfilter.AmIpFilter.param.
 _STANDALONE = "spark.ui.reverseProxyUrl"
 
 
-def link(row: Row, properties: dict[str, str] | None = None) -> None:
-    """To its UI while it runs, where its configuration tells its address; else to the History Server of the settings.
-    `properties`: its configuration, where that is known."""
-    url = address(row, properties or {}, load_settings().monitor.history_server)
+def link(row: Row, properties: dict[str, str]) -> None:
+    """To its UI while it runs, where its configuration, `properties`, tells its address; else to the History Server of
+    the settings. `row`: with `app_id`, `attempt` and `status`."""
+    url = address(row, properties, load_settings().monitor.history_server)
     if url is not None:
         st.link_button("Open in Spark UI", url, icon=":material/open_in_new:", type="tertiary")
 
@@ -31,5 +31,5 @@ def address(row: Row, properties: dict[str, str], history_server: str) -> str | 
             return f"{at.rstrip('/')}/proxy/{app_id}/"
     if not history_server:
         return None
-    attempt = f"/{quote(row['attempt'], safe='')}" if row.get("attempt") else ""
+    attempt = f"/{quote(row['attempt'], safe='')}" if row["attempt"] else ""
     return f"{history_server.rstrip('/')}/history/{app_id}{attempt}/jobs/"

@@ -6,56 +6,80 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import browser_address, data, places
+from afterglow_monitor import address, browser_address, data, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.data import Row
 from afterglow_monitor.listing.grid import Column, grid
+from afterglow_monitor.listing.ordered import Keys, ordered
 from afterglow_monitor.parts import details, status
 
 MOST_CHARACTERS = 200_000  # of a plan
 COLUMNS = (
-    Column("Query", 70, right=True),
-    Column("Description", 380),
-    Column("Status", 112, config=status.column(("RUNNING", "COMPLETED", "FAILED"))),
-    Column("Start", 130),
-    Column("Duration", 104, right=True),
-    Column("Run", 190),
-    Column("Jobs", 110),
-    Column("Reads", 240),
-    Column("Writes", 240),
+    Column("Query", 70, "query", right=True),
+    Column("Description", 380, "description"),
+    Column("Status", 112, "status", config=status.column(("RUNNING", "COMPLETED", "FAILED"))),
+    Column("Start", 130, "start_time"),
+    Column("Duration", 104, "duration", right=True),
+    Column("Run", 190, "run"),
+    Column("Jobs", 110, "jobs"),
+    Column("Reads", 240, "reads"),
+    Column("Writes", 240, "writes"),
     Column("Error", 300),
 )
 
 
 def show(row: Row, zone: tzinfo, now: int) -> None:
-    queries = data.sql_executions_of(row["id"])
-    if not queries:
+    found = data.sql_executions_of(row["id"])
+    if not found:
         details.nothing("No SQL queries", "Everything that goes through DataFrames or Spark SQL appears here.")
         return
     jobs: dict[int, list[Row]] = {}
     for job in reversed(data.jobs_of(row["id"])):
         if job["execution_id"] is not None:
             jobs.setdefault(job["execution_id"], []).append(job)
-    cells = [_cells(each, jobs.get(each["execution_id"], []), zone, now) for each in queries]
-    targets = [places.application(row, tab="sql", query=str(each["execution_id"])) for each in queries]
-    grid("sql", COLUMNS, cells, targets)
-    asked = browser_address.value("query")
+    view = address.order()
+    queries = ordered([each | _seen(each, jobs.get(each["execution_id"], [])) for each in found], view, _keys(now))
+    sort, asked = browser_address.value("sort"), browser_address.value("query")
+    targets = [places.application(row, tab="sql", sort=sort, query=str(each["execution_id"])) for each in queries]
+    grid("sql", COLUMNS, [_cells(each, zone, now) for each in queries], targets, view=view)
     chosen = next((each for each in queries if str(each["execution_id"]) == asked), None)
     if chosen is None:
         st.caption("Click on a query to read its plan.")
     else:
-        _one(chosen, jobs.get(chosen["execution_id"], []))
+        _one(chosen)
 
 
-def _cells(query: Row, jobs: list[Row], zone: tzinfo, now: int) -> Row:
-    numbers = [str(each["job_id"]) for each in jobs]
+def _seen(query: Row, jobs: list[Row]) -> Row:
+    """What is shown of a query and is not in its row."""
+    return {
+        "runs": _run_names(query, jobs),
+        "jobs": [each["job_id"] for each in jobs],
+        "reads": details.files(query["inputs"]),
+        "writes": details.files(query["outputs"]),
+    }
+
+
+def _keys(now: int) -> Keys:
+    return {
+        **details.work_keys(now=now),
+        "query": lambda query: query["execution_id"],
+        "description": lambda query: fmt.named(query["description"]).lower(),
+        "run": lambda query: ", ".join(query["runs"].values()) or None,
+        "jobs": lambda query: len(query["jobs"]) or None,
+        "reads": lambda query: None if query["reads"] == fmt.NOTHING else query["reads"],
+        "writes": lambda query: None if query["writes"] == fmt.NOTHING else query["writes"],
+    }
+
+
+def _cells(query: Row, zone: tzinfo, now: int) -> Row:
+    numbers = [str(each) for each in query["jobs"]]
     return {
         "Query": str(query["execution_id"]),
         "Description": fmt.named(query["description"]),
-        "Run": ", ".join(_run_names(query, jobs).values()) or fmt.NOTHING,
+        "Run": ", ".join(query["runs"].values()) or fmt.NOTHING,
         "Jobs": ", ".join([*numbers[:6], *([f"+{len(numbers) - 6}"] if len(numbers) > 6 else [])]) or fmt.NOTHING,
-        "Reads": details.files(query["inputs"]),
-        "Writes": details.files(query["outputs"]),
+        "Reads": query["reads"],
+        "Writes": query["writes"],
         **details.work_cells(query, zone, now=now),
     }
 
@@ -68,10 +92,10 @@ def _run_names(query: Row, jobs: list[Row]) -> dict[str, str]:
     return named
 
 
-def _one(query: Row, jobs: list[Row]) -> None:
+def _one(query: Row) -> None:
     details.section(fmt.verbatim(f"Query {query['execution_id']}: {fmt.named(query['description'])}"))
     with st.container(horizontal=True, gap="small"):
-        for run_id, name in _run_names(query, jobs).items():
+        for run_id, name in query["runs"].items():
             places.link(name, places.run(run_id), icon=":material/experiment:")
     if query["error"]:
         st.text(fmt.short(query["error"], 2_000))

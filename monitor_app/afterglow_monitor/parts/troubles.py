@@ -1,4 +1,4 @@
-"""What went wrong in an application, in one list: its end, its runs, jobs, stages, queries and executors."""
+"""What went wrong in an application, in one list: its end, its runs, jobs, stages, queries and executors; and skew."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from afterglow_monitor import format as fmt
 from afterglow_monitor.charting import timeline
 from afterglow_monitor.data import Row
 from afterglow_monitor.listing.grid import Column, grid
-from afterglow_monitor.parts import details
+from afterglow_monitor.parts import details, skew
 from afterglow_monitor.places import Place
 
 TROUBLES = (Column("When", 150), Column("What", 240), Column("Reason", 900))
@@ -56,3 +56,14 @@ def of(row: Row) -> Iterator[Trouble]:
         reason = executor["removed_reason"]
         if reason and executor["removed_time"] and executor["removed_time"] < (row["end_time"] or 2**62):
             yield executor["removed_time"], f"Executor {executor['executor_id']} was removed", reason, None
+    yield from _skewed(row)
+
+
+def _skewed(row: Row) -> Iterator[Trouble]:
+    """All of it in one line: these stages went well, if slower than they had to."""
+    found = [(times, each) for each in data.stages_of(row["id"]) if (times := skew.worst(each))]
+    if found:
+        _, worst = max(found, key=lambda each: each[0])
+        more = f"; and {fmt.counted(len(found) - 1, 'more stage')}" if len(found) > 1 else ""
+        place = places.application(row, tab="stages", sort="-skew")
+        yield worst["end_time"], "Unequal tasks", skew.said(worst) + more, place

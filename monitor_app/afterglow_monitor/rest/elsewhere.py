@@ -57,10 +57,14 @@ _WORDS = (
             ("app", "of an application, by its name"),
             ("server", "a tracking server"),
             ("experiment", "of runs: the id of theirs, with `server`"),
+            ("unlinked", "`yes`: of runs those without an application"),
+            ("active", "`yes`: of applications and runs also those that began before the window"),
         )
     ),
-    Param("unlinked", {"type": "string", "enum": ["yes"]}, "of runs: those without an application"),
-    *(Param(name, {"type": "array", "items": {"type": "string"}}, "may be repeated") for name in ("status", "user")),
+    *(
+        Param(name, {"type": "array", "items": {"type": "string"}}, "may be repeated")
+        for name in ("status", "user", "master")
+    ),
 )
 _FILE = {
     "description": "All rows of the list.",

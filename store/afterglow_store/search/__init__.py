@@ -8,11 +8,17 @@ to them, `finding` chooses among these, `conditions` says in SQL what else must 
 
 from afterglow_store.search.applications import search_applications
 from afterglow_store.search.experiments import search_experiments
-from afterglow_store.search.facets import FACETS, facets
+from afterglow_store.search.facets import FACETS, facets, facets_of_applications
 from afterglow_store.search.parts import search_executors, search_jobs, search_sql_executions, search_stages
 from afterglow_store.search.primary import add_best, any_primary_metric, experiments_with_best
 from afterglow_store.search.query import COUNT_LIMIT, Page, Query, Row
-from afterglow_store.search.runs import add_applications, count_runs, search_runs, search_runs_of_unknown_owner
+from afterglow_store.search.runs import (
+    add_applications,
+    count_runs,
+    search_keyed,
+    search_runs,
+    search_runs_of_unknown_owner,
+)
 
 __all__ = [
     "COUNT_LIMIT",
@@ -26,10 +32,12 @@ __all__ = [
     "count_runs",
     "experiments_with_best",
     "facets",
+    "facets_of_applications",
     "search_applications",
     "search_executors",
     "search_experiments",
     "search_jobs",
+    "search_keyed",
     "search_runs",
     "search_runs_of_unknown_owner",
     "search_sql_executions",

@@ -11,7 +11,7 @@ from afterglow_store.schema import PEAKS, SUMS, application, experiment, link, r
 from afterglow_store.search.deadline import deadline
 from afterglow_store.search.listing import Key, chosen, contains, holds, ordered, page, seconds
 from afterglow_store.search.query import Page, Query
-from afterglow_store.status import RUNNING
+from afterglow_store.status import LOST, RUNNING
 from afterglow_store.windows import Window, within
 
 a = application.c
@@ -42,7 +42,20 @@ def search_applications(conn: sa.Connection, query: Query) -> Page:
 
     Raises BadFilter, BadPage and TooSlow.
     """
-    where = [*_in_time(query), *chosen(a.status, query.statuses), *chosen(a.user_name, query.users)]
+    where = conditions_of(query)
+    orders = ordered(parse_order(query.order_by, "applications"), FIELDS, Key(a.start_time, True), Key(a.id, True))
+    with deadline(conn):
+        return page(conn, sa.select(*application.c, *_computed()).where(*where), query, orders)
+
+
+def conditions_of(query: Query) -> list[sa.ColumnElement[bool]]:
+    """What holds of the applications that are looked for. Raises BadFilter."""
+    where = [
+        *_in_time(query),
+        *chosen(a.status, query.statuses),
+        *chosen(a.user_name, query.users),
+        *chosen(a.master, query.masters),
+    ]
     filter_ = parse(query.filter, "applications", now=query.now)
     if filter_ is not None:
         where.append(holds(filter_, FIELDS))
@@ -54,16 +67,16 @@ def search_applications(conn: sa.Connection, query: Query) -> Page:
         where.append(contains(query.text, a.name, a.app_id))
     if query.experiment is not None:
         where.append(a.id.in_(_of_experiment(query)))
-    orders = ordered(parse_order(query.order_by, "applications"), FIELDS, Key(a.start_time, True), Key(a.id, True))
-    with deadline(conn):
-        return page(conn, sa.select(*application.c, *_computed()).where(*where), query, orders)
+    return where
 
 
 def _in_time(query: Query) -> list[sa.ColumnElement[bool]]:
     since = query.window.since
     if not query.active or since is None:
         return within(a.start_time, query.window)
-    late = sa.or_(a.start_time >= since, a.end_time >= since, a.status == RUNNING)
+    # Nobody knows when a lost one ended: it was there as long as it was heard.
+    heard = sa.and_(a.status == LOST, a.last_event_time >= since)
+    late = sa.or_(a.start_time >= since, a.end_time >= since, a.status == RUNNING, heard)
     return [late, *within(a.start_time, Window(until=query.window.until))]
 
 

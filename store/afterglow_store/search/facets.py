@@ -1,4 +1,4 @@
-"""How many of the runs that a query finds have which status, user, experiment and application."""
+"""How many of the runs, or applications, that a query finds have which status, user, experiment and the like."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from afterglow_store.schema import application, experiment, link
+from afterglow_store.schema import application, application_experiment, experiment, link, run
+from afterglow_store.search.applications import FIELDS, conditions_of
 from afterglow_store.search.deadline import deadline
 from afterglow_store.search.drivers import Driver, all_runs
 from afterglow_store.search.finding import MANY, Wanted, smallest
 from afterglow_store.search.query import Query, Row
 from afterglow_store.search.runs import wanted_by
+from afterglow_store.visibility import SCOPE
 
 FACETS = ("status", "user", "experiment", "application")
+FACETS_OF_APPLICATIONS = ("status", "user", "master", "experiment")
 MOST = 50  # values of one facet
 
 
@@ -45,7 +48,11 @@ def _by_experiment(conn: sa.Connection, wanted: Wanted, driver: Driver, most: in
     key = [driver.at.column(name).label(name) for name in ("server", "experiment_id")]
     found = wanted.from_driver(driver, *key).subquery().c
     by = (found.server, found.experiment_id)
-    rows = _counted(conn, sa.select(*by, _COUNT).group_by(*by), most)
+    return _named(conn, _counted(conn, sa.select(*by, _COUNT).group_by(*by), most))
+
+
+def _named(conn: sa.Connection, rows: list[Row]) -> list[Row]:
+    """Rows of experiments, with their names as `value`."""
     e = experiment.c
     of_these = sa.tuple_(e.server, e.experiment_id).in_([(row["server"], row["experiment_id"]) for row in rows])
     names = {(row.server, row.experiment_id): row.name for row in conn.execute(sa.select(experiment).where(of_these))}
@@ -69,6 +76,46 @@ _SELECTS = {
 }
 
 
-def _counted(conn: sa.Connection, select: sa.Select[Any], most: int) -> list[Row]:
-    rows = conn.execute(select.order_by(sa.text("runs DESC"), sa.literal_column("1")).limit(most))
+def facets_of_applications(
+    conn: sa.Connection, query: Query, names: Sequence[str] = FACETS_OF_APPLICATIONS, *, most: int = MOST
+) -> dict[str, list[Row]]:
+    """As `facets`, of the applications that a query finds: [{value, applications}]; of an experiment those that have
+    runs in it, {value, experiment_id, server, applications}.
+
+    Raises BadFilter and TooSlow.
+    """
+    where = conditions_of(query)
+    with deadline(conn):
+        return {name: _of_applications(conn, name, where, most) for name in names}
+
+
+def _of_applications(conn: sa.Connection, name: str, where: Sequence[sa.ColumnElement[bool]], most: int) -> list[Row]:
+    if name == "experiment":
+        return _applications_by_experiment(conn, where, most)
+    value = FIELDS[name].label("value")
+    counts = sa.select(value, _APPLICATIONS).where(*where).group_by(value)
+    return _counted(conn, counts, most, "applications")
+
+
+def _applications_by_experiment(conn: sa.Connection, where: Sequence[sa.ColumnElement[bool]], most: int) -> list[Row]:
+    # What is noted of applications is of all their runs.
+    noted = conn.get_execution_options().get(SCOPE) is None
+    wrote = application_experiment.c if noted else _seen_to_write().c
+    by = (wrote.server, wrote.experiment_id)
+    counts = sa.select(*by, _APPLICATIONS).where(wrote.application_id == application.c.id, *where).group_by(*by)
+    return _named(conn, _counted(conn, counts, most, "applications"))
+
+
+def _seen_to_write() -> sa.Subquery:
+    joined = link.join(run, run.c.run_id == link.c.run_id)
+    found = sa.select(link.c.application_id, run.c.server, run.c.experiment_id).select_from(joined)
+    return found.distinct().subquery()
+
+
+_APPLICATIONS = sa.func.count().label("applications")
+
+
+def _counted(conn: sa.Connection, select: sa.Select[Any], most: int, what: str = "runs") -> list[Row]:
+    """Those with the most of `what` first."""
+    rows = conn.execute(select.order_by(sa.desc(what), sa.literal_column("1")).limit(most))
     return [dict(row._mapping) for row in rows]

@@ -26,6 +26,7 @@ class Query:
     experiment: str | None = None  # experiment id or name
     server: str | None = None
     users: Sequence[str] = ()
+    masters: Sequence[str] = ()  # of applications, and of runs by theirs
     linked: bool | None = None  # runs only: those with, or without, a link to an application
     order_by: str = "start_time DESC"  # as parse_order reads it
     limit: int = 100

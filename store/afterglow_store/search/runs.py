@@ -13,15 +13,15 @@ from afterglow_store.filters import And, Comparison, Condition, Order, parse, pa
 from afterglow_store.filters.condition import Value, any_of
 from afterglow_store.filters.fields import FIELDS
 from afterglow_store.schema import application, experiment, link, run
-from afterglow_store.search.conditions import At, Holds
+from afterglow_store.search.conditions import At, Holds, exists
 from afterglow_store.search.deadline import deadline
-from afterglow_store.search.drivers import Driver, of_run_ids, together
+from afterglow_store.search.drivers import Driver, all_runs, of_run_ids, together
 from afterglow_store.search.finding import Mark, Part, Wanted, count_wanted, newest_first, part_of
 from afterglow_store.search.marks import AnyMark, as_text, from_text
 from afterglow_store.search.ordering import MetricMark, by_anything, by_index, ranked_by
 from afterglow_store.search.query import COUNT_LIMIT, Page, Query, Row
 from afterglow_store.search.texts import part_of_text
-from afterglow_store.status import OWNER_UNKNOWN, RUNNING
+from afterglow_store.status import ORPHANED, OWNER_UNKNOWN, RUNNING
 from afterglow_store.usage import add_totals
 from afterglow_store.windows import Window
 
@@ -53,6 +53,21 @@ def _total(conn: sa.Connection, wanted: Wanted, query: Query, found: int) -> int
     if query.after is None and found <= query.limit and (found or not query.offset):
         return min(query.offset + found, COUNT_LIMIT + 1)
     return count_wanted(conn, wanted, COUNT_LIMIT + 1)
+
+
+def search_keyed(conn: sa.Connection, query: Query) -> Page:
+    """Of the runs that `search_runs` finds, the newest first, the `params`, `metrics` and `tags`, and no more: for who
+    asks which of them there are. Without a total.
+
+    Raises BadFilter, BadPage, and TooSlow.
+    """
+    wanted = wanted_by(conn, query)
+    after = None if query.after is None else _expect(from_text(query.after), Mark)
+    with deadline(conn):
+        marks = newest_first(conn, wanted, query.limit + 1, after)
+        shown = marks[: query.limit]
+        rows = [dict(row) for row in conn.execute(_KEYED, {"ids": [mark.id for mark in shown]}).mappings()]
+    return Page(rows, next=as_text(shown[-1]) if len(marks) > query.limit else None)
 
 
 def search_runs_of_unknown_owner(conn: sa.Connection, query: Query) -> Page:
@@ -108,7 +123,7 @@ def rows_of(conn: sa.Connection, ids: Sequence[int]) -> list[Row]:
 
 
 def add_applications(conn: sa.Connection, rows: list[Row]) -> None:
-    """Give each run row its `applications`, the oldest link first: id, app_id, start_time (ms), name, status,
+    """Give each run row its `applications`, the oldest link first: id, app_id, attempt, start_time (ms), name, status,
     user_name, master, source."""
     by_run: dict[str, list[Row]] = {row["run_id"]: [] for row in rows}
     found = conn.execute(_APPLICATIONS, {"run_ids": list(by_run)})
@@ -124,16 +139,18 @@ _ROWS = (
     .select_from(run.outerjoin(experiment, _of_experiment))
     .where(run.c.id.in_(sa.bindparam("ids", expanding=True)))
 )
+_KEYED = sa.select(run.c.params, run.c.metrics, run.c.tags).where(run.c.id.in_(sa.bindparam("ids", expanding=True)))
 _a = application.c
 _APPLICATIONS = (
     sa.select(
-        link.c.run_id, _a.id, _a.app_id, _a.start_time, _a.name, _a.status, _a.user_name, _a.master, link.c.source
+        *(link.c.run_id, _a.id, _a.app_id, _a.attempt, _a.start_time, _a.name, _a.status, _a.user_name, _a.master),
+        link.c.source,
     )
     .select_from(link.join(application, _a.id == link.c.application_id))
     .where(link.c.run_id.in_(sa.bindparam("run_ids", expanding=True)))
     .order_by(link.c.first_seen, _a.id)
 )
-_OF_LINK = ("id", "app_id", "start_time", "name", "status", "user_name", "master", "source")
+_OF_LINK = ("id", "app_id", "attempt", "start_time", "name", "status", "user_name", "master", "source")
 
 
 def wanted_by(conn: sa.Connection, query: Query) -> Wanted:
@@ -143,6 +160,8 @@ def wanted_by(conn: sa.Connection, query: Query) -> Wanted:
         conditions.append(_comparison("effective_status", "IN", tuple(query.statuses)))
     if query.users:
         conditions.append(_comparison("user", "IN", tuple(query.users)))
+    if query.masters:
+        conditions.append(_comparison("application.master", "IN", tuple(query.masters)))
     if query.app is not None:
         conditions.append(_either(("application.id", "application.name"), query.app))
     if query.experiment is not None:
@@ -175,14 +194,26 @@ def _either(fields: tuple[str, str], value: str) -> Condition:
 
 
 def _active_since(since: int) -> Part:
-    """Started later, ended later, or still running."""
+    """Started later, ended later, or still running; of an orphaned one nobody knows when it ended: it was there as long
+    as its application was heard."""
 
     def holds(at: At) -> Holds:
         late = sa.or_(at.start_time >= since, at.column("end_time") >= since)
-        return sa.or_(late, at.column("effective_status") == RUNNING)
+        status = at.column("effective_status")
+        return sa.or_(late, status == RUNNING, sa.and_(status == ORPHANED, _heard_since(since, at)))
 
-    each = (run.c.start_time >= since, run.c.end_time >= since, run.c.effective_status == RUNNING)
+    each = (
+        run.c.start_time >= since,
+        run.c.end_time >= since,
+        run.c.effective_status == RUNNING,
+        sa.and_(run.c.effective_status == ORPHANED, _heard_since(since, all_runs().at)),
+    )
     return Part(holds, together([Driver(run.c.id, run.c.start_time, (one,), in_row=True) for one in each]))
+
+
+def _heard_since(since: int, at: At) -> Holds:
+    of_it = sa.and_(link.c.run_id == at.column("run_id"), application.c.id == link.c.application_id)
+    return exists(link, application).where(of_it, application.c.last_event_time >= since).exists()
 
 
 def _of_application(application_id: int) -> Part:

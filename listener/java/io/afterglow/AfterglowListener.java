@@ -19,17 +19,16 @@ import org.apache.spark.scheduler.SparkListenerTaskEnd;
  * Writes what a Spark application does to a journal, for Afterglow; docs/journal.md says what is in it.
  *
  * <p>Spark makes one for each SparkContext when {@code spark.extraListeners} names this class. An exception out of the
- * constructor would stop the context from starting, and an Error out of a callback would stop the running one: so the
- * constructor only assigns, every callback catches Throwable, and all work is done on the journal's own thread.
+ * constructor would stop the context from starting, and an Error out of a callback would stop the running one. So the
+ * constructor assigns one field, and no callback does anything outside of a try that catches Throwable: not even a
+ * lambda is made there, since where memory has run out that throws as well.
  */
 public final class AfterglowListener extends SparkListener {
+  private static final int MOST_MISSED = 10;
+
   private final SparkConf conf;
-  private final Health health = new Health();
-  private final RunningJobs runningJobs = new RunningJobs();
-  private final JobEvents jobs = new JobEvents(runningJobs, line -> offer(Rank.FACT, line));
-  private final SqlEvents queries = new SqlEvents(line -> offer(Rank.PLAN, line));
-  private final UntaggedJobs untaggedJobs = new UntaggedJobs(health);
-  private volatile Journal journal;
+  private volatile Intake intake; // made by the first event
+  private volatile int missed; // events before it could be made
 
   public AfterglowListener(SparkConf conf) {
     this.conf = conf;
@@ -37,25 +36,25 @@ public final class AfterglowListener extends SparkListener {
 
   // What the Python hook calls, through py4j. ---------------------------------------------------------------------
 
-  /** Whether events are being written. Waits up to a second for the file to be opened, right after the start. */
+  /** Whether the journal is being written. Waits up to a second for the file to be opened, right after the start. */
   public boolean active() {
     try {
-      Journal open = open();
-      return open != null && open.opened(1_000);
+      Intake open = intake();
+      return open != null && open.active();
     } catch (Throwable t) {
-      health.error(t);
+      failed(t, false);
       return false;
     }
   }
 
   /** The journal's own id, "" when there is no journal. */
   public String instance() {
-    return active() ? journal.instance() : "";
+    return active() ? intake.instance() : "";
   }
 
   /** The journal's path, "" when there is no journal. */
   public String journal() {
-    return active() ? journal.path().toString() : "";
+    return active() ? intake.path().toString() : "";
   }
 
   /**
@@ -64,15 +63,10 @@ public final class AfterglowListener extends SparkListener {
    */
   public boolean record(String json) {
     try {
-      Journal open = open();
-      if (open == null || !RecordedLine.accepts(json)) {
-        return false;
-      }
-      untaggedJobs.recorded(json);
-      RecordedLine line = new RecordedLine(json);
-      return open.offer(line.rank(), line);
+      Intake open = intake();
+      return open != null && open.record(json);
     } catch (Throwable t) {
-      health.error(t);
+      failed(t, true);
       return false;
     }
   }
@@ -80,117 +74,123 @@ public final class AfterglowListener extends SparkListener {
   /** Waits until all that was offered before is on the disk; false when that took longer, or it could not be written. */
   public boolean flush(long millis) {
     try {
-      Journal open = open();
+      Intake open = intake();
       return open != null && open.flush(millis);
     } catch (Throwable t) {
-      health.error(t);
+      failed(t, false);
       return false;
     }
   }
 
-  // What Spark calls, on the thread of its listener bus. Weights are about how many bytes an event keeps alive while it
-  // waits: Spark offers no exact figure. ------------------------------------------------------------------------------
+  // What Spark calls, on the thread of its listener bus. -------------------------------------------------------------
 
   @Override
   public void onResourceProfileAdded(SparkListenerResourceProfileAdded event) {
-    take(() -> offer(Rank.FACT, new SparkLine(event, 2_000)));
+    take(event);
   }
 
   @Override
   public void onEnvironmentUpdate(SparkListenerEnvironmentUpdate event) {
-    take(() -> offer(Rank.FACT, new SparkLine(event, 200_000)));
+    take(event);
   }
 
   @Override
   public void onApplicationStart(SparkListenerApplicationStart event) {
-    take(() -> offer(Rank.FACT, new SparkLine(event, 1_000)));
+    take(event);
   }
 
   @Override
   public void onApplicationEnd(SparkListenerApplicationEnd event) {
-    take(() -> {
-      Journal open = open();
-      if (open != null) {
-        open.applicationEnded(new SparkLine(event, 1_000));
-      }
-    });
+    take(event);
   }
 
   @Override
   public void onExecutorAdded(SparkListenerExecutorAdded event) {
-    take(() -> offer(Rank.FACT, new SparkLine(event, 1_000)));
+    take(event);
   }
 
   @Override
   public void onExecutorRemoved(SparkListenerExecutorRemoved event) {
-    take(() -> offer(Rank.FACT, new SparkLine(event, 2_000)));
+    take(event);
   }
 
   @Override
   public void onJobStart(SparkListenerJobStart event) {
-    take(() -> {
-      jobs.jobStarted(event);
-      untaggedJobs.jobStarted(event);
-    });
+    take(event);
   }
 
   @Override
   public void onJobEnd(SparkListenerJobEnd event) {
-    take(() -> jobs.jobEnded(event));
+    take(event);
   }
 
   @Override
   public void onStageSubmitted(SparkListenerStageSubmitted event) {
-    take(() -> jobs.stageSubmitted(event.stageInfo()));
+    take(event);
   }
 
-  /** The most frequent event by far: it is added up and goes no further. */
   @Override
   public void onTaskEnd(SparkListenerTaskEnd event) {
-    take(() -> jobs.taskEnded(event));
+    take(event);
   }
 
   @Override
   public void onStageCompleted(SparkListenerStageCompleted event) {
-    take(() -> jobs.stageCompleted(event.stageInfo()));
+    take(event);
   }
 
   @Override
   public void onOtherEvent(SparkListenerEvent event) {
-    take(() -> queries.take(event));
+    take(event);
   }
 
-  /** Whatever it throws ends here, Errors too: on the bus's thread one would stop the context. */
-  private void take(Runnable action) {
+  /** Whatever it throws ends here, Errors too, and those of counting them. */
+  private void take(Object event) {
     try {
-      if (health.on()) {
-        action.run();
+      Intake open = intake();
+      if (open != null) {
+        open.take(event);
       }
     } catch (Throwable t) {
-      health.error(t);
+      try {
+        failed(t, true);
+      } catch (Throwable u) {
+        // Spark's context is worth more than our count.
+      }
     } finally {
       // Spark takes a listener off its bus for good when it finds this flag after a call, whoever set it.
       Thread.interrupted();
     }
   }
 
-  private boolean offer(Rank rank, Line line) {
-    Journal open = open();
-    return open != null && open.offer(rank, line);
+  private void failed(Throwable cause, boolean isLoss) {
+    Intake open = intake;
+    if (open == null) {
+      miss(cause);
+    } else if (isLoss) {
+      open.failed(cause);
+    } else {
+      open.failedToAnswer(cause);
+    }
   }
 
-  /** The journal, or null when Afterglow is off. Started by the first event: in the constructor it could cost the job. */
-  private Journal open() {
-    if (!health.on()) {
-      return null;
+  private synchronized void miss(Throwable cause) {
+    missed++;
+    if (missed == MOST_MISSED) {
+      Health.log("Afterglow is off for this application, the job goes on without it: it did not start: " + cause);
     }
-    return journal != null ? journal : start();
   }
 
-  private synchronized Journal start() {
-    if (journal == null && health.on()) {
-      journal = Journal.start(conf, health, runningJobs, jobs::addUp);
+  /** Null when it could not be made, time and again. */
+  private Intake intake() {
+    Intake open = intake;
+    return open != null || missed >= MOST_MISSED ? open : begin();
+  }
+
+  private synchronized Intake begin() {
+    if (intake == null) {
+      intake = new Intake(conf, missed);
     }
-    return journal;
+    return intake;
   }
 }

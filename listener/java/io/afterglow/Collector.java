@@ -16,7 +16,7 @@ final class Collector {
 
   private final String url;
   private final String secret;
-  private final Timer limits = new Timer("afterglow-upload-limit", true);
+  private Timer limits = timer();
 
   Collector(String url, String secret) {
     this.url = url;
@@ -39,7 +39,7 @@ final class Collector {
     connection.setReadTimeout(limit);
     // Java's own limits are for each read, and there is none for a write to somebody who does not listen.
     TimerTask hangUp = hangUp(connection);
-    limits.schedule(hangUp, limit);
+    schedule(hangUp, limit);
     try {
       describe(connection, length);
       try (OutputStream body = connection.getOutputStream()) {
@@ -54,6 +54,20 @@ final class Collector {
 
   void close() {
     limits.cancel();
+  }
+
+  /** A timer whose thread has died, where no memory was left, takes no more. */
+  private void schedule(TimerTask task, int millis) {
+    try {
+      limits.schedule(task, millis);
+    } catch (IllegalStateException e) {
+      limits = timer();
+      limits.schedule(task, millis);
+    }
+  }
+
+  private static Timer timer() {
+    return new Timer("afterglow-upload-limit", true);
   }
 
   private void describe(HttpURLConnection connection, int length) throws IOException {

@@ -1,7 +1,5 @@
 package io.afterglow;
 
-import java.util.HashMap;
-import java.util.Map;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import org.apache.spark.scheduler.SparkListenerJobEnd;
@@ -26,26 +24,27 @@ final class JobEvents {
 
   private final RunningJobs jobs;
   private final StageTasks tasks;
+  private final Health health;
   private final Outlet outlet;
-  private final Map<TaskSums, StageLine> submitted = new HashMap<>();
   private final BlockingQueue<SparkListenerTaskEnd> aside = new ArrayBlockingQueue<>(MAX_ASIDE);
 
-  JobEvents(RunningJobs jobs, Outlet outlet) {
+  JobEvents(RunningJobs jobs, Health health, Outlet outlet) {
     this.jobs = jobs;
+    this.health = health;
     this.outlet = outlet;
     tasks = new StageTasks(jobs);
   }
 
   synchronized void jobStarted(SparkListenerJobStart event) {
-    RunningJob job = jobs.start(event);
-    if (!outlet.offer(job.line)) {
-      job.line.comeApart();
+    JobLine job = jobs.start(event);
+    if (!outlet.offer(job)) {
+      job.comeApart();
     }
   }
 
   synchronized void jobEnded(SparkListenerJobEnd event) {
-    RunningJob job = jobs.end(event.jobId());
-    if (job == null || !job.line.end(event)) {
+    JobLine job = jobs.end(event.jobId());
+    if (job == null || !job.end(event)) {
       outlet.offer(new SparkLine(event, JOB_END_BYTES));
     }
   }
@@ -54,11 +53,12 @@ final class JobEvents {
     TaskSums sums = tasks.begin(stage);
     StageLine line = new StageLine(stage, sums, null);
     boolean taken = outlet.offer(line);
-    submitted.put(sums, line);
-    if (sums.job != null && taken) {
-      sums.job.line.add(line);
-    } else if (sums.job != null) {
-      sums.job.line.comeApart();
+    sums.submitted = line;
+    JobLine job = sums.job == null ? null : sums.job.line();
+    if (job != null && taken) {
+      job.add(line);
+    } else if (job != null) {
+      job.comeApart();
     }
   }
 
@@ -77,23 +77,29 @@ final class JobEvents {
   /** Taken and added in one: a stage that ends in between would miss it. */
   private synchronized boolean addOne() {
     SparkListenerTaskEnd task = aside.poll();
-    if (task != null) {
-      add(task);
+    try {
+      if (task != null) {
+        add(task);
+      }
+    } catch (Throwable t) { // costs this one alone, not whichever event comes by
+      health.drop(1);
+      health.error(t);
     }
     return task != null;
   }
 
   private void add(SparkListenerTaskEnd task) {
     TaskSums late = tasks.add(task);
-    if (late != null && late.waiting.compareAndSet(false, true) && !outlet.offer(new StageTasksLine(late))) {
-      late.waiting.set(false);
+    if (late != null && late.waiting.compareAndSet(false, true)) {
+      outlet.offer(new StageTasksLine(late));
     }
   }
 
   synchronized void stageCompleted(StageInfo stage) {
     addUp();
     TaskSums sums = tasks.end(stage);
-    StageLine line = submitted.remove(sums);
+    StageLine line = sums.submitted;
+    sums.submitted = null;
     if (sums.job != null) {
       sums.job.stageDone();
     }

@@ -2,7 +2,6 @@ package io.afterglow;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Properties;
 import java.util.function.IntConsumer;
 import org.apache.spark.scheduler.JobSucceeded$;
 import org.apache.spark.scheduler.SparkListenerJobEnd;
@@ -19,21 +18,24 @@ final class JobLine implements Line {
 
   private final int job;
   private final long started;
-  private final Properties properties;
+  private final int weight;
   private final int[] stages;
   private final int[] tasks;
   private final List<StageLine> told = new ArrayList<>();
   private boolean whole = true; // all its stages so far wait in the queue, behind this
+  private String[] properties; // as Trimmer names them; null once nobody will tell them
   private long ended;
+  private int rows; // stages that it tells with its end
   private boolean closed;
 
   JobLine(SparkListenerJobStart start) {
     job = start.jobId();
     started = start.time();
-    properties = start.properties() == null ? new Properties() : start.properties();
+    properties = Trimmer.ofJob(start.properties()); // Spark's own hold the whole configuration
     List<StageInfo> infos = infos(start.productElement(STAGES));
     stages = infos.stream().mapToInt(StageInfo::stageId).toArray();
     tasks = infos.stream().mapToInt(StageInfo::numTasks).toArray();
+    weight = weight(stages.length, properties);
   }
 
   int job() {
@@ -77,19 +79,36 @@ final class JobLine implements Line {
       return false;
     }
     told.forEach(StageLine::leaveOut);
+    rows = told.size();
     ended = event.time();
     return true;
   }
 
   @Override
   public int weight() {
-    return 4_000;
+    return weight;
   }
 
   @Override
   public synchronized boolean close() {
     closed = true;
     return true;
+  }
+
+  /** Its start; when it tells its end, that and both ends of its stages, too. */
+  @Override
+  public synchronized int events() {
+    return ended > 0 ? 2 + 2 * rows : 1;
+  }
+
+  @Override
+  public synchronized void lost() {
+    closed = true;
+    if (ended > 0) {
+      told.forEach(StageLine::lostWithItsJob);
+    }
+    told.clear();
+    properties = null;
   }
 
   @Override
@@ -105,9 +124,9 @@ final class JobLine implements Line {
 
   /** A job of thousands of stages is told without them. */
   @Override
-  public boolean appendShortTo(StringBuilder line, Trimmer trimmer) {
+  public int appendShortTo(StringBuilder line, Trimmer trimmer) {
     putJob(line, trimmer);
-    return true;
+    return 2 * rows;
   }
 
   private JsonFields putJob(StringBuilder line, Trimmer trimmer) {
@@ -154,6 +173,14 @@ final class JobLine implements Line {
       }
     }
     rows.append(']');
+  }
+
+  private static int weight(int stages, String[] properties) {
+    int bytes = 2_000 + 100 * stages;
+    for (String each : properties) {
+      bytes += 2 * each.length();
+    }
+    return bytes;
   }
 
   private static List<StageInfo> infos(Object sequence) {

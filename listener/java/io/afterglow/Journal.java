@@ -1,7 +1,6 @@
 package io.afterglow;
 
 import java.io.IOException;
-import java.net.InetAddress;
 import java.nio.file.Path;
 import java.util.UUID;
 import org.apache.spark.SparkConf;
@@ -9,6 +8,7 @@ import org.apache.spark.SparkConf;
 /** One application instance's journal: lines are offered here, and written by a thread of its own. */
 final class Journal {
   private static final int VERSION = 1;
+  private static final int GRACE = 60; // heartbeats that the journal stays open for after the application's end
 
   private final String instance = UUID.randomUUID().toString();
   private final long startedAt = System.currentTimeMillis();
@@ -30,10 +30,13 @@ final class Journal {
     heartbeatMillis = settings.heartbeatMillis();
     heartbeat = new Heartbeat(queue, health, jobs, heartbeatMillis);
     JournalLimit limit = new JournalLimit(settings.journalMaxBytes());
-    writer = new JournalWriter(path, queue, health, heartbeat, new Redaction(settings.redaction()), limit, addUp);
+    writer = new JournalWriter(path, queue, health, heartbeat, settings.redaction(), limit, addUp);
     queue.offer(Rank.FACT, new AfterglowLine("AfterglowJournalStart", this::describe));
     queue.offer(Rank.FACT, new AfterglowLine("SparkListenerLogStart", Journal::describeSpark));
-    uploader = Uploader.start(collector, path, writer::written, health);
+    uploader = Uploader.start(collector, writer, health);
+    if (uploader != null) {
+      writer.confirmed(0);
+    }
   }
 
   /**
@@ -49,7 +52,7 @@ final class Journal {
       }
       Journal journal =
           new Journal(settings, new CollectorSettings(conf, System.getenv()), health, jobs, addUp);
-      journal.writer.start(journal::beforeExit);
+      journal.writer.start(journal::beforeExit, journal::afterEnd);
       return journal;
     } catch (BadSetting e) {
       health.off(e.getMessage());
@@ -81,14 +84,21 @@ final class Journal {
   }
 
   /**
-   * Has all of it written and on the disk at once, without waiting for that. The journal stays open: Spark may still
-   * say how the last job ended, and Python how its run did.
+   * Has all of it written and on the disk at once, without waiting for that. The journal stays open for some time: Spark
+   * may still say how the last job ended, and Python how its run did.
    */
-  void applicationEnded(Line end) {
-    heartbeat.beat();
-    queue.offer(Rank.VITAL, end);
+  void applicationEnded(long time) {
+    heartbeat.beatAtEnd();
+    // Not by way of Spark's own text of it, which may be what has failed.
+    queue.offer(Rank.END, new AfterglowLine("SparkListenerApplicationEnd", fields -> fields.put("Timestamp", time)));
     applicationEnded = true;
-    writer.applicationEnded();
+    writer.applicationEnded(GRACE * heartbeatMillis);
+  }
+
+  private void afterEnd() {
+    if (uploader != null) {
+      uploader.stop();
+    }
   }
 
   /**
@@ -113,24 +123,18 @@ final class Journal {
       // The journal stays, and whoever sends it again is told that it is known.
     } catch (InterruptedException e) {
       // Somebody wants the JVM gone now: what was written is in the file.
+    } finally {
+      writer.exits();
     }
   }
 
   private void describe(JsonFields fields) {
     fields.put("Version", VERSION).put("Instance", instance).put("Writer", "listener");
-    fields.put("Timestamp", startedAt).put("Host", host());
+    fields.put("Timestamp", startedAt).put("Host", HostName.own(System.getenv()));
     fields.put("Heartbeat Interval", heartbeatMillis);
   }
 
   private static void describeSpark(JsonFields fields) {
     fields.put("Spark Version", org.apache.spark.package$.MODULE$.SPARK_VERSION());
-  }
-
-  private static String host() {
-    try {
-      return InetAddress.getLocalHost().getHostName();
-    } catch (Exception e) {
-      return "";
-    }
   }
 }

@@ -1,6 +1,7 @@
 package io.afterglow;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.file.Files;
@@ -16,6 +17,7 @@ import java.nio.file.StandardOpenOption;
  */
 final class JournalLock {
   private static final String HERE = "io.afterglow.journal.";
+  private static final int RESERVE_BYTES = 32 << 10;
 
   private final Path file;
   private final String property;
@@ -29,7 +31,11 @@ final class JournalLock {
 
   /** The lock of a new journal; null where the file system has none, and then nobody ever takes its writer for dead. */
   static JournalLock take(Path journal) {
-    return take(journal, StandardOpenOption.CREATE);
+    JournalLock lock = take(journal, StandardOpenOption.CREATE);
+    if (lock != null) {
+      lock.reserve();
+    }
+    return lock;
   }
 
   /** The lock of a journal whose writer is dead, and which nobody else is sending; null of any other. */
@@ -59,6 +65,23 @@ final class JournalLock {
     }
     release(property, channel);
     return null;
+  }
+
+  /** Takes a little of the disk, for the journal's last lines. */
+  private void reserve() {
+    try {
+      channel.write(ByteBuffer.allocate(RESERVE_BYTES), 0);
+    } catch (IOException e) {
+      // As without a reserve.
+    }
+  }
+
+  void giveUpReserve() {
+    try {
+      channel.truncate(0);
+    } catch (IOException e) {
+      // Then there is none.
+    }
   }
 
   /** Lets go of it: whoever takes it next takes the writer for dead. */

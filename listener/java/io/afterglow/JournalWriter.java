@@ -1,17 +1,14 @@
 package io.afterglow;
 
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
 /** The journal's thread: takes lines off the queue, makes them into text, appends them, and brings them to the disk. */
-final class JournalWriter {
+final class JournalWriter implements Uploader.Outbox {
   private static final int STACK_BYTES = 16 << 20; // Spark's serialiser recurses over plans
-  private static final int BATCH_CHARS = 256 << 10;
-  /** So many bytes at most, were all of them ASCII; nearly all are. */
-  private static final int MAX_LINE_CHARS = 256 << 10;
   /** What comes after a line is added to it for so long, where that makes less of both. */
   private static final long HOLD_NANOS = 800_000_000L;
   private static final long PAUSE_MILLIS = 100;
@@ -25,17 +22,19 @@ final class JournalWriter {
   private final Redaction redaction;
   private final JournalLimit limit;
   private final Runnable addUp;
+  private Thread exit;
   private final CountDownLatch openedOrNot = new CountDownLatch(1);
-  private final StringBuilder batch = new StringBuilder();
-  private long batchLines;
-  private long writtenLines;
   private long syncedAt = System.nanoTime();
+  private long dropAgainAt; // bytes held, where dropping has failed
   private volatile AppendFile file;
   private volatile JournalLock lock;
-  private Trimmer trimmer;
+  private Batch batch;
+  private long lastLineAt = System.nanoTime();
+  private volatile long graceNanos;
   private volatile boolean applicationEnded;
   private volatile long pauseMillis = PAUSE_MILLIS;
   private volatile boolean failing;
+  private volatile long confirmed = -1; // where there is no collector
   // Guarded by this: up to which line the file is wanted on the disk, and is.
   private long wanted = -1;
   private long synced = -1;
@@ -57,8 +56,10 @@ final class JournalWriter {
     this.addUp = addUp;
   }
 
-  void start(Runnable beforeExit) {
-    Thread thread = new Thread(null, () -> run(beforeExit), "afterglow-journal", STACK_BYTES);
+  /** {@code beforeExit} of the JVM, {@code afterEnd} of this thread, when nothing more is to come. */
+  void start(Runnable beforeExit, Runnable afterEnd) {
+    exit = new Thread(beforeExit, "afterglow-exit");
+    Thread thread = new Thread(null, () -> run(afterEnd), "afterglow-journal", STACK_BYTES);
     thread.setDaemon(true);
     thread.start();
   }
@@ -67,7 +68,9 @@ final class JournalWriter {
     return openedOrNot.await(millis, TimeUnit.MILLISECONDS) && health.on();
   }
 
-  void applicationEnded() {
+  /** When nothing came for {@code graceMillis} after that, nothing more will. */
+  void applicationEnded(long graceMillis) {
+    graceNanos = graceMillis * 1_000_000;
     applicationEnded = true;
     want(queue.lastOrder());
   }
@@ -91,10 +94,22 @@ final class JournalWriter {
     }
   }
 
-  /** How many bytes of the file are whole lines for good. */
-  long written() {
+  // What the uploader asks and tells. ---------------------------------------------------------------------------------
+
+  @Override
+  public Path path() {
+    return path;
+  }
+
+  @Override
+  public long written() {
     AppendFile open = file;
     return open == null ? 0 : open.size();
+  }
+
+  @Override
+  public void confirmed(long bytes) {
+    confirmed = bytes;
   }
 
   /** The collector has this many bytes. Where that is all, the journal is no longer needed: nothing more is written. */
@@ -108,18 +123,28 @@ final class JournalWriter {
     }
   }
 
+  /** The JVM does, and nothing more is to come. */
+  void exits() {
+    JournalLock held = lock;
+    if (held != null) {
+      held.giveUpReserve();
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+
   private synchronized void want(long seq) {
     wanted = Math.max(wanted, seq);
     queue.wake();
   }
 
-  private void run(Runnable beforeExit) {
+  private void run(Runnable afterEnd) {
     try {
-      trimmer = new Trimmer(SparkJson.find(), redaction);
-      file = AppendFile.create(path);
+      batch = new Batch(health, new Trimmer(SparkJson.find(), redaction));
+      file = AppendFile.create(path, limit.head());
       lock = JournalLock.take(path);
       openedOrNot.countDown();
-      Runtime.getRuntime().addShutdownHook(new Thread(beforeExit, "afterglow-exit"));
+      Runtime.getRuntime().addShutdownHook(exit);
     } catch (IOException e) {
       health.off("it cannot write to " + path.getParent() + " (" + e + "); see spark.afterglow.journal.dir");
     } catch (ReflectiveOperationException e) {
@@ -130,23 +155,49 @@ final class JournalWriter {
       health.off("its journal did not start: " + t);
     }
     openedOrNot.countDown();
-    while (health.on()) {
+    while (health.on() && !(isOver() && queue.closeWhenEmpty())) {
       turn();
     }
-    giveUp();
+    if (health.on()) {
+      end();
+    } else {
+      giveUp();
+    }
+    afterEnd.run();
   }
 
-  /** Off for good: what waits is lost, and its memory is the job's again. */
+  /** The application's end is long ago, and the collector has all, where there is one. */
+  private boolean isOver() {
+    return applicationEnded
+        && System.nanoTime() - lastLineAt > graceNanos
+        && (confirmed < 0 || confirmed == file.size());
+  }
+
+  /** The JVM may make many contexts, one after the other. What Python says later goes into a journal of its own. */
+  private void end() {
+    health.offQuietly();
+    try {
+      Runtime.getRuntime().removeShutdownHook(exit);
+      file.sync();
+      if (confirmed > 0) {
+        sent(confirmed);
+      }
+      file.close();
+      if (lock != null) {
+        lock.giveUpReserve();
+        lock.release();
+      }
+    } catch (IOException e) {
+      // It was synced before.
+    } catch (IllegalStateException e) {
+      // The JVM exits just now.
+    }
+  }
+
+  /** It did not start: what waits is lost, and its memory is the job's again. */
   private void giveUp() {
     while (queue.poll() != null) {
       health.drop(1);
-    }
-    try {
-      if (file != null) {
-        file.close();
-      }
-    } catch (IOException e) {
-      // There is nothing left to save.
     }
   }
 
@@ -154,29 +205,39 @@ final class JournalWriter {
     try {
       addUp.run();
       if (!applicationEnded) {
-        heartbeat.beatWhenDue(System.nanoTime());
+        heartbeat.beatWhenDue(System.nanoTime(), limit.reached(file.held()));
       }
       boolean drained = writeBatch();
       syncWhenDue();
+      dropWhatIsConfirmed();
       if (drained) {
         queue.await(pauseMillis);
       }
     } catch (Throwable t) {
       health.error(t);
+      pause(); // what is wrong now may be wrong for long
+    }
+  }
+
+  private void pause() {
+    try {
+      Thread.sleep(pauseMillis);
+    } catch (InterruptedException e) {
+      // Nobody who interrupts it has a reason that we know.
     }
   }
 
   /** True when nothing is left in the queue that has been there for long enough. */
   private boolean writeBatch() {
     QueuedLine next = null;
-    batchLines = 0;
     long due = System.nanoTime() + (hurried() ? HOLD_NANOS : -HOLD_NANOS);
-    while (batch.length() < BATCH_CHARS && (next = queue.poll(due)) != null) {
+    while (!batch.isFull() && (next = queue.poll(due)) != null) {
+      lastLineAt = System.nanoTime();
       if (next.line.close()) {
         add(next);
       }
     }
-    if (batch.length() > 0) {
+    if (!batch.isEmpty()) {
       append();
     }
     return next == null;
@@ -188,47 +249,54 @@ final class JournalWriter {
     }
   }
 
-  /** An event that cannot be made into text is lost, and only that one. */
   private void add(QueuedLine next) {
-    int start = batch.length();
-    if (!limit.allows(next.rank, file.size() + start)) {
-      health.drop(1);
+    long held = file.held() + batch.size();
+    if (!limit.allows(next.rank, held)) {
+      health.drop(next.line.events());
+      next.line.lost();
       health.warnOnce(
-          path + " is as large as spark.afterglow.journal.maxSize allows: Afterglow counts what it leaves out of it");
+          path + " is as large as spark.afterglow.journal.maxSize allows",
+          ": Afterglow counts what it leaves out of it");
       return;
     }
-    try {
-      next.line.appendTo(batch, trimmer);
-      if (batch.length() - start > MAX_LINE_CHARS) {
-        batch.setLength(start);
-        next.line.appendShortTo(batch, trimmer);
-      }
-      if (batch.length() - start > MAX_LINE_CHARS || batch.length() == start) {
-        throw new IllegalStateException("an event of more than " + MAX_LINE_CHARS + " characters");
-      }
-      // What was lost before this line has a number too, so that every loss leaves a gap.
-      batch.append(",\"Seq\":").append(writtenLines + health.dropped()).append("}\n");
-      writtenLines++;
-      batchLines++;
-    } catch (Throwable t) {
-      batch.setLength(start);
-      health.drop(1);
-      health.error(t);
+    if (!limit.allowsPlans(held) && next.line.heavy()) {
+      next.line.lighten();
     }
+    batch.add(next);
   }
 
   private void append() {
-    try {
-      file.append(batch.toString().getBytes(StandardCharsets.UTF_8));
-      failing = false;
-    } catch (IOException e) {
-      health.drop(batchLines);
-      writtenLines -= batchLines;
-      failing = true;
-      health.warnOnce("Afterglow cannot write to " + path + " and counts what it loses until it can: " + e);
-    } finally {
-      batch.setLength(0);
+    if (!appended()) {
+      appendEnds(batch.failed());
     }
+  }
+
+  private boolean appended() {
+    try {
+      file.append(batch.bytes());
+      batch.written();
+      failing = false;
+      return true;
+    } catch (Throwable t) {
+      failing = true;
+      health.warnOnce("Afterglow cannot write to " + path + " and counts what it loses until it can", ": " + t);
+      return false;
+    }
+  }
+
+  /** A disk may stay full to the end, which is when people look: a little of it was taken for that. */
+  private void appendEnds(List<QueuedLine> ends) {
+    if (ends.isEmpty()) {
+      return;
+    }
+    if (lock != null) {
+      lock.giveUpReserve();
+    }
+    ends.forEach(batch::add);
+    if (!appended()) {
+      health.drop(batch.failed().size());
+    }
+    failing = true; // the others of their batch are lost all the same
   }
 
   private void syncWhenDue() {
@@ -245,11 +313,24 @@ final class JournalWriter {
       file.sync();
     } catch (IOException e) {
       failing = true;
-      health.warnOnce("Afterglow cannot bring " + path + " to the disk: " + e);
+      health.warnOnce("Afterglow cannot bring " + path + " to the disk", ": " + e);
     }
     synchronized (this) {
       synced = written;
       notifyAll();
+    }
+  }
+
+  /** So that an application that never ends, and whose journal is sent, never fills it. */
+  private void dropWhatIsConfirmed() {
+    long held = file.held();
+    if (held < dropAgainAt || !limit.worthDropping(held, file.droppable(confirmed))) {
+      return;
+    }
+    try {
+      file.drop(confirmed);
+    } catch (IOException e) {
+      dropAgainAt = held + limit.patience(); // no room for the copy, or no file system for it
     }
   }
 }

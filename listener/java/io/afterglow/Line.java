@@ -13,16 +13,30 @@ interface Line {
     return true;
   }
 
-  /** Called instead when it found no room: nothing is added to it, and nobody will write it. */
-  default void lost() {
-    close();
+  /** How many events it tells, once it is closed. */
+  default int events() {
+    return 1;
   }
+
+  /** Called when it is closed and nobody will write it: what it holds is given back. */
+  default void lost() {}
+
+  /** Whether it carries something large that it can be told without: a plan. */
+  default boolean heavy() {
+    return false;
+  }
+
+  /** Gives that up, for want of room. */
+  default void lighten() {}
 
   /** Adds the event as a JSON object without the closing brace, so that {@code Seq} can follow. */
   void appendTo(StringBuilder line, Trimmer trimmer) throws Exception;
 
-  /** The same in fewer words, for an event that became too long; false when there are none. */
-  default boolean appendShortTo(StringBuilder line, Trimmer trimmer) {
-    return false;
+  /**
+   * The same in fewer words, for an event that became too long; adds nothing when there are none. How many of its events
+   * these words leave out.
+   */
+  default int appendShortTo(StringBuilder line, Trimmer trimmer) {
+    return 0;
   }
 }

@@ -6,10 +6,12 @@ final class QueuedLine {
   final Rank rank;
   final Line line;
   final long sinceNanos = System.nanoTime();
+  int weight;
 
   QueuedLine(long order, Rank rank, Line line) {
     this.order = order;
     this.rank = rank;
     this.line = line;
+    weight = line.weight();
   }
 }

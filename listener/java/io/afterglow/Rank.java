@@ -1,11 +1,11 @@
 package io.afterglow;
 
-/** What is given up first when the queue or the journal is full: the later here, the sooner. */
+/** What is given up first when the queue or the journal is full: the later here, the sooner. Plans go before all. */
 enum Rank {
-  /** Runs, how the application ends, and heartbeats: without them nobody knows what became of the rest. */
+  /** How the application ends, and what was lost by then: a handful of lines, for which there is always room. */
+  END,
+  /** Runs, and heartbeats: without them nobody knows what became of the rest. */
   VITAL,
-  /** Application, environment, executors, jobs, stages. */
-  FACT,
-  /** SQL executions: they carry plans, the largest events of most applications, and jobs tell the story without them. */
-  PLAN
+  /** Application, environment, executors, jobs, stages, SQL executions. */
+  FACT
 }

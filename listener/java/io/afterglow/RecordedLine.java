@@ -6,13 +6,9 @@ import java.util.List;
 /** An Afterglow… event that the Python hook handed over as text. */
 final class RecordedLine implements Line {
   private static final int MAX_CHARS = 4_000_000;
+  private static final List<String> ENDS = Arrays.asList("AfterglowDriverEnd", "AfterglowContextDeath");
   private static final List<String> VITAL =
-      Arrays.asList(
-          "AfterglowRunStart",
-          "AfterglowRunEnd",
-          "AfterglowDriverEnd",
-          "AfterglowContextDeath",
-          "AfterglowHeartbeat");
+      Arrays.asList("AfterglowRunStart", "AfterglowRunEnd", "AfterglowHeartbeat");
 
   private final String json;
 
@@ -22,7 +18,7 @@ final class RecordedLine implements Line {
 
   /** One object on one line, its first key {@code Event}, of Afterglow's own: anything else would spoil the file. */
   static boolean accepts(String json) {
-    if (json == null || json.length() > MAX_CHARS) {
+    if (json == null || json.length() > MAX_CHARS || json.indexOf('\n') >= 0 || json.indexOf('\r') >= 0) {
       return false;
     }
     try {
@@ -39,8 +35,9 @@ final class RecordedLine implements Line {
   }
 
   Rank rank() {
-    int name = json.indexOf("\"Afterglow") + 1; // of the event: it comes first
-    return VITAL.contains(json.substring(name, json.indexOf('"', name))) ? Rank.VITAL : Rank.FACT;
+    int at = json.indexOf("\"Afterglow") + 1; // of the event's name: it comes first
+    String name = json.substring(at, json.indexOf('"', at));
+    return ENDS.contains(name) ? Rank.END : VITAL.contains(name) ? Rank.VITAL : Rank.FACT;
   }
 
   @Override
@@ -55,8 +52,8 @@ final class RecordedLine implements Line {
 
   /** Without what MLflow has of the run: the server reads it there. */
   @Override
-  public boolean appendShortTo(StringBuilder line, Trimmer trimmer) {
+  public int appendShortTo(StringBuilder line, Trimmer trimmer) {
     trimmer.redact(json, line, false);
-    return true;
+    return 0;
   }
 }

@@ -1,5 +1,7 @@
 package io.afterglow;
 
+import java.nio.charset.StandardCharsets;
+import java.util.Base64;
 import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -12,9 +14,6 @@ import java.util.regex.Pattern;
 final class Redaction {
   static final String REDACTED = "*********(redacted)";
 
-  /** A word, then an equals sign, a colon (with or without quotes around them), or only space. */
-  private static final Pattern KEY =
-      Pattern.compile("(?<![\\w.-])([\\w.-]++)(?:(\\\\*+[\"']?\\s*+[=:]\\s*+)|\\s++)");
   private static final Pattern URL = Pattern.compile("(?<![\\w+.-])([A-Za-z][\\w+.-]*+)://([^/?#\\s\"'<>]++)");
   private static final Pattern ORACLE = Pattern.compile("(jdbc:oracle:\\w++:)[^@/\\s]++/[^@\\s]++@");
   /** There, what stands before the @ is the name of a container. */
@@ -29,17 +28,23 @@ final class Redaction {
   /** A word that follows has no digit; what is long enough is none. */
   private static final Pattern BEARER =
       Pattern.compile("(?i)(?<!\\w)(bearer\\s++|basic\\s++)(?:(?=[a-z+/=_.~-]*+\\d)[\\w+/=.~-]{6,}+|[\\w+/=.~-]{20,}+)");
+  /** User and password in Base64 may look like a word. */
+  private static final Pattern BASIC = Pattern.compile("(?i)(?<!\\w)(basic\\s++)([a-z0-9+/]{4,}+={0,2})");
   /** Secret keys that Spark's expression does not know. */
   private static final Pattern MORE_KEYS =
       Pattern.compile("(?i)passwd|passphrase|(?:^|[._-])pwd$|(?:api|access|private|account)[._-]?key(?!s?[._-]?id)");
   /** Of tokens in texts, not of access: they are counted. */
   private static final Pattern INNOCENT_KEY =
-      Pattern.compile("(?i)tokeni[sz]|tokens?[._-]?(?:count|limit|num|len)|(?:num|max|min|n)[._-]?tokens?$");
+      Pattern.compile("(?i)tokeni[sz]|tokens?[._-]?(?:count|limit|num|len)|(?<![a-z])(?:num|max|min|n)[._-]?tokens?$");
 
   private final Pattern keys;
+  private final boolean ofUser;
+  private final Pairs pairs = new Pairs(this::secret);
 
-  Redaction(Pattern keys) {
+  /** {@code keys} that the user chose mean what they say: no match is taken for innocent. */
+  Redaction(Pattern keys, boolean ofUser) {
     this.keys = keys;
+    this.ofUser = ofUser;
   }
 
   String property(String key, String value, int limit) {
@@ -49,7 +54,7 @@ final class Redaction {
   /** Redacts before it cuts: a secret that the cut goes through must not leave its first half. */
   String text(String text, int limit) {
     String head = text.length() > 2 * limit ? text.substring(0, 2 * limit) : text;
-    String clean = tokens(pairs(userinfo(head)));
+    String clean = tokens(pairs.redact(withoutUser(head)));
     return clean.length() > limit ? clean.substring(0, limit) : clean;
   }
 
@@ -57,16 +62,35 @@ final class Redaction {
   private boolean secret(String key) {
     String rest = INNOCENT_KEY.matcher(key).replaceAll(""); // a tokenizer's password is one all the same
     return key.startsWith("spark.afterglow.collector.secret")
-        || keys.matcher(rest).find()
+        || keys.matcher(ofUser ? key : rest).find()
         || MORE_KEYS.matcher(rest).find();
   }
 
   private static String tokens(String text) {
     String clean = TOKEN.matcher(text).replaceAll(Matcher.quoteReplacement(REDACTED));
-    return BEARER.matcher(clean).replaceAll("$1" + Matcher.quoteReplacement(REDACTED));
+    return BEARER.matcher(basic(clean)).replaceAll("$1" + Matcher.quoteReplacement(REDACTED));
   }
 
-  private static String userinfo(String text) {
+  private static String basic(String text) {
+    Matcher basic = BASIC.matcher(text);
+    StringBuffer clean = new StringBuffer();
+    while (basic.find()) {
+      basic.appendReplacement(clean, userAndPassword(basic.group(2)) ? "$1" + Matcher.quoteReplacement(REDACTED) : "$0");
+    }
+    return basic.appendTail(clean).toString();
+  }
+
+  private static boolean userAndPassword(String base64) {
+    try {
+      String plain = new String(Base64.getDecoder().decode(base64), StandardCharsets.UTF_8);
+      return plain.indexOf(':') >= 0 && plain.chars().allMatch(c -> c >= ' ' && c != '\ufffd');
+    } catch (IllegalArgumentException e) {
+      return false; // a word
+    }
+  }
+
+  /** Addresses in the text lose user and password. */
+  static String withoutUser(String text) {
     if (text.indexOf('@') < 0) {
       return text;
     }
@@ -89,70 +113,5 @@ final class Redaction {
 
   private static boolean container(String scheme, String authority) {
     return CONTAINER_SCHEME.matcher(scheme.toLowerCase(Locale.ROOT)).matches() && authority.indexOf(':') < 0;
-  }
-
-  private String pairs(String text) {
-    StringBuilder clean = new StringBuilder(text.length());
-    Matcher key = KEY.matcher(text);
-    int done = 0;
-    int from = 0;
-    while (from <= text.length() && key.find(from)) {
-      from = key.end();
-      boolean joined = key.group(2) != null || key.group(1).startsWith("--");
-      int end = joined && secret(key.group(1)) ? valueEnd(text, key) : from;
-      int start = valueStart(text, from);
-      if (end > start) {
-        clean.append(text, done, start).append(REDACTED);
-        done = end;
-        from = end;
-      }
-    }
-    return clean.append(text, done, text.length()).toString();
-  }
-
-  /** Past the opening quote, if there is one. */
-  private static int valueStart(String text, int from) {
-    int at = from;
-    while (at < text.length() && text.charAt(at) == '\\') {
-      at++;
-    }
-    return at < text.length() && isQuote(text.charAt(at)) ? at + 1 : from;
-  }
-
-  private static int valueEnd(String text, Matcher key) {
-    int from = key.end();
-    int start = valueStart(text, from);
-    if (start > from) {
-      return quotedEnd(text, start, start - 1 - from);
-    }
-    // "token = x" and "token: x" without quotes are a condition or a column and its type, not a secret.
-    boolean option = key.group(2) == null && !text.startsWith("--", from);
-    return option || "=".equals(key.group(2)) ? bareEnd(text, from) : from;
-  }
-
-  /** Up to the closing quote, which has no more backslashes than the opening one had. */
-  private static int quotedEnd(String text, int start, int backslashes) {
-    char quote = text.charAt(start - 1);
-    int run = 0;
-    for (int at = start; at < text.length(); at++) {
-      char c = text.charAt(at);
-      if (c == quote && run <= backslashes) {
-        return at - run;
-      }
-      run = c == '\\' ? run + 1 : 0;
-    }
-    return text.length();
-  }
-
-  private static int bareEnd(String text, int start) {
-    int at = start;
-    while (at < text.length() && !Character.isWhitespace(text.charAt(at)) && ",;&\"'".indexOf(text.charAt(at)) < 0) {
-      at++;
-    }
-    return at;
-  }
-
-  private static boolean isQuote(char c) {
-    return c == '"' || c == '\'';
   }
 }

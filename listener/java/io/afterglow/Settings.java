@@ -61,10 +61,10 @@ final class Settings {
   }
 
   /** Spark's own key. The default is that of the newest Spark, which knows more secrets than the older ones. */
-  Pattern redaction() throws BadSetting {
+  Redaction redaction() throws BadSetting {
     String regex = conf.get("spark.redaction.regex", "(?i)secret|password|token|access[.]?key|credential");
     try {
-      return Pattern.compile(regex);
+      return new Redaction(Pattern.compile(regex), conf.contains("spark.redaction.regex"));
     } catch (PatternSyntaxException e) {
       throw new BadSetting("spark.redaction.regex", regex, "a regular expression");
     }

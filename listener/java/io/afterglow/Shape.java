@@ -16,6 +16,16 @@ interface Shape {
 
   Shape AS_IS = (from, to) -> to.append(from.raw());
 
+  /** An address loses user and password; what else it says is what it is good for. */
+  Shape ADDRESS =
+      (from, to) -> {
+        if (from.peek() == '"') {
+          JsonFields.quote(to, Redaction.withoutUser(from.string()));
+        } else {
+          to.append(from.raw());
+        }
+      };
+
   /** A string, redacted and cut. */
   static Shape text(int limit, Redaction redaction) {
     return (from, to) -> {
@@ -48,6 +58,24 @@ interface Shape {
       to.append('{');
       fields(fields, from, to, "");
       to.append('}');
+    };
+  }
+
+  /** An object with all its fields, some of them in a shape of their own. */
+  static Shape whole(Map<String, Shape> shaped) {
+    return (from, to) -> {
+      if (from.peek() != '{') {
+        to.append(from.raw());
+        return;
+      }
+      from.enter('{');
+      String open = "{";
+      for (String key = from.nextKey(); key != null; key = from.nextKey()) {
+        JsonFields.quote(to.append(open), key).append(':');
+        shaped.getOrDefault(key, AS_IS).copy(from, to);
+        open = ",";
+      }
+      to.append(open.equals("{") ? "{}" : "}");
     };
   }
 

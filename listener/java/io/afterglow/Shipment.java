@@ -65,6 +65,12 @@ final class Shipment {
   static void delete(Path journal) throws IOException {
     Files.deleteIfExists(journal);
     Files.deleteIfExists(notes(journal));
+    Files.deleteIfExists(part(journal));
+  }
+
+  /** Where a journal is copied without what was dropped; it is there for a moment, or where a driver died in that. */
+  static Path part(Path journal) {
+    return journal.resolveSibling(instance(journal) + ".part");
   }
 
   private int read(byte[] buffer) throws IOException {
@@ -89,8 +95,13 @@ final class Shipment {
     }
   }
 
-  private void note() throws IOException {
-    Files.write(notes(journal), Long.toString(confirmed).getBytes(StandardCharsets.US_ASCII));
+  /** On a full disk it stays what it was, and whoever sends the rest is told more by the collector. */
+  private void note() {
+    try {
+      Files.write(notes(journal), Long.toString(confirmed).getBytes(StandardCharsets.US_ASCII));
+    } catch (IOException e) {
+      // The chunk was taken all the same.
+    }
   }
 
   private static Path notes(Path journal) {

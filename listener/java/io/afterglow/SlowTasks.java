@@ -2,41 +2,56 @@ package io.afterglow;
 
 import org.apache.spark.scheduler.TaskInfo;
 
-/** The few task attempts of a stage that took the longest. */
+/** The few task attempts of a stage that took the longest. Spark's own objects of them are large, and not kept. */
 final class SlowTasks {
   private static final int MOST = 3;
 
-  private final TaskInfo[] tasks = new TaskInfo[MOST];
-  private final long[] millis = new long[MOST];
-  private final long[] bytes = new long[MOST];
+  private final SlowTask[] tasks = new SlowTask[MOST];
   private int count;
 
   void add(TaskInfo task, long took, long read) {
-    if (count == MOST && took <= millis[MOST - 1]) {
+    if (count == MOST && took <= tasks[MOST - 1].millis) {
       return;
     }
     int at = count < MOST ? count++ : MOST - 1;
-    for (; at > 0 && millis[at - 1] < took; at--) {
-      put(at, tasks[at - 1], millis[at - 1], bytes[at - 1]);
+    for (; at > 0 && tasks[at - 1].millis < took; at--) {
+      tasks[at] = tasks[at - 1];
     }
-    put(at, task, took, read);
+    tasks[at] = new SlowTask(task, took, read);
   }
 
-  /** Each as [index, attempt, executor, host, milliseconds, bytes read], the slowest first. */
+  /** The slowest first. */
   void put(StringBuilder to) {
     String open = "[";
     for (int i = 0; i < count; i++) {
-      to.append(open).append('[').append(tasks[i].index()).append(',').append(tasks[i].attemptNumber()).append(',');
-      JsonFields.quote(to, tasks[i].executorId()).append(',');
-      JsonFields.quote(to, tasks[i].host()).append(',').append(millis[i]).append(',').append(bytes[i]).append(']');
+      tasks[i].put(to.append(open));
       open = ",";
     }
     to.append(']');
   }
 
-  private void put(int at, TaskInfo task, long took, long read) {
-    tasks[at] = task;
-    millis[at] = took;
-    bytes[at] = read;
+  private static final class SlowTask {
+    final long millis;
+    private final int index;
+    private final int attempt;
+    private final String executor;
+    private final String host;
+    private final long bytes;
+
+    SlowTask(TaskInfo task, long millis, long bytes) {
+      index = task.index();
+      attempt = task.attemptNumber();
+      executor = task.executorId();
+      host = task.host();
+      this.millis = millis;
+      this.bytes = bytes;
+    }
+
+    /** [index, attempt, executor, host, milliseconds, bytes read]. */
+    void put(StringBuilder to) {
+      to.append('[').append(index).append(',').append(attempt).append(',');
+      JsonFields.quote(to, executor).append(',');
+      JsonFields.quote(to, host).append(',').append(millis).append(',').append(bytes).append(']');
+    }
   }
 }

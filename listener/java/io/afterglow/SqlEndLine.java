@@ -1,30 +1,41 @@
 package io.afterglow;
 
-import org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionEnd;
-
 /** The end of a SQL execution whose start is written, with the plan that it had in the end. */
 final class SqlEndLine implements Line {
-  private final SparkListenerSQLExecutionEnd end;
-  private final String lastTree;
+  private final SqlEnd end;
+  private SqlLine start;
+  private int weight;
 
-  /** {@code lastTree} is null where the plan stayed what it was. */
-  SqlEndLine(SparkListenerSQLExecutionEnd end, String lastTree) {
+  /** {@code start} is null where nobody saw it. */
+  SqlEndLine(SqlEnd end, SqlLine start) {
     this.end = end;
-    this.lastTree = lastTree;
+    this.start = start;
+    weight = end.weight() + (start == null ? 0 : start.bytesOfPlan());
   }
 
   @Override
   public int weight() {
-    return 1_000 + (lastTree == null ? 0 : 2 * lastTree.length());
+    return weight;
   }
 
   @Override
-  public void appendTo(StringBuilder line, Trimmer trimmer) throws Exception {
+  public boolean heavy() {
+    return start != null && start.bytesOfPlan() > 0;
+  }
+
+  @Override
+  public void lighten() {
+    start = null;
+    weight = end.weight();
+  }
+
+  @Override
+  public void appendTo(StringBuilder line, Trimmer trimmer) {
     JsonFields fields = new JsonFields(line, SqlEvents.END);
-    fields.put("executionId", end.executionId()).put("time", end.time());
-    SqlLine.putEnd(end, fields, trimmer);
-    if (lastTree != null) {
-      trimmer.plans().put(lastTree, fields);
+    end.putError(fields.put("executionId", end.execution).put("time", end.time), trimmer);
+    Plan last = start == null ? null : start.plan();
+    if (last != null) {
+      trimmer.plans().put(last, fields);
     }
   }
 }

@@ -2,6 +2,8 @@ package io.afterglow;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.BlockingQueue;
 import org.apache.spark.scheduler.SparkListenerEvent;
 import org.apache.spark.sql.execution.ui.SparkListenerSQLAdaptiveExecutionUpdate;
 import org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionEnd;
@@ -9,16 +11,19 @@ import org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionStart;
 
 /**
  * Which lines the events of Spark SQL become. They are told by name: an application may run without Spark SQL on its
- * class path. Only the bus's thread comes here.
+ * class path. On the bus's thread; what becomes of a plan while it runs is only put aside there, since its text may be
+ * long, and made small on the journal's thread, unless there is too much of it.
  */
 final class SqlEvents {
   static final String START = "org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionStart";
   static final String END = "org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionEnd";
   static final String REPLAN = "org.apache.spark.sql.execution.ui.SparkListenerSQLAdaptiveExecutionUpdate";
-  private static final int MAX_OPEN = 1_000; // executions whose end the bus lost would stay open for ever
+  private static final int MAX_OPEN = 500; // executions whose end the bus lost would stay open for ever
+  private static final int MAX_ASIDE = 32; // of 100 KB each
 
   private final JobEvents.Outlet outlet;
-  private final Map<Long, SqlLine> open = new LinkedHashMap<>();
+  private final Map<Long, SqlLine> open = new LinkedHashMap<>(); // only the bus's thread comes here
+  private final BlockingQueue<SqlLine> aside = new ArrayBlockingQueue<>(MAX_ASIDE);
 
   SqlEvents(JobEvents.Outlet outlet) {
     this.outlet = outlet;
@@ -33,9 +38,16 @@ final class SqlEvents {
         replan((SparkListenerSQLAdaptiveExecutionUpdate) event);
         break;
       case END:
-        end((SparkListenerSQLExecutionEnd) event);
+        end(new SqlEnd((SparkListenerSQLExecutionEnd) event));
         break;
       default:
+    }
+  }
+
+  /** Makes the plans small that were put aside. On the journal's thread. */
+  void addUp() {
+    for (SqlLine line = aside.poll(); line != null; line = aside.poll()) {
+      line.plan();
     }
   }
 
@@ -51,15 +63,15 @@ final class SqlEvents {
 
   private void replan(SparkListenerSQLAdaptiveExecutionUpdate event) {
     SqlLine line = open.get(event.executionId());
-    if (line != null) {
-      line.replan(Plans.tree(event.physicalPlanDescription()));
+    if (line != null && line.replan(Plan.head(event.physicalPlanDescription())) && !aside.offer(line)) {
+      line.plan();
     }
   }
 
-  private void end(SparkListenerSQLExecutionEnd event) {
-    SqlLine line = open.remove(event.executionId());
-    if (line == null || !line.end(event)) {
-      outlet.offer(new SqlEndLine(event, line == null ? null : line.lastTree()));
+  private void end(SqlEnd end) {
+    SqlLine line = open.remove(end.execution);
+    if (line == null || !line.end(end)) {
+      outlet.offer(new SqlEndLine(end, line));
     }
   }
 }

@@ -15,7 +15,10 @@ final class StageLine implements Line {
   private long completed;
   private String failure;
   private final boolean known;
+  private boolean endOnly;
+  private boolean lost;
   private boolean closed;
+  private boolean leftOut;
   private boolean written;
 
   /** {@code before} is the line that told of its submission, null when none did. */
@@ -30,6 +33,7 @@ final class StageLine implements Line {
   /** The line of an end that has one of its own. */
   static StageLine ended(StageInfo stage, TaskSums sums, StageLine before) {
     StageLine line = new StageLine(stage, sums, before);
+    line.endOnly = true;
     line.completed = millis(stage.completionTime());
     line.failure = stage.failureReason().isDefined() ? stage.failureReason().get() : null;
     return line;
@@ -51,12 +55,18 @@ final class StageLine implements Line {
 
   /** Whether it ended well at the first attempt, so that a row says all of it. */
   synchronized boolean plain() {
-    return completed > 0 && submitted > 0 && failure == null && sums.attempt == 0;
+    return !lost && completed > 0 && submitted > 0 && failure == null && sums.attempt == 0;
   }
 
   /** Its job's line tells it. */
   synchronized void leaveOut() {
     closed = true;
+    leftOut = true;
+  }
+
+  /** That line is lost as well. */
+  void lostWithItsJob() {
+    sums.forgetSkew();
   }
 
   @Override
@@ -72,9 +82,20 @@ final class StageLine implements Line {
     return first;
   }
 
+  /** From now on its job does not tell it either: it is counted. */
   @Override
   public synchronized void lost() {
     closed = true;
+    lost = true;
+    written = false;
+    if (!leftOut && (completed > 0 || failure != null)) {
+      sums.forgetSkew(); // which only this line would have told
+    }
+  }
+
+  @Override
+  public synchronized int events() {
+    return completed > 0 && !endOnly ? 2 : 1;
   }
 
   private synchronized boolean written() {

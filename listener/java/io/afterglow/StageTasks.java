@@ -13,8 +13,10 @@ import org.apache.spark.scheduler.StageInfo;
  * copies of speculated ones, are killed after that. They have used the cluster as well.
  */
 final class StageTasks {
+  /** Stages whose end the bus lost would stay open for ever; hardly an application runs as many at once. */
+  private static final int MAX_OPEN = 2_000; // of up to 2 KB
   /** Stages are kept after their end for the tasks that end late: this many, then the oldest goes. */
-  private static final int MAX_STAGES = 4_096;
+  private static final int MAX_ENDED = 4_096; // of 400 bytes
 
   private final RunningJobs jobs;
   private final Map<Long, TaskSums> open = new LinkedHashMap<>();
@@ -45,7 +47,7 @@ final class StageTasks {
     TaskSums sums = sums(stage.stageId(), stage.attemptNumber());
     long key = key(sums.stage, sums.attempt);
     open.remove(key);
-    put(ended, key, sums);
+    put(ended, key, sums, MAX_ENDED);
     return sums;
   }
 
@@ -53,14 +55,13 @@ final class StageTasks {
     TaskSums sums = open.get(key(stage, attempt));
     if (sums == null) {
       sums = new TaskSums(stage, attempt, jobs.ofStage(stage));
-      put(open, key(stage, attempt), sums);
+      put(open, key(stage, attempt), sums, MAX_OPEN);
     }
     return sums;
   }
 
-  /** Stages whose end the bus lost would stay open for ever; no application runs as many at once. */
-  private static void put(Map<Long, TaskSums> stages, long key, TaskSums sums) {
-    if (stages.size() >= MAX_STAGES) {
+  private static void put(Map<Long, TaskSums> stages, long key, TaskSums sums, int most) {
+    if (stages.size() >= most) {
       stages.remove(stages.keySet().iterator().next());
     }
     stages.put(key, sums);

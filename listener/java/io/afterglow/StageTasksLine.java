@@ -13,6 +13,12 @@ final class StageTasksLine implements Line {
     return 400;
   }
 
+  /** Nobody will write these sums: those that tasks to come add up to have to be. */
+  @Override
+  public void lost() {
+    sums.waiting.set(false);
+  }
+
   @Override
   public void appendTo(StringBuilder line, Trimmer trimmer) {
     sums.waiting.set(false); // before they are read: what comes after that is for the next line

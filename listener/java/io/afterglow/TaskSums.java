@@ -40,6 +40,7 @@ final class TaskSums {
   final int stage;
   final int attempt;
   final RunningJob job;
+  StageLine submitted; // that waits for the stage's end; only JobEvents comes here
   private final long[] sums = new long[NAMES.length];
   private Skew skew = new Skew();
   private long peakExecutionMemory;

@@ -29,6 +29,7 @@ final class Trimmer {
   private final Redaction redaction;
   private final Plans plans;
   private final Map<String, Map<String, Shape>> events = new HashMap<>();
+  private final Map<String, Shape> recorded = new HashMap<>(); // of the Python hook's events
 
   Trimmer(SparkJson json, Redaction redaction) {
     this.json = json;
@@ -37,6 +38,7 @@ final class Trimmer {
     application();
     executors();
     ends();
+    recorded();
   }
 
   Plans plans() {
@@ -63,13 +65,23 @@ final class Trimmer {
     Shape.fields(fields(name), from, to, ",");
   }
 
-  /** Adds the properties of a job that are kept, as an object. */
-  void properties(Properties properties, StringBuilder to) {
+  /** The properties of a job that are kept, in their order, with no more characters than redaction reads. */
+  static String[] ofJob(Properties all) {
+    String[] kept = new String[JOB_PROPERTIES.length];
+    for (int i = 0; i < kept.length; i++) {
+      String value = all == null ? "" : all.getProperty(JOB_PROPERTIES[i], "");
+      kept[i] = value.length() > 2 * VALUE ? value.substring(0, 2 * VALUE) : value;
+    }
+    return kept;
+  }
+
+  /** Adds them as an object. */
+  void properties(String[] ofJob, StringBuilder to) {
     String open = "{";
-    for (String key : JOB_PROPERTIES) {
-      String value = property(properties, key);
+    for (int i = 0; i < ofJob.length; i++) {
+      String value = property(JOB_PROPERTIES[i], ofJob[i]);
       if (!value.isEmpty()) {
-        JsonFields.quote(JsonFields.quote(to.append(open), key).append(':'), value);
+        JsonFields.quote(JsonFields.quote(to.append(open), JOB_PROPERTIES[i]).append(':'), value);
         open = ",";
       }
     }
@@ -77,16 +89,16 @@ final class Trimmer {
   }
 
   /** The same under shorter names. */
-  void jobFields(Properties properties, JsonFields fields) {
-    for (int i = 0; i < JOB_PROPERTIES.length; i++) {
-      String value = property(properties, JOB_PROPERTIES[i]);
+  void jobFields(String[] ofJob, JsonFields fields) {
+    for (int i = 0; i < ofJob.length; i++) {
+      String value = property(JOB_PROPERTIES[i], ofJob[i]);
       if (!value.isEmpty()) {
         fields.put(JOB_FIELDS[i], value);
       }
     }
   }
 
-  /** Adds an event of the Python hook: whole, but for the secrets in texts that are not MLflow's own. */
+  /** Adds an event of the Python hook: whole, but for secrets. Params, metrics and tags stay as MLflow has them. */
   void redact(String event, StringBuilder to, boolean withRun) {
     JsonReader from = new JsonReader(event);
     from.enter('{');
@@ -98,14 +110,12 @@ final class Trimmer {
         continue;
       }
       JsonFields.quote(to.append(open), key).append(':');
-      boolean redacted = key.equals("Error") || key.equals("Tracking URI");
-      (redacted ? text(RECORDED) : Shape.AS_IS).copy(from, to);
+      recorded.getOrDefault(key, Shape.AS_IS).copy(from, to);
       open = ",";
     }
   }
 
-  private String property(Properties properties, String key) {
-    String value = properties.getProperty(key, "");
+  private String property(String key, String value) {
     return redaction.property(key, key.equals(TAGS) ? ownTags(value) : value, VALUE);
   }
 
@@ -162,6 +172,15 @@ final class Trimmer {
     result.put("Exception", Shape.object(exception));
     Map<String, Shape> end = keep("SparkListenerJobEnd", "Job ID", "Completion Time");
     end.put("Job Result", Shape.object(result));
+  }
+
+  private void recorded() {
+    recorded.put("Error", text(RECORDED));
+    recorded.put("Tracking URI", text(RECORDED));
+    Map<String, Shape> run = new HashMap<>();
+    run.put("source_name", Shape.ADDRESS);
+    run.put("artifact_uri", Shape.ADDRESS);
+    recorded.put("Run", Shape.whole(run));
   }
 
   private Shape text(int limit) {

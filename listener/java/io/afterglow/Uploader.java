@@ -18,11 +18,22 @@ final class Uploader {
   private static final long LONGEST_PAUSE_MILLIS = 60_000;
   private static final long PAUSE_AT_EXIT_MILLIS = 100;
 
+  /** The journal that is sent while it is written. */
+  interface Outbox {
+    Path path();
+
+    /** How many bytes of it are whole lines for good. */
+    long written();
+
+    /** The collector has so many of them. */
+    void confirmed(long bytes);
+  }
+
   private final CollectorSettings settings;
+  private final Outbox outbox;
   private final Path journal;
-  private final Shipment.Size written;
   private final Health health;
-  private final byte[] buffer = new byte[Shipment.CHUNK_BYTES];
+  private byte[] buffer = new byte[Shipment.CHUNK_BYTES];
   private final ArrayDeque<Path> leftovers = new ArrayDeque<>();
   private Collector collector;
   private Shipment own;
@@ -34,19 +45,19 @@ final class Uploader {
   private boolean finishing;
   private long deadline;
 
-  private Uploader(CollectorSettings settings, Path journal, Shipment.Size written, Health health) {
+  private Uploader(CollectorSettings settings, Outbox outbox, Health health) {
     this.settings = settings;
-    this.journal = journal;
-    this.written = written;
+    this.outbox = outbox;
     this.health = health;
+    journal = outbox.path();
   }
 
   /** Null where there is no collector to send to. */
-  static Uploader start(CollectorSettings settings, Path journal, Shipment.Size written, Health health) {
+  static Uploader start(CollectorSettings settings, Outbox outbox, Health health) {
     if (!settings.wanted()) {
       return null;
     }
-    Uploader uploader = new Uploader(settings, journal, written, health);
+    Uploader uploader = new Uploader(settings, outbox, health);
     Thread thread = new Thread(uploader::run, "afterglow-upload");
     thread.setDaemon(true);
     thread.start();
@@ -67,10 +78,15 @@ final class Uploader {
     return over && own != null ? own.confirmed() : -1;
   }
 
+  /** Nothing more is to come, and all of it is sent. */
+  void stop() {
+    end();
+  }
+
   private void run() {
     try {
       collector = new Collector(settings.url(), settings.secret());
-      own = new Shipment(journal, written, collector);
+      own = new Shipment(journal, outbox::written, collector);
       while (!over()) {
         await(turn());
       }
@@ -80,15 +96,20 @@ final class Uploader {
     } catch (Throwable t) {
       health.say("Afterglow sends no more of its journal " + journal + ": " + t);
     } finally {
+      buffer = null;
       end();
     }
   }
 
-  /** Sends one chunk, if there is one. How long to wait before the next turn, in ms. */
-  private long turn() throws InterruptedException {
+  /**
+   * Sends one chunk, if there is one. How long to wait before the next turn, in ms. Whatever goes wrong in it, also
+   * where no memory was left, is tried again later.
+   */
+  private long turn() {
     try {
       if (!own.done()) {
         own.send(buffer, left());
+        outbox.confirmed(own.confirmed());
       } else if (isFinishing()) {
         end();
         return 0;
@@ -98,23 +119,31 @@ final class Uploader {
       failures = 0;
       // An application that always has more to say still looks for leftovers: in the moment after it was heard.
       return own.done() && searched && leftovers.isEmpty() && !isFinishing() ? INTERVAL_MILLIS : 0;
-    } catch (IOException e) {
-      return pauseAfter(e);
+    } catch (Throwable t) {
+      return pauseAfter(t);
     }
   }
 
-  private long pauseAfter(IOException why) {
-    if (!warned) {
-      warned = true;
-      health.say(
-          "Afterglow cannot send its journal to " + collector.url() + " and keeps it in " + journal.getParent()
-              + " until it can: " + why);
-    }
+  private long pauseAfter(Throwable why) {
+    warn(why);
     if (isFinishing()) {
       return PAUSE_AT_EXIT_MILLIS;
     }
     long pause = Math.min(LONGEST_PAUSE_MILLIS, FIRST_PAUSE_MILLIS << Math.min(failures++, 10));
     return (long) (pause * (0.5 + ThreadLocalRandom.current().nextDouble() / 2));
+  }
+
+  private void warn(Throwable why) {
+    try {
+      if (!warned) {
+        warned = true;
+        health.say(
+            "Afterglow cannot send its journal to " + collector.url() + " and keeps it in " + journal.getParent()
+                + " until it can: " + why);
+      }
+    } catch (Throwable t) {
+      // It was no more than a word.
+    }
   }
 
   // What dead drivers left. A journal's lock is held while it is sent, so that no two send the same. -----------------
@@ -137,7 +166,7 @@ final class Uploader {
     boolean gone = false;
     try {
       gone = send(next);
-    } catch (IOException e) {
+    } catch (IOException | RuntimeException | Error e) {
       leftovers.add(leftovers.remove()); // the others need not wait for this one
       throw e;
     } finally {

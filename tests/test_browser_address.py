@@ -1,6 +1,7 @@
 """Which address a page is drawn for, when the browser has not heard yet of the last one."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -23,7 +24,7 @@ from afterglow_monitor import browser_address
 browser_address.arrive()
 if st.button("Open") and browser_address.value("page", "list") == "list":
     browser_address.go({"page": "run", "id": "1"})
-    browser_address.leave_if_gone()
+    browser_address.enter_part()
 st.text(browser_address.value("page", "list") + ":" + browser_address.value("id"))
 """
 
@@ -43,13 +44,15 @@ def test_a_page_that_was_gone_to_is_drawn_though_the_old_one_asked_meanwhile() -
         assert app.text[0].value == shown
 
 
-def ask(socket: ClientConnection, query: str, fragment: str = "") -> None:
-    """As the browser does; for a fragment, what a page asks for by itself."""
+def ask(socket: ClientConnection, query: str, fragment: str = "", tab: tuple[str, str] | None = None) -> None:
+    """As the browser does; for a fragment, what a page asks for by itself, with the tab that its widget shows."""
     message = BackMsg()
     message.rerun_script.query_string = query
     message.rerun_script.context_info.timezone = "UTC"
     if fragment:
         message.rerun_script.fragment_id, message.rerun_script.is_auto_rerun = fragment, True
+    if tab:
+        message.rerun_script.widget_states.widgets.add(id=tab[0], string_value=tab[1])
     socket.send(message.SerializeToString())
 
 
@@ -63,9 +66,9 @@ def answered(socket: ClientConnection) -> list[ForwardMsg]:
     return said
 
 
-def test_a_list_that_asks_for_itself_on_the_address_of_another_page_becomes_that_page(
-    sqlite_url: str, tmp_path: Path
-) -> None:
+@contextmanager
+def listing(sqlite_url: str, tmp_path: Path) -> Iterator[tuple[ClientConnection, list[ForwardMsg]]]:
+    """Who looks at a list of runs, and what the browser was told of it."""
     journal = Journal(tmp_path / "journal", "app-1", name="train", start=1_790_000_000_000)
     journal.run_end(journal.run_start(RUN, "the first"))
     with closing(open_store(sqlite_url)) as store:
@@ -75,8 +78,33 @@ def test_a_list_that_asks_for_itself_on_the_address_of_another_page_becomes_that
         with connect(stream, subprotocols=[Subprotocol("streamlit")], max_size=None) as socket:
             ask(socket, "tab=runs&window=all")
             listed = answered(socket)
-            assert not [each for each in listed if each.delta.new_element.heading.body == "the first"]
-            [fragment] = {each.auto_rerun.fragment_id for each in listed if each.HasField("auto_rerun")}
-            ask(socket, f"page=run&id={RUN}", fragment)
-            shown = answered(socket)
-            assert [each for each in shown if each.delta.new_element.heading.body == "the first"]
+            assert not is_of_run(listed)
+            yield socket, listed
+
+
+def test_a_list_that_asks_for_itself_on_the_address_of_another_page_becomes_that_page(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    with listing(sqlite_url, tmp_path) as (socket, listed):
+        [fragment] = {each.auto_rerun.fragment_id for each in listed if each.HasField("auto_rerun")}
+        ask(socket, f"page=run&id={RUN}", fragment)
+        assert is_of_run(answered(socket))
+
+
+def test_a_list_that_asks_for_itself_once_more_after_a_click_has_left_it_changes_nothing(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    with listing(sqlite_url, tmp_path) as (socket, listed):
+        [fragment] = {each.auto_rerun.fragment_id for each in listed if each.HasField("auto_rerun")}
+        blocks = [each.delta.add_block for each in listed]
+        [tabs] = {each.tab_container.id for each in blocks if "monitor tab" in each.tab_container.id}
+        ask(socket, f"page=run&id={RUN}")
+        ask(socket, f"page=run&id={RUN}", fragment, tab=(tabs, "Runs"))  # while the run's page is drawn
+        said = answered(socket)
+        ask(socket, f"page=run&id={RUN}")
+        assert is_of_run(said := said + answered(socket))
+        assert not [each for each in said if "tab=runs" in each.page_info_changed.query_string]
+
+
+def is_of_run(said: list[ForwardMsg]) -> bool:
+    return any(each.delta.new_element.heading.body == "the first" for each in said)

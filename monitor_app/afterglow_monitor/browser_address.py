@@ -10,13 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext, ThreadState
 
 Address = dict[str, list[str]]
 LATE_SECONDS = 10.0
 _NOW, _BEFORE, _LEAVING, _ARRIVING = "address", "addresses before", "leaving", "arriving"
+_PARTS = "parts of the page"
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,10 @@ def address() -> Address:
     """The values by name, as the person last asked for them."""
     sent = _sent()
     now: Address = st.session_state.setdefault(_NOW, sent)
-    if sent == now or _is_late(sent):
+    if sent == now:
+        return now
+    if _is_late(sent):
+        _run().query_string = urlencode(now, doseq=True)  # which a run that this one asks for is told
         return now
     _replace(now, sent, of_other_page=True)  # a link, of which the browser's own address knows nothing yet, or Back
     if by_itself():
@@ -46,16 +52,20 @@ def go(asked: Mapping[str, str | Sequence[str]]) -> None:
     st.session_state[_LEAVING] = True
 
 
-def leave_if_gone() -> None:
-    """Show the page that a click has gone to. Call first in each fragment: by itself it would only be drawn again."""
-    if st.session_state.get(_LEAVING, False):
-        st.rerun()
-
-
 def arrive() -> None:
     """Call first when a whole page is drawn. What the old page asked for by itself may have come between `go` and
     this: then it is drawn as asked for by that, with the address from before."""
     st.session_state[_ARRIVING] = st.session_state.pop(_LEAVING, False)
+    st.session_state[_PARTS] = dict.fromkeys(_parts(), False)
+
+
+def enter_part() -> None:
+    """Call first in each fragment: by itself it would be drawn again though a click has gone to another page."""
+    if st.session_state.get(_LEAVING, False):
+        st.rerun()
+    if _of_page_left():
+        st.stop()
+    st.session_state[_PARTS] = _parts() | {ThreadState.get().fragment_id: True}
 
 
 def value(name: str, default: str = "") -> str:
@@ -69,7 +79,13 @@ def values(name: str) -> list[str]:
 
 
 def write(asked: Mapping[str, str | Sequence[str]], *, other_page: bool = False) -> None:
-    """Make this the address: one entry in the browser's history, none where it is the address already."""
+    """Make this the address: one entry in the browser's history, none where it is the address already.
+
+    Not where it is asked for by a page that was left: with what that asks for by itself, the browser tells of all its
+    widgets as if each had been changed.
+    """
+    if _of_page_left() or (st.session_state.get(_LEAVING, False) and not other_page):
+        return
     new = {name: [values] if isinstance(values, str) else [*values] for name, values in asked.items()}
     old = address()
     if new != old:
@@ -103,8 +119,30 @@ def _before() -> list[_Before]:
 
 def by_itself() -> bool:
     """Whether only a part of the page is drawn again: nobody can ask for another page by that."""
-    return bool(getattr(get_script_run_ctx(), "fragment_ids_this_run", None))
+    return bool(_asked_parts())
+
+
+def _of_page_left() -> bool:
+    """Whether this run was asked for by parts of a page that is no longer there."""
+    asked, parts = _asked_parts(), _parts()
+    return bool(asked) and not any(parts.get(each, True) for each in asked)  # a dialog is none of them
+
+
+def _parts() -> dict[str | None, bool]:
+    """Whether each part that has been drawn is one of the page as it was drawn last."""
+    return dict(st.session_state.get(_PARTS, {}))
+
+
+def _asked_parts() -> list[str]:
+    return list(_run().fragment_ids_this_run or ())
 
 
 def _went_through_history() -> bool:
-    return bool(getattr(get_script_run_ctx(), "is_history_navigation", False))
+    return _run().is_history_navigation
+
+
+def _run() -> ScriptRunContext:
+    run = get_script_run_ctx()
+    if run is None:
+        raise RuntimeError("No page is drawn here: addresses belong to pages.")
+    return run

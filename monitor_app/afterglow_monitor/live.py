@@ -28,7 +28,7 @@ def part(every: float | None) -> Callable[[Callable[Said, None]], Callable[Said,
     def of(draw: Callable[Said, None]) -> Callable[Said, None]:
         @functools.wraps(draw)
         def drawn(*said: Said.args, **named: Said.kwargs) -> None:
-            browser_address.leave_if_gone()
+            browser_address.enter_part()
             with told():
                 try:
                     draw(*said, **named)
@@ -78,7 +78,7 @@ def _instead(headline: str, text: str, why: str = "") -> None:
 
 @st.fragment(run_every=ASKED_AGAIN_SECONDS)
 def _ask_again() -> None:
-    browser_address.leave_if_gone()
+    browser_address.enter_part()
     try:
         data.anything()
     except StoreUnreachable:

@@ -30,7 +30,7 @@ def of_list(what: str, of_experiment: tuple[str, str] | None) -> None:
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def _links(what: str, which: Mapping[str, str]) -> None:
-    browser_address.leave_if_gone()
+    browser_address.enter_part()
     links(what, browser_address.address(), which)
 
 

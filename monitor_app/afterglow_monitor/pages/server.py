@@ -7,7 +7,7 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from afterglow_monitor import acting, data
+from afterglow_monitor import acting, data, live
 from afterglow_monitor import format as fmt
 from afterglow_monitor.access import sign_in
 from afterglow_monitor.clock import now_ms
@@ -27,7 +27,7 @@ def show(zone: tzinfo) -> None:
     _test_button()
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
+@live.part(REFRESH_SECONDS)
 def _now(zone: tzinfo) -> None:
     found, now = data.server_status(), now_ms()
     if not any(each["held"] for each in found["jobs"]):

@@ -124,7 +124,7 @@ def _one(row: Row, path: str) -> None:
 
 @st.fragment(run_every=STEP_MS / 2_000)  # with a sign-in, before the link is too old
 def _download(run_id: str, path: str) -> None:
-    browser_address.leave_if_gone()
+    browser_address.enter_part()
     link = places.here(artifacts.address(run_id, path, download=True))
     st.link_button("Download", link, icon=":material/download:")
 

@@ -21,7 +21,7 @@ ASK = """
 import json
 from afterglow_monitor.app import app
 from streamlit import config, net_util
-names = ["server.address", "browser.gatherUsageStats", "client.toolbarMode", "theme.baseFontSize"]
+names = ["server.address", "browser.gatherUsageStats", "runner.postScriptGC", "theme.baseFontSize"]
 print(json.dumps({name: config.get_option(name) for name in names} | {"external": net_util.get_external_ip()}))
 """
 
@@ -34,8 +34,8 @@ def test_its_configuration_holds_wherever_it_is_started(tmp_path: Path) -> None:
     assert json.loads(said.stdout) == {
         "server.address": "127.0.0.1",
         "browser.gatherUsageStats": False,
-        "client.toolbarMode": "minimal",
         "theme.baseFontSize": 14,
+        "runner.postScriptGC": False,
         "external": None,  # Streamlit would ask the internet
     }
 

@@ -3,6 +3,7 @@ all of it behind the gate."""
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,9 +36,16 @@ if settings.sign_in.configured:
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
-    # The first person to come should not wait for imports of a second or two.
-    threading.Thread(target=places.import_pages, name="afterglow-import-pages", daemon=True).start()
+    threading.Thread(target=_warm_up, name="afterglow-import-pages", daemon=True).start()
     yield
+
+
+def _warm_up() -> None:
+    """The first person to come should not wait for imports of a second or two; what they leave stays for good, and the
+    garbage collector need not go through it again."""
+    places.import_pages()
+    gc.collect()
+    gc.freeze()
 
 
 parts = (collector, artifacts, export, probes, metrics, serving)

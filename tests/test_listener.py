@@ -45,6 +45,7 @@ SECRETS = {
     "spark.my.password": SECRET,
     "spark.hadoop.fs.s3a.secret.key": SECRET,
     "spark.some.options": f"--user me --api-token {SECRET} --depth 3",
+    "spark.other.url": f"https://me:it/{SECRET}@lake/a",
     "spark.some.url": f"jdbc:postgresql://me:{SECRET}@db/wine?user=me&password={SECRET}&ssl=true",
     "spark.some.urls": f"http://u:{SECRET}@a/,http://u:p,{SECRET}@b/",
     "spark.some.oracle": f"jdbc:oracle:thin:scott/{SECRET}@db:1521",
@@ -72,6 +73,7 @@ INNOCENT = {
     "spark.innocent.error": "Unrecognized token 'FROM' of a basic GridSearchCV and a basic LogisticRegression",
     "spark.innocent.config": '{"max_tokens": 512, "has_token": true, "token": null}',
     "spark.innocent.mail": "token@example.org, a=b, --conf x=y",
+    "spark.innocent.address": "hdfs://nn:8020/a@b, https://registry/@scope/a@1, zk://a:1,b:2/x@y",
     "spark.innocent.text": 'Grüße, 漢字, "quotes", back\\slash and 🍷',
 }
 
@@ -403,6 +405,7 @@ def test_what_stands_around_a_secret_survives(events: list[Event]) -> None:
     gone = "*********(redacted)"
     assert properties["spark.my.password"] == gone
     assert properties["spark.some.options"] == f"--user me --api-token {gone} --depth 3"
+    assert properties["spark.other.url"] == f"https://{gone}@lake/a"
     assert properties["spark.some.url"] == f"jdbc:postgresql://{gone}@db/wine?user=me&password={gone}&ssl=true"
     assert properties["spark.some.urls"] == f"http://{gone}@a/,http://{gone}@b/"
     assert properties["spark.some.oracle"] == f"jdbc:oracle:thin:{gone}@db:1521"

@@ -33,6 +33,8 @@ TOKENS = {
 SHAPES = {
     "bearer": f"Authorization: Bearer {SECRET}-4711",
     "userinfo": f"jdbc:postgresql://me:{SECRET}@db/wine",
+    "userinfo with a slash": f"postgresql://me:it/{SECRET}@db/wine",
+    "userinfo with a query": f"https://me:{SECRET}?#it@lake/a",
     "pair": f"connect to x;password={SECRET};ssl=true",
     "option": f"--user me --api-token {SECRET} --depth 3",
     "json": f'{{"name": "x", "password": "{SECRET}"}}',
@@ -57,7 +59,17 @@ def test_what_has_the_shape_of_a_secret_goes_and_what_stands_around_it_stays(nam
     assert redact_text(redacted) == redacted
 
 
-@pytest.mark.parametrize("text", [*INNOCENT.values(), "max_tokens=5, tokenizer=bert", "the bearer of good instruments"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *INNOCENT.values(),
+        "max_tokens=5, tokenizer=bert",
+        "the bearer of good instruments",
+        "hdfs://nn:8020/a@b",
+        "https://registry/@scope/a@1",
+        "zk://a:1,b:2/x@y",
+    ],
+)
 def test_what_only_looks_like_a_secret_stays(text: str) -> None:
     assert redact_text(text) == text
 

@@ -25,6 +25,11 @@ _INNOCENT_KEY = re.compile(
 # A word, then an equals sign, a colon (with or without quotes around them), an arrow, or only space.
 _KEY = re.compile(r"(?<![\w.-])([\w.-]++)(?:(\\*+[\"']?\s*+(?:=>|->(?!>)|[=:])\s*+)|[\"'`]?\s++)", re.ASCII)
 _URL = re.compile(r"(?<![\w+.-])([A-Za-z][\w+.-]*+)://([^/?#\s\"'<>]++)", re.ASCII)
+# A password that has no business in an address as it is; a port stays.
+_UNQUOTED = re.compile(
+    r"(?<![\w+.-])([A-Za-z][\w+.-]*+://)[^/?#\s\"'<>:@]++:(?!\d+(?:[/?#,]|$))[^/?#\s\"'<>@]*+[/?#][^\s\"'<>@]{0,200}+@",
+    re.ASCII,
+)
 _ORACLE = re.compile(r"(jdbc:oracle:\w++:)[^@/\s]++/[^@\s]++@")
 _CONTAINER_SCHEME = re.compile(r"abfss?|wasbs?", re.IGNORECASE)  # what stands before the @ there is no user
 _TOKEN = re.compile(
@@ -83,7 +88,8 @@ def _names_secret(key: str) -> bool:
 
 
 def _without_users(text: str) -> str:
-    return _ORACLE.sub(rf"\1{REDACTED}@", _URL.sub(_without_user, text))
+    text = _UNQUOTED.sub(rf"\1{REDACTED}@", _URL.sub(_without_user, text))
+    return _ORACLE.sub(rf"\1{REDACTED}@", text)
 
 
 def _without_user(url: re.Match[str]) -> str:

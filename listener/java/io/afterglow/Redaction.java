@@ -15,6 +15,11 @@ final class Redaction {
   static final String REDACTED = "*********(redacted)";
 
   private static final Pattern URL = Pattern.compile("(?<![\\w+.-])([A-Za-z][\\w+.-]*+)://([^/?#\\s\"'<>]++)");
+  /** With a password that has no business in an address as it is; a port stays. */
+  private static final Pattern UNQUOTED =
+      Pattern.compile(
+          "(?<![\\w+.-])([A-Za-z][\\w+.-]*+://)[^/?#\\s\"'<>:@]++:(?!\\d+(?:[/?#,]|$))"
+              + "[^/?#\\s\"'<>@]*+[/?#][^\\s\"'<>@]{0,200}+@");
   private static final Pattern ORACLE = Pattern.compile("(jdbc:oracle:\\w++:)[^@/\\s]++/[^@\\s]++@");
   /** There, what stands before the @ is the name of a container. */
   private static final Pattern CONTAINER_SCHEME = Pattern.compile("(?i)abfss?|wasbs?");
@@ -108,7 +113,8 @@ final class Redaction {
       }
     }
     clean.append(text, done, text.length());
-    return ORACLE.matcher(clean).replaceAll("$1" + Matcher.quoteReplacement(REDACTED) + "@");
+    String redacted = "$1" + Matcher.quoteReplacement(REDACTED) + "@";
+    return ORACLE.matcher(UNQUOTED.matcher(clean).replaceAll(redacted)).replaceAll(redacted);
   }
 
   private static boolean container(String scheme, String authority) {

@@ -98,7 +98,7 @@ def _sent() -> Address:
 
 def _replace(old: Address, new: Address, *, of_other_page: bool) -> None:
     now = time.monotonic()
-    before = [] if _went_through_history() else [each for each in _before() if each.until > now]
+    before = [] if went_through_history() else [each for each in _before() if each.until > now]
     st.session_state[_BEFORE] = [*before, _Before(old, now + LATE_SECONDS, of_other_page)]
     st.session_state[_NOW] = new
     st.query_params.from_dict(new)
@@ -106,7 +106,7 @@ def _replace(old: Address, new: Address, *, of_other_page: bool) -> None:
 
 def _is_late(sent: Address) -> bool:
     """Whether the browser had not yet heard of the address now. Going back, it sends an earlier one and means it."""
-    if _went_through_history():
+    if went_through_history():
         return False
     # A link to a page that was just left is meant as well; only what a page does by itself is late then.
     unasked, now = by_itself() or st.session_state.get(_ARRIVING, False), time.monotonic()
@@ -122,6 +122,11 @@ def by_itself() -> bool:
     return bool(_asked_parts())
 
 
+def went_through_history() -> bool:
+    """Whether this run was asked for by Back or Forward."""
+    return _run().is_history_navigation
+
+
 def _of_page_left() -> bool:
     """Whether this run was asked for by parts of a page that is no longer there."""
     asked, parts = _asked_parts(), _parts()
@@ -135,10 +140,6 @@ def _parts() -> dict[str | None, bool]:
 
 def _asked_parts() -> list[str]:
     return list(_run().fragment_ids_this_run or ())
-
-
-def _went_through_history() -> bool:
-    return _run().is_history_navigation
 
 
 def _run() -> ScriptRunContext:

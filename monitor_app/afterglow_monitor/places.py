@@ -53,7 +53,7 @@ def _show() -> None:
     browser_address.arrive()
     page = browser_address.value("page", HOME)
     here = (page, browser_address.value("id"))
-    if st.session_state.get(_SHOWN) != here:
+    if st.session_state.get(_SHOWN) != here or browser_address.went_through_history():
         st.session_state[_SHOWN] = here
         _visit_anew()
     with st.container(key=f"page-{page}" if page in PAGES else "page-unknown"):
@@ -65,7 +65,10 @@ def _show() -> None:
 
 
 def visit() -> int:
-    """Which one this is of all visits of pages: whoever leaves a page and comes back visits it anew."""
+    """Which one this is of all visits of pages: whoever leaves a page and comes back visits it anew.
+
+    So does whoever goes back on it: of a list that a click has sorted, the browser still takes the header for chosen.
+    """
     return int(st.session_state.get(_VISIT, 0))
 
 

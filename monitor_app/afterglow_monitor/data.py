@@ -339,6 +339,12 @@ def executors_of(application_id: int) -> list[Row]:
 
 
 @reading
+def writers_in_trouble(application_id: int) -> list[Row]:
+    with store().read() as conn:
+        return items.writers_in_trouble(conn, application_id)
+
+
+@reading
 def sql_executions_of(application_id: int) -> list[Row]:
     with store().read() as conn:
         return items.sql_executions_of(conn, application_id)

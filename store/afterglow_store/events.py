@@ -232,6 +232,8 @@ def heartbeat(batch: Batch, event: Event) -> None:
         batch.application["progress"] = compact.progress(event.get("Running Jobs") or []) or None
     if type(interval := event.get("Heartbeat Interval")) is int:  # it beats more rarely from now on, or no longer does
         batch.client["beat_ms"] = interval
+    if isinstance(trouble := event.get("Trouble"), str):
+        batch.client["trouble"] = trouble
     batch.seen(event.get("Timestamp"))
 
 

@@ -174,6 +174,14 @@ def executors_of(conn: sa.Connection, application_id: int) -> list[Row]:
     return _of_application(conn, executor, application_id, executor.c.added_time, executor.c.executor_id)
 
 
+def writers_in_trouble(conn: sa.Connection, application_id: int) -> list[Row]:
+    """Who no longer looks at the events of an application, but counts them: `writer`, `trouble` and when (ms, by the
+    server's clock) it was heard last."""
+    told = sa.select(source.c.writer, source.c.trouble, source.c.updated_time)
+    rows = conn.execute(told.where(source.c.application_id == application_id, source.c.trouble.is_not(None)))
+    return [dict(row._mapping) for row in rows]
+
+
 def sql_executions_of(conn: sa.Connection, application_id: int) -> list[Row]:
     """The SQL executions of an application, newest first, each with its `plan`, also where the store has it once for
     several."""

@@ -13,7 +13,7 @@ from afterglow_store.errors import StoreTooNew, StoreUnreachable
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0020"  # the newest migration's revision
+HEAD = "0021"  # the newest migration's revision
 
 
 def open_store(url: str) -> Store:

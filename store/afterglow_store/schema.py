@@ -411,6 +411,7 @@ source = Table(
     Column("told_end", Boolean),  # of an event log's file: it has told the application's end
     Column("lost_events", BigInteger, nullable=False, server_default="0"),  # that its writer did not get into it
     Column("hook_lost_events", BigInteger, nullable=False, server_default="0"),  # … its hook, if a listener's
+    Column("trouble", Text),  # why its writer no longer looks at Spark's events, but counts them
     Index(None, "application_id"),
     Index(None, "connect_session"),
     Index(None, "journal", unique=True),

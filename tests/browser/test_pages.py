@@ -38,6 +38,8 @@ name = "team"
 uri = "{uri}"
 """
 
+TROUBLE = "10 errors within an hour, the last one java.lang.StackOverflowError"
+
 
 class Team(NamedTuple):
     address: str
@@ -123,7 +125,8 @@ def training(folder: Path, runs: list[str], experiment: str) -> Path:
 def reporting(folder: Path) -> Path:
     """An application that has nothing to do with MLflow, of somebody who has no runs."""
     began = int(time.time() * 1000) - 30_000
-    return Journal(folder, "app-reporting", name="reporting", start=began, user="zoe", master="yarn").job().end()
+    journal = Journal(folder, "app-reporting", name="reporting", start=began, user="zoe", master="yarn").job()
+    return journal.progress(trouble=TROUBLE).end()
 
 
 def row(page: Page, text: str | re.Pattern[str]) -> Locator:
@@ -270,6 +273,12 @@ def test_unequal_tasks_are_marked_and_named_among_what_went_wrong(team: Team, pa
     expect(row(page, "▲ 9.5 × the mean time")).to_be_attached()
     page.goto(f"{team.address}/?page=application&id=app-2&tab=errors")
     expect(page.get_by_text("Nothing went wrong")).to_be_visible()
+    leave(page)
+
+
+def test_a_listener_that_only_counts_events_is_named_among_what_went_wrong(team: Team, page: Page) -> None:
+    page.goto(f"{team.address}/?page=application&id=app-reporting&tab=errors")
+    expect(row(page, "The listener only counts events")).to_contain_text(f"{TROUBLE}: what Spark did from then on")
     leave(page)
 
 

@@ -148,11 +148,12 @@ class Journal:
         said = {"Status": status} | ({"At Exit": True} if at_exit else {})
         self._run_event("AfterglowRunEnd", ended, **said)
 
-    def progress(self, *running: Sequence[int], dropped: int = 0, bus_dropped: int | None = 0) -> Journal:
+    def progress(
+        self, *running: Sequence[int], dropped: int = 0, bus_dropped: int | None = 0, trouble: str | None = None
+    ) -> Journal:
         """`running`: job, stages done, stages, tasks done, tasks."""
-        self._write("AfterglowHeartbeat", Timestamp=self.clock, Dropped=dropped, **{
-            "Bus Dropped": bus_dropped, "Running Jobs": list(running),
-        })  # fmt: skip
+        said = {"Bus Dropped": bus_dropped, "Running Jobs": list(running)} | ({"Trouble": trouble} if trouble else {})
+        self._write("AfterglowHeartbeat", Timestamp=self.clock, Dropped=dropped, **said)
         return self
 
     def wait(self, seconds: float) -> Journal:

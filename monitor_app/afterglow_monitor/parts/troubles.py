@@ -38,6 +38,11 @@ def show(row: Row, zone: tzinfo, now: int) -> None:
 def of(row: Row) -> Iterator[Trouble]:
     if row["status"] in ("FAILED", "LOST"):
         yield row["end_time"], f"The application {SAID[row['status']]}", row["status_reason"], None
+    for writer in data.writers_in_trouble(row["id"]):
+        why = (
+            f"{writer['trouble']}: what Spark did from then on is missing here. Runs and the end are told all the same."
+        )
+        yield writer["updated_time"], f"The {writer['writer']} only counts events", why, None
     for run in timeline.flat(run for each in data.items_of(row["id"]) for run in each["items"]):
         if run["effective_status"] in SAID:
             name = f"Run {fmt.short(run['name'], 60)} {SAID[run['effective_status']]}"

@@ -17,7 +17,7 @@ from playwright.sync_api import Playwright
 from tests.benchmarks.busy import LARGE, Busy
 from tests.benchmarks.person import ASKED, LIST, Person, Timed, listed, others
 from tests.benchmarks.sessions import at_once
-from tests.benchmarks.watched import Awaited, profile
+from tests.benchmarks.watched import Awaited, Watched, profile
 from tests.support.monitor import running_monitor, streamlit_run
 from tests.support.tracking import free_port, running_mlflow
 
@@ -146,9 +146,15 @@ def beside(database: Path, folder: Path, playwright: Playwright, times: int) -> 
 def _opened(name: str, address: str, selector: str, playwright: Playwright, times: int) -> Iterator[Timed]:
     for _ in range(times):
         with profile(playwright) as new_page:
-            yield f"{name}, cold cache", new_page([selector]).opened(address, [selector])
+            yield f"{name}, cold cache", _theirs(new_page([selector]), address, selector)
     with profile(playwright) as new_page:
         for number in range(times + WARM_AFTER):
-            took = new_page([selector]).opened(address, [selector])
+            took = _theirs(new_page([selector]), address, selector)
             if number >= WARM_AFTER:
                 yield f"{name}, warm cache", took
+
+
+def _theirs(watched: Watched, address: str, selector: str) -> float:
+    """Whatever it complains of meanwhile: MLflow's page asks for a user where its server knows none."""
+    with watched:
+        return watched.open(address, [selector])

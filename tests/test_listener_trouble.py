@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from afterglow_store import Query, Store, ingest_file, open_store, search_applications
+from afterglow_store import Query, Store, ingest_file, items, open_store, search_applications
 from tests.support.journals import in_spark_s_words
 from tests.support.parts import ROOT, require
 from tests.support.spark import LISTENER, SparkJob, spark_submit
@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT / "listener"))
 import build_jar
 
 Event = dict[str, Any]
+STOP_S = 4.0  # Spark's own takes 1.2 on an idle machine
 
 JOB = f"""{FIND_LISTENER}
 import contextlib, io
@@ -65,7 +66,9 @@ context, mine = begin("few", spark_afterglow_heartbeat_interval="200ms")
 for kind in ("OutOfMemoryError", "StackOverflowError", "NoClassDefFoundError", "interrupt"):
     post(kind, 2)
     print("AFTER", kind, context.parallelize(range(100), 2).sum(), mine.active())
+began = time.monotonic()
 context.stop()
+print("STOPPED", time.monotonic() - began)
 context, mine = begin("many")
 post("StackOverflowError", 50)
 print("MANY", context.parallelize(range(100), 2).sum(), mine.active(), mine.record('{{"Event":"AfterglowX"}}'))
@@ -112,6 +115,15 @@ def store(sqlite_url: str) -> Iterator[Store]:
 
 def journal(job: SparkJob, name: str) -> list[Event]:
     return read(Path(said(job, f"JOURNAL-{name}")))
+
+
+def application(job: SparkJob, name: str, store: Store) -> dict[str, Any]:
+    """As its journal alone tells of it."""
+    path = Path(said(job, f"JOURNAL-{name}"))
+    ingest_file(store, path, now=int(path.stat().st_mtime * 1000))
+    with store.read() as conn:
+        [row] = search_applications(conn, Query()).rows
+    return row
 
 
 def lost(events: list[Event]) -> int:
@@ -162,6 +174,14 @@ def test_after_errors_the_journal_goes_on(job: SparkJob) -> None:
     assert {event["Job ID"] for event in named(events, "SparkListenerJobEnd")} >= {0, 1, 2, 3}
     assert events[-1]["Event"] == "SparkListenerApplicationEnd"
     assert "Removing that listener" not in job.stderr
+    assert float(said(job, "STOPPED")) < STOP_S
+
+
+def test_how_an_application_ended_is_known_though_callbacks_threw_and_were_interrupted(
+    job: SparkJob, store: Store
+) -> None:
+    row = application(job, "few", store)
+    assert (row["status"], row["lost_events"]) == ("ENDED", 6)
 
 
 def test_each_event_that_an_error_costs_is_counted(job: SparkJob) -> None:
@@ -183,12 +203,12 @@ def test_after_many_errors_it_only_counts_and_says_so_once(job: SparkJob) -> Non
 
 
 def test_an_application_whose_listener_only_counts_still_ends_well(job: SparkJob, store: Store) -> None:
-    path = Path(said(job, "JOURNAL-many"))
-    ingest_file(store, path, now=int(path.stat().st_mtime * 1000))
-    with store.read() as conn:
-        [row] = search_applications(conn, Query()).rows
+    row = application(job, "many", store)
     beat = named(journal(job, "many"), "AfterglowHeartbeat")[-1]
     assert (row["status"], row["lost_events"]) == ("SUCCEEDED", beat["Dropped"])
+    with store.read() as conn:
+        [writer] = items.writers_in_trouble(conn, row["id"])
+    assert (writer["writer"], writer["trouble"]) == ("listener", beat["Trouble"])
 
 
 def test_a_plan_that_is_larger_than_the_queue_costs_its_execution_nothing_else(job: SparkJob) -> None:

@@ -1,4 +1,7 @@
-"""A real job whose journal's disk is full for a while: `make matrix`. The disk is a small tmpfs, which takes root."""
+"""A real job whose journal's disk is full for a while, and the hook's own journal on such a disk: `make matrix`.
+
+The disk is a small tmpfs, which takes root.
+"""
 
 import json
 import os
@@ -10,9 +13,12 @@ from typing import Any
 
 import pytest
 
-from afterglow_store import Store, open_store
+from afterglow.events import application_end, driver_end
+from afterglow.journal import FileJournal
+from afterglow_store import Query, Store, ingest_file, open_store, search_applications, search_runs
 from tests.support.drivers import PYTHON, Monitor, Process, start
 from tests.support.journals import in_spark_s_words
+from tests.test_hook_journal import APPLICATION, START, run_end, session_of
 
 pytestmark = [pytest.mark.matrix, pytest.mark.filterwarnings("default")]
 
@@ -135,3 +141,28 @@ def test_how_a_job_ended_is_told_though_the_disk_was_full_to_the_end(
 def read(job: Process) -> list[dict[str, Any]]:
     [path] = (job.home / "journal").glob("*.jsonl")
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_what_a_full_disk_costs_the_hook_s_own_journal_is_counted_and_all_else_is_there(
+    small_disk: Path, store: Store
+) -> None:
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(600 << 10))
+    session = session_of(FileJournal(small_disk / "journal", APPLICATION))
+    runs = [f"{number:032x}" for number in range(2 * FLOOD)]
+    taken = {run_id: session.record(run_end(run_id, text="x" * 20_000)) for run_id in runs[:-1]}
+    filler.unlink()
+    taken[runs[-1]] = session.record(run_end(runs[-1]))
+    session.record_in_file(application_end())
+    session.record(driver_end(APPLICATION, "clean", None))
+    session.beat()
+    session.file_journal.close(5)
+    there = [run_id for run_id, is_there in taken.items() if is_there]
+    assert there[0] == runs[0]
+    assert there[-1] == runs[-1]
+    assert session.lost == len(runs) - len(there) > FLOOD / 2
+    ingest_file(store, session.file_journal.path, now=START)
+    with store.read() as conn:
+        [row] = search_applications(conn, Query()).rows
+        assert {each["run_id"] for each in search_runs(conn, Query(limit=1_000)).rows} == {*there}
+    assert (row["lost_events"], row["status"]) == (session.lost, "SUCCEEDED")

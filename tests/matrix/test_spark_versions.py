@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.matrix, pytest.mark.filterwarnings("default")]
 
 ADDED_TO_STOP_S = 2.0  # as long as the machine is busy with the other driver, Spark's own part varies by as much
 TASKS = 300
+MADE_UP = 1_000_000  # the job of which Trouble.java tells
 KEPT = {"SparkListenerApplicationStart", "SparkListenerApplicationEnd", "SparkListenerExecutorAdded",
         "SparkListenerJobStart", "SparkListenerJobEnd", "SparkListenerStageCompleted",
         f"{SQL}SparkListenerSQLExecutionStart", f"{SQL}SparkListenerSQLExecutionEnd"}  # fmt: skip
@@ -66,17 +67,29 @@ with mlflow.start_run(run_name="doomed") as run:
     context.parallelize(range(3), 3).map(fail).collect()
 """
 )
+# Of which the runs cannot be told apart by their threads.
+UNPINNED = (
+    BEGIN
+    + """
+context = SparkContext()
+print("ROW", json.dumps([context.applicationId, *work(context, "unpinned")]))
+"""
+)
 # One context after the other in one JVM, each with its trouble; then an exit code of the program's own.
 IN_TURN = (
     BEGIN
     + """
-for name, settings in json.loads(sys.argv[1]).items():
+troubles, thrown = map(json.loads, sys.argv[1:])
+for name, settings in troubles.items():
     context = SparkContext(conf=SparkConf().setAll(settings.items()))
     registry = context._jsc.sc().listenerBus().metrics().metricRegistry()
     app_id = context.applicationId
     run_id, total = work(context, name)
     if "Slow" in settings.get("spark.extraListeners", ""):
         context._jvm.io.afterglow.Trouble.release()
+    for kind in thrown.get(name, ()):
+        context._jvm.io.afterglow.Trouble.post(context._jsc.sc(), kind, 2)
+        total = work(context, name)[1]
     try:
         context.parallelize(range(3), 3).map(fail).collect()
     except Exception:
@@ -96,15 +109,16 @@ sys.exit(3)
 
 
 @dataclass(frozen=True)
-class Three:
-    """The three drivers of a version, over."""
+class Drivers:
+    """The drivers of a version, over."""
 
     well: SparkJob
     failing: SparkJob
+    unpinned: SparkJob
     in_turn: SparkJob
 
     def context(self, name: str) -> dict[str, Any]:
-        """What the third said of the context of this name."""
+        """What the last one said of the context of this name."""
         return dict(json.loads(said(self.in_turn, f"CONTEXT {name}")))
 
 
@@ -120,7 +134,15 @@ TROUBLES = {
     },
     "journal unwritable": {"spark.afterglow.journal.dir": "/dev/null/journal"},
     "bad setting": {"spark.afterglow.heartbeat.interval": "now and then"},
+    "errors": {},
+    "interrupts": {},
 }
+# Out of what the listener calls, on the thread of the bus, twice each.
+THROWN = {
+    "errors": ["OutOfMemoryError", "StackOverflowError", "NoClassDefFoundError"],
+    "interrupts": ["interrupt"],
+}
+LOST = {"errors": 2 * len(THROWN["errors"]), "interrupts": 0}
 
 
 @pytest.fixture(scope="module", params=OTHERS)
@@ -129,12 +151,12 @@ def spark(request: pytest.FixtureRequest) -> Spark:
 
 
 @pytest.fixture(scope="module")
-def three(spark: Spark, mlflow_server: str, tmp_path_factory: pytest.TempPathFactory) -> Three:
+def drivers(spark: Spark, mlflow_server: str, tmp_path_factory: pytest.TempPathFactory) -> Drivers:
     """The drivers, two at a time."""
     home = tmp_path_factory.mktemp(f"spark-{spark.name}")
     with silent_port() as silent, ThreadPoolExecutor(2) as pool:
 
-        def start(name: str, program: str, *arguments: str) -> "Future[SparkJob]":
+        def start(name: str, program: str, *arguments: str, **set_: str) -> "Future[SparkJob]":
             logs = home / name / "event logs"
             logs.mkdir(parents=True)
             conf = {
@@ -146,16 +168,17 @@ def three(spark: Spark, mlflow_server: str, tmp_path_factory: pytest.TempPathFac
                 "spark.eventLog.rolling.enabled": "false",
                 "spark.afterglow.flush.timeout": "1s",
             }
-            environment = {"MLFLOW_TRACKING_URI": mlflow_server}
+            environment = {"MLFLOW_TRACKING_URI": mlflow_server, **set_}
             return pool.submit(
                 spark_submit, program, *arguments,
                 home=home / name, conf=conf, environment=environment, listener=False, spark=spark,
             )  # fmt: skip
 
         troubles = json.dumps(TROUBLES).replace("{closed}", str(free_port())).replace("{silent}", str(silent))
-        in_turn = start("in turn", IN_TURN, troubles)
+        in_turn = start("in turn", IN_TURN, troubles, json.dumps(THROWN))
         well, failing = start("well", WELL), start("failing", FAILING)
-        return Three(well.result(), failing.result(), in_turn.result())
+        unpinned = start("unpinned", UNPINNED, PYSPARK_PIN_THREAD="false")
+        return Drivers(well.result(), failing.result(), unpinned.result(), in_turn.result())
 
 
 def compiled(spark: Spark, folder: Path) -> Path:
@@ -173,14 +196,20 @@ def store(sqlite_url: str) -> Iterator[Store]:
         yield opened
 
 
-def events_of(job: SparkJob, app_id: str) -> list[Event]:
-    """The listener's journal of an application, checked line by line."""
+def journal_of(job: SparkJob, app_id: str) -> list[Event]:
+    """The listener's journal of an application, line by line."""
     for path in job.journals:
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         if any(each.get("App ID") == app_id for each in lines):
-            assert [each["Seq"] for each in lines] == list(range(len(lines)))  # none lost
-            return list(in_spark_s_words(lines))
+            return lines
     raise AssertionError(f"no journal of {app_id}\n{job.stderr}")
+
+
+def events_of(job: SparkJob, app_id: str) -> list[Event]:
+    """What Spark said, by the listener's journal, from which none is lost."""
+    lines = journal_of(job, app_id)
+    assert [each["Seq"] for each in lines] == list(range(len(lines)))
+    return list(in_spark_s_words(lines))
 
 
 def counted(events: list[Event]) -> "Counter[str]":
@@ -194,9 +223,9 @@ def posted(job: SparkJob, app_id: str) -> "Counter[str]":
 
 
 def test_a_job_that_is_well_is_linked_with_its_jobs_and_has_succeeded(
-    three: Three, spark: Spark, store: Store, mlflow_server: str
+    drivers: Drivers, spark: Spark, store: Store, mlflow_server: str
 ) -> None:
-    job = three.well.succeeded()
+    job = drivers.well.succeeded()
     app_id, run_id, total = json.loads(said(job, "ROW"))
     assert total == sum(range(TASKS))
     events = events_of(job, app_id)
@@ -213,9 +242,9 @@ def test_a_job_that_is_well_is_linked_with_its_jobs_and_has_succeeded(
 
 
 def test_a_job_that_fails_does_so_with_its_own_exit_code_and_error(
-    three: Three, store: Store, mlflow_server: str
+    drivers: Drivers, store: Store, mlflow_server: str
 ) -> None:
-    job = three.failing
+    job = drivers.failing
     assert job.returncode == 1, job.stderr
     app_id, run_id, _ = json.loads(said(job, "ROW"))
     assert counted(events_of(job, app_id)) == posted(job, app_id)
@@ -227,49 +256,78 @@ def test_a_job_that_fails_does_so_with_its_own_exit_code_and_error(
     assert "no good" in doomed["status_reason"]
 
 
-def test_its_exit_code_is_its_own_after_a_trouble_in_each_of_its_contexts(three: Three) -> None:
-    assert three.in_turn.returncode == 3, three.in_turn.stderr
+def test_a_job_without_pinned_threads_is_told_so_and_its_run_is_linked(
+    drivers: Drivers, store: Store, mlflow_server: str
+) -> None:
+    job = drivers.unpinned.succeeded()
+    app_id, run_id, total = json.loads(said(job, "ROW"))
+    assert total == sum(range(TASKS))
+    assert (job.stdout + job.stderr).count("PYSPARK_PIN_THREAD=false") == 1
+    assert counted(events_of(job, app_id)) == posted(job, app_id)
+    monitor = Monitor(store, mlflow_server, job.home)
+    run, application = monitor.run(run_id), monitor.application()
+    assert [each["app_id"] for each in run["applications"]] == [app_id]
+    assert (run["effective_status"], application["status"]) == ("FINISHED", "SUCCEEDED")
+
+
+def test_its_exit_code_is_its_own_after_a_trouble_in_each_of_its_contexts(drivers: Drivers) -> None:
+    assert drivers.in_turn.returncode == 3, drivers.in_turn.stderr
 
 
 @pytest.mark.parametrize("name", TROUBLES)
-def test_no_trouble_changes_a_result_or_holds_up_the_stop(three: Three, name: str) -> None:
-    context, without = three.context(name), three.context("switched off")
+def test_no_trouble_changes_a_result_or_holds_up_the_stop(drivers: Drivers, name: str) -> None:
+    context, without = drivers.context(name), drivers.context("switched off")
     assert (context["total"], context["failed"]) == (sum(range(TASKS)), True)
     assert context["stop_s"] < without["stop_s"] + ADDED_TO_STOP_S
     assert context["posted"] == context["received"] + context["dropped"] > 0
 
 
 @pytest.mark.parametrize("name", ["well", "collector down", "collector hangs"])
-def test_no_event_is_lost_in_a_trouble_around_the_listener(three: Three, name: str) -> None:
-    app_id = three.context(name)["app_id"]
-    assert counted(events_of(three.in_turn, app_id)) == posted(three.in_turn, app_id)
+def test_no_event_is_lost_in_a_trouble_around_the_listener(drivers: Drivers, name: str) -> None:
+    app_id = drivers.context(name)["app_id"]
+    assert counted(events_of(drivers.in_turn, app_id)) == posted(drivers.in_turn, app_id)
 
 
-def test_what_spark_s_bus_drops_is_counted_to_the_event(three: Three) -> None:
-    context = three.context("bus of 100")
-    events = events_of(three.in_turn, context["app_id"])
+def test_what_spark_s_bus_drops_is_counted_to_the_event(drivers: Drivers) -> None:
+    context = drivers.context("bus of 100")
+    events = events_of(drivers.in_turn, context["app_id"])
     beat = [each for each in events if each["Event"] == "AfterglowHeartbeat"][-1]
     assert context["dropped"] >= 2 * (TASKS - 200)
     assert (beat["Bus Dropped"], beat["Dropped"]) == (context["dropped"], 0)
-    assert not counted(events) - posted(three.in_turn, context["app_id"])
+    assert not counted(events) - posted(drivers.in_turn, context["app_id"])
+
+
+@pytest.mark.parametrize("name", THROWN)
+def test_an_error_in_a_callback_costs_the_event_that_it_came_with_at_most(drivers: Drivers, name: str) -> None:
+    app_id = drivers.context(name)["app_id"]
+    lines = journal_of(drivers.in_turn, app_id)
+    dropped = [each for each in lines if each["Event"] == "AfterglowHeartbeat"][-1]["Dropped"]
+    assert lines[-1]["Seq"] + 1 - len(lines) == dropped == LOST[name]
+    ends = [each for each in in_spark_s_words(lines) if each.get("Job ID") == MADE_UP]
+    assert len(ends) == 2 * (name == "interrupts")
+    log = (drivers.in_turn.home / "event logs" / app_id).read_text().splitlines()
+    real = [each for each in map(json.loads, log) if each.get("Job ID") != MADE_UP]
+    told = [each for each in in_spark_s_words(lines) if each.get("Job ID") != MADE_UP]
+    assert counted(told) == counted(real)
 
 
 @pytest.mark.parametrize(("name", "key"), [("journal unwritable", "spark.afterglow.journal.dir"),
                                            ("bad setting", "spark.afterglow.heartbeat.interval")])  # fmt: skip
-def test_a_setting_that_cannot_be_used_is_one_line_and_no_journal(three: Three, name: str, key: str) -> None:
-    lines = [line for line in three.in_turn.stderr.splitlines() if OFF in line and key in line]
-    assert len(lines) == 1, three.in_turn.stderr
+def test_a_setting_that_cannot_be_used_is_one_line_and_no_journal(drivers: Drivers, name: str, key: str) -> None:
+    lines = [line for line in drivers.in_turn.stderr.splitlines() if OFF in line and key in line]
+    assert len(lines) == 1, drivers.in_turn.stderr
     with pytest.raises(AssertionError, match="no journal of"):
-        events_of(three.in_turn, three.context(name)["app_id"])
+        events_of(drivers.in_turn, drivers.context(name)["app_id"])
 
 
 def test_each_context_s_run_and_application_show_what_became_of_them(
-    three: Three, store: Store, mlflow_server: str
+    drivers: Drivers, store: Store, mlflow_server: str
 ) -> None:
-    monitor = Monitor(store, mlflow_server, three.in_turn.home)
+    monitor = Monitor(store, mlflow_server, drivers.in_turn.home)
     monitor.look(later_s=121)
-    for name in ("well", "collector down", "collector hangs", "bus of 100"):
-        context = three.context(name)
+    for name in ("well", "collector down", "collector hangs", "bus of 100", *THROWN):
+        context = drivers.context(name)
         run, application = monitor.run(context["run_id"]), monitor.application(context["app_id"])
+        lost = context["dropped"] + LOST.get(name, 0)
         assert (run["effective_status"], run["applications"][0]["app_id"]) == ("FINISHED", context["app_id"]), name
-        assert (application["status"], application["lost_events"]) == ("FAILED", context["dropped"]), name
+        assert (application["status"], application["lost_events"]) == ("FAILED", lost), name

@@ -1,4 +1,7 @@
-"""Real jobs that have more to tell than others: plans of 1,000 columns, and a stream that goes on: `make matrix`."""
+"""Real jobs that have more to tell than others, plans of 1,000 columns or a stream that goes on: `make matrix`.
+
+On each version of Spark.
+"""
 
 import json
 from collections import Counter
@@ -12,6 +15,7 @@ import pytest
 from afterglow_store import Store, open_store
 from tests.support.drivers import SUBMIT, Monitor, start
 from tests.support.journals import SQL, in_spark_s_words
+from tests.support.sparks import LOCKED, OTHERS, Spark, spark_of
 
 pytestmark = [pytest.mark.matrix, pytest.mark.filterwarnings("default")]
 
@@ -46,6 +50,11 @@ spark.stop()
 tell("stopped", time.monotonic() - began)
 sys.exit(3)
 """
+
+
+@pytest.fixture(params=[LOCKED.name, *OTHERS])
+def spark(request: pytest.FixtureRequest) -> Spark:
+    return spark_of(request.param)
 
 
 @pytest.fixture
@@ -88,9 +97,9 @@ def posted(folder: Path) -> "Counter[str]":
 
 
 def test_plans_of_a_thousand_columns_are_cut_and_cost_no_event(
-    conf: dict[str, str], store: Store, mlflow_server: str, tmp_path: Path
+    spark: Spark, conf: dict[str, str], store: Store, mlflow_server: str, tmp_path: Path
 ) -> None:
-    job = start(tmp_path / "wide", WIDE + STOP, SUBMIT, tracking_uri=mlflow_server, conf=conf)
+    job = start(tmp_path / "wide", WIDE + STOP, SUBMIT, tracking_uri=mlflow_server, conf=conf, spark=spark)
     try:
         assert job.ended() == 3, job.log
     finally:
@@ -108,9 +117,9 @@ def test_plans_of_a_thousand_columns_are_cut_and_cost_no_event(
 
 
 def test_a_stream_is_told_of_as_long_as_it_goes_on(
-    conf: dict[str, str], store: Store, mlflow_server: str, tmp_path: Path
+    spark: Spark, conf: dict[str, str], store: Store, mlflow_server: str, tmp_path: Path
 ) -> None:
-    job = start(tmp_path / "stream", STREAM + STOP, SUBMIT, tracking_uri=mlflow_server, conf=conf)
+    job = start(tmp_path / "stream", STREAM + STOP, SUBMIT, tracking_uri=mlflow_server, conf=conf, spark=spark)
     try:
         job.told("batches")
         monitor = Monitor(store, mlflow_server, job.home)

@@ -17,7 +17,7 @@ from afterglow_store import Store, ingest_file, open_store
 from afterglow_store.comparing import compare
 from afterglow_store.items import run_by_id
 from afterglow_store.runs import take_in_run
-from afterglow_store.schema import metadata
+from afterglow_store.schema import application, metadata
 from tests.support.asgi import Asgi
 from tests.support.journals import SQL, Journal, run_id_of
 from tests.test_listener import INNOCENT, SECRET
@@ -35,6 +35,11 @@ SHAPES = {
     "userinfo": f"jdbc:postgresql://me:{SECRET}@db/wine",
     "userinfo with a slash": f"postgresql://me:it/{SECRET}@db/wine",
     "userinfo with a query": f"https://me:{SECRET}?#it@lake/a",
+    "password without a user": f"redis://:aB/{SECRET}=@cache:6379/0",
+    "password that begins as a port": f"postgresql://me:2024#{SECRET}@db/wine",
+    "password with more than one at sign": f"https://me:a/b@{SECRET}@lake/a",
+    "signature": f"https://a.blob.core.windows.net/c/f?sv=2022-11-02&sig={SECRET}%3D&se=1",
+    "signature of S3": f"https://b.s3.amazonaws.com/f?X-Amz-Date=1&X-Amz-Signature={SECRET}",
     "pair": f"connect to x;password={SECRET};ssl=true",
     "option": f"--user me --api-token {SECRET} --depth 3",
     "json": f'{{"name": "x", "password": "{SECRET}"}}',
@@ -203,6 +208,17 @@ def test_addresses_of_a_run_lose_user_and_password_whoever_tells_of_it(tmp_path:
         news = details | {"status": "FINISHED"}
         assert take_in_run(conn, news, server=row["server"], tracking_uri="http://mlflow", as_of=START * 2)
         assert SECRET not in str(run_by_id(conn, details["run_id"]))
+    store.close()
+
+
+def test_of_a_secret_that_an_error_is_cut_through_nothing_is_left(store_url: str, tmp_path: Path) -> None:
+    store = open_store(store_url)
+    error = "x" * 3_983 + f" https://me:{SECRET}@lake/a"
+    ingest_file(store, Journal(tmp_path, "local-2", name="train", start=START).end(error), now=0)
+    with store.read() as conn:
+        said = conn.scalar(sa.select(application.c.driver_error).where(application.c.app_id == "local-2"))
+    assert (said or "").startswith("xxx")
+    assert SECRET[:4] not in (said or "")
     store.close()
 
 

@@ -101,11 +101,11 @@ def make_collector(url: str, secret: str) -> Collector:
     """Raises BadCollector."""
     try:
         parts = urlsplit(url)
-        fits = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+        fits = parts.scheme in ("http", "https") and parts.hostname and "@" not in url
     except ValueError:
         fits = False
     if not fits or parts.query or parts.fragment:
-        shown = re.sub("//[^/]*@", "//***@", url)
+        shown = re.sub("//.*@", "//***@", url)
         raise BadCollector(f"{_URL}={shown} is not an address like https://afterglow.example.com, without a password")
     if not re.fullmatch("[!-~]*", secret):
         raise BadCollector(f"{_SECRET} is not of printable ASCII characters without spaces")

@@ -14,10 +14,11 @@ from typing import Any
 
 REDACTED = "*********(redacted)"
 _SECRET_KEY = re.compile(
-    r"secret|password|token|credential|passwd|passphrase|(?:^|[._-])pwd$"
+    r"secret|password|token|credential|passwd|passphrase|(?:^|[._-])(?:pwd|sig)$|[._-]signature$|[._]sas[._]"
     r"|access[.]?key|(?:api|access|private|account)[._-]?key(?!s?[._-]?id)",
     re.IGNORECASE,
 )
+_MORE_OF_KEYS = re.compile(r"pwd|sig", re.IGNORECASE)  # which are secret at the end of a key only
 # Of tokens in texts, not of access: they are counted.
 _INNOCENT_KEY = re.compile(
     r"tokeni[sz]|tokens?[._-]?(?:count|limit|num|len)|(?<![a-z])(?:num|max|min|n)[._-]?tokens?$", re.IGNORECASE
@@ -27,13 +28,15 @@ _KEY = re.compile(r"(?<![\w.-])([\w.-]++)(?:(\\*+[\"']?\s*+(?:=>|->(?!>)|[=:])\s
 _URL = re.compile(r"(?<![\w+.-])([A-Za-z][\w+.-]*+)://([^/?#\s\"'<>]++)", re.ASCII)
 # A password that has no business in an address as it is; a port stays.
 _UNQUOTED = re.compile(
-    r"(?<![\w+.-])([A-Za-z][\w+.-]*+://)[^/?#\s\"'<>:@]++:(?!\d+(?:[/?#,]|$))[^/?#\s\"'<>@]*+[/?#][^\s\"'<>@]{0,200}+@",
+    r"(?<![\w+.-])([A-Za-z][\w+.-]*+://)[^/?#\s\"'<>:@\[]*+:(?!\d{1,5}(?:[/?,]|$))"
+    r"[^/?#\s\"'<>@]*+[/?#][^\s\"'<>@]{0,200}+@"
+    r"(?:[^/?#\s\"'<>@]{1,200}+@)*+",
     re.ASCII,
 )
-_ORACLE = re.compile(r"(jdbc:oracle:\w++:)[^@/\s]++/[^@\s]++@")
+_ORACLE = re.compile(r"(jdbc:oracle:\w{1,20}+:)[^@/\s]{1,200}+/[^@\s]{1,200}+@")
 _CONTAINER_SCHEME = re.compile(r"abfss?|wasbs?", re.IGNORECASE)  # what stands before the @ there is no user
 _TOKEN = re.compile(
-    r"(?<![A-Za-z0-9_])(?:eyJ[\w-]{8,}+\.[\w-]{8,}+(?:\.[\w-]*+)?+|(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"
+    r"(?<![A-Za-z0-9_])(?:eyJ[\w-]{8,2000}+\.[\w-]{8,}+(?:\.[\w-]*+)?+|(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"
     r"|gh[pousr]_[A-Za-z0-9]{20,}+|github_pat_\w{20,}+|dapi[0-9a-f]{32}(?:-\d)?+(?!\w)|xox[a-z]-[A-Za-z0-9-]{10,}+)",
     re.ASCII,
 )
@@ -77,7 +80,7 @@ def _of_short(text: str, more_keys: re.Pattern[str] | None) -> str:
 def _without_secrets(text: str, more_keys: re.Pattern[str] | None) -> str:
     if "@" in text:
         text = _without_users(text)
-    if more_keys is not None or _SECRET_KEY.search(text) or "pwd" in text.lower():
+    if more_keys is not None or _SECRET_KEY.search(text) or _MORE_OF_KEYS.search(text):
         text = _without_pairs(text, more_keys)
     return _BEARER.sub(rf"\1{REDACTED}", _BASIC.sub(_without_basic, _TOKEN.sub(REDACTED, text)))
 

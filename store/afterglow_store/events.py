@@ -23,6 +23,11 @@ _COLUMNS = {f"internal.metrics.{part}": column for column, parts in FIGURES.item
 _MAX_ERROR = 4_000  # characters
 
 
+def _cut(error: str) -> str:
+    """Redacted before: of a secret that the cut goes through, its first half would look like none."""
+    return redact_text(error[: 2 * _MAX_ERROR])[:_MAX_ERROR]
+
+
 def environment(batch: Batch, event: Event) -> None:
     properties = redact_properties(as_pairs(event.get("Spark Properties")))
     jvm = redact_properties(as_pairs(event.get("JVM Information")))
@@ -97,7 +102,7 @@ def job_start(batch: Batch, event: Event) -> None:
 def job_end(batch: Batch, event: Event) -> None:
     result = event.get("Job Result") or {}
     succeeded = result.get("Result") == "JobSucceeded"
-    error = None if succeeded else ((result.get("Exception") or {}).get("Message") or "failed")[:_MAX_ERROR]
+    error = None if succeeded else _cut((result.get("Exception") or {}).get("Message") or "failed")
     time = event.get("Completion Time")
     batch.open_jobs.pop(event["Job ID"], None)
     status = "SUCCEEDED" if succeeded else "FAILED"
@@ -136,7 +141,7 @@ def stage_completed(batch: Batch, event: Event) -> None:
         start_time=info.get("Submission Time"),
         end_time=info.get("Completion Time"),
         tasks=info.get("Number of Tasks"),
-        error=error and error[:_MAX_ERROR],
+        error=error and _cut(error),
         **(_weighed(batch, _figures(said)) if "Accumulables" in info else {}),
     )
     if "Tasks" in event:
@@ -192,7 +197,7 @@ def sql_end(batch: Batch, event: Event) -> None:
         event["executionId"],
         status="FAILED" if error else "COMPLETED",
         end_time=event.get("time"),
-        error=error and error[:_MAX_ERROR],
+        error=error and _cut(error),
         **_plan(event),
     )
     batch.seen(event.get("time"))
@@ -256,7 +261,7 @@ def run_event(batch: Batch, event: Event) -> None:
 def context_death(batch: Batch, event: Event) -> None:
     """It ends the application where nothing else has."""
     batch.seen(event["Timestamp"])
-    batch.application["context_error"] = (event.get("Error") or "its Spark context died")[:_MAX_ERROR]
+    batch.application["context_error"] = _cut(event.get("Error") or "its Spark context died")
     if batch.ended_time is None:
         batch.ended_time = event["Timestamp"]
         said = sa.func.coalesce(application.c.spark_end_time, event["Timestamp"])
@@ -267,7 +272,7 @@ def driver_end(batch: Batch, event: Event) -> None:
     batch.seen(event.get("Timestamp"))
     process = batch.client if batch.of_client else batch.application
     process["driver_outcome"] = event.get("Outcome")
-    process["driver_error"] = (event.get("Error") or None) and event["Error"][:_MAX_ERROR]
+    process["driver_error"] = (event.get("Error") or None) and _cut(event["Error"])
 
 
 HANDLERS: dict[str, Callable[[Batch, Event], None]] = {

@@ -31,7 +31,7 @@ final class CollectorSettings {
   String url() throws BadSetting {
     try {
       URL url = new URL(address());
-      boolean plain = url.getUserInfo() == null && url.getQuery() == null && url.getRef() == null;
+      boolean plain = address().indexOf('@') < 0 && url.getQuery() == null && url.getRef() == null;
       if (plain && url.getProtocol().matches("https?") && !url.getHost().isEmpty()) {
         return address().replaceFirst("/+$", "");
       }
@@ -63,7 +63,7 @@ final class CollectorSettings {
   }
 
   private String hidden() {
-    return address().replaceFirst("//[^/]*@", "//" + HIDDEN + "@");
+    return address().replaceFirst("//.*@", "//" + HIDDEN + "@");
   }
 
   private static String read(String file) throws BadSetting {

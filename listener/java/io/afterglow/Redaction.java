@@ -18,16 +18,17 @@ final class Redaction {
   /** With a password that has no business in an address as it is; a port stays. */
   private static final Pattern UNQUOTED =
       Pattern.compile(
-          "(?<![\\w+.-])([A-Za-z][\\w+.-]*+://)[^/?#\\s\"'<>:@]++:(?!\\d+(?:[/?#,]|$))"
-              + "[^/?#\\s\"'<>@]*+[/?#][^\\s\"'<>@]{0,200}+@");
-  private static final Pattern ORACLE = Pattern.compile("(jdbc:oracle:\\w++:)[^@/\\s]++/[^@\\s]++@");
+          "(?<![\\w+.-])([A-Za-z][\\w+.-]*+://)[^/?#\\s\"'<>:@\\[]*+:(?!\\d{1,5}(?:[/?,]|$))"
+              + "[^/?#\\s\"'<>@]*+[/?#][^\\s\"'<>@]{0,200}+@(?:[^/?#\\s\"'<>@]{1,200}+@)*+");
+  private static final Pattern ORACLE =
+      Pattern.compile("(jdbc:oracle:\\w{1,20}+:)[^@/\\s]{1,200}+/[^@\\s]{1,200}+@");
   /** There, what stands before the @ is the name of a container. */
   private static final Pattern CONTAINER_SCHEME = Pattern.compile("(?i)abfss?|wasbs?");
 
   /** What looks like nothing else, wherever it stands: JWT, AWS, GitHub, Databricks, Slack. */
   private static final Pattern TOKEN =
       Pattern.compile(
-          "(?<![A-Za-z0-9_])(?:eyJ[\\w-]{8,}+\\.[\\w-]{8,}+(?:\\.[\\w-]*+)?+|(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"
+          "(?<![A-Za-z0-9_])(?:eyJ[\\w-]{8,2000}+\\.[\\w-]{8,}+(?:\\.[\\w-]*+)?+|(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"
               + "|gh[pousr]_[A-Za-z0-9]{20,}+|github_pat_\\w{20,}+|dapi[0-9a-f]{32}(?:-\\d)?+(?!\\w)"
               + "|xox[a-z]-[A-Za-z0-9-]{10,}+)");
   /** A word that follows has no digit; what is long enough is none. */
@@ -37,7 +38,9 @@ final class Redaction {
   private static final Pattern BASIC = Pattern.compile("(?i)(?<!\\w)(basic\\s++)([a-z0-9+/]{4,}+={0,2})");
   /** Secret keys that Spark's expression does not know. */
   private static final Pattern MORE_KEYS =
-      Pattern.compile("(?i)passwd|passphrase|(?:^|[._-])pwd$|(?:api|access|private|account)[._-]?key(?!s?[._-]?id)");
+      Pattern.compile(
+          "(?i)passwd|passphrase|(?:^|[._-])(?:pwd|sig)$|[._-]signature$|[._]sas[._]"
+              + "|(?:api|access|private|account)[._-]?key(?!s?[._-]?id)");
   /** Of tokens in texts, not of access: they are counted. */
   private static final Pattern INNOCENT_KEY =
       Pattern.compile("(?i)tokeni[sz]|tokens?[._-]?(?:count|limit|num|len)|(?<![a-z])(?:num|max|min|n)[._-]?tokens?$");

@@ -21,7 +21,7 @@ from pyspark import InheritableThread
 from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.sql import SparkSession
 
-from afterglow import autolog
+from afterglow import autolog, interpreter_exit
 from afterglow.events import public_tracking_uri
 from afterglow.hook import driver
 from afterglow.journal import FileJournal
@@ -33,6 +33,7 @@ from afterglow.settings import Settings, read_settings
 from afterglow.spark import read_application
 from tests.support.sandbox import Sandbox
 from tests.support.tracking import running_mlflow
+from tests.test_listener import SECRET
 
 # MLflow's and pyspark's use of what others deprecated is not ours to settle.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -640,3 +641,36 @@ def test_the_end_of_the_interpreter_is_told_apart(program: str, outcome: str) ->
         [sys.executable, "-c", watch + tell + program], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.stdout == outcome + "\n", done.stderr
+
+
+def test_of_a_secret_that_the_error_at_the_end_is_cut_through_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = ValueError("x" * 220 + f" https://me:{SECRET}@lake/a " + "y" * 300)
+    monkeypatch.setattr(sys, "last_value", error, raising=False)
+    monkeypatch.setattr(interpreter_exit, "is_interactive", lambda: False)
+    how, said = interpreter_exit.outcome()
+    assert how == "exception"
+    assert said is not None
+    assert said.startswith("ValueError: xxx")
+    assert said.endswith("yyy")
+    assert SECRET[:4] not in said
+
+
+def test_a_step_that_finds_no_thread_is_done_by_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    recorder, ran = Recorder(), []
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_room)
+        assert recorder.put(lambda may_read: ran.append("first"))
+        assert recorder.thread is None
+    assert recorder.put(lambda may_read: ran.append("second"))
+    assert recorder.wait_until_idle(20)
+    assert ran == ["first", "second"]
+    recorder.close(5)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_room)
+        alone = Recorder()
+        alone.put(lambda may_read: ran.append("third"))
+        alone.close(5)
+    assert ran[-1] == "third"

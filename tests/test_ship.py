@@ -18,6 +18,7 @@ from afterglow.journal import FileJournal
 from afterglow.journal_lock import JournalLock
 from afterglow.ship import ship, wait_before
 from afterglow.spark import Application
+from afterglow.uploader import Uploader
 from afterglow_monitor.settings import CollectorSettings
 from afterglow_store import Query, Store, open_store, search_applications
 from tests.support.collecting import FAILS, FOREIGN, LOSES_ANSWERS, CollectorServer, running_collector
@@ -89,6 +90,24 @@ def test_a_journal_of_which_nobody_knows_whether_its_writer_lives_is_sent_and_ke
     again = ship(dead.parent, make_collector(server.url, ""))
     assert (again.kept, again.bytes) == (1, 0)
     assert applications(server) == 1
+
+
+def test_who_was_interrupted_by_its_own_journal_still_sends_those_of_the_dead(
+    server: CollectorServer, dead: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = FileJournal(dead.parent, Application("app-2", "", "train", START, "ada", "local[2]", "h", "4.2.0"))
+    own.record({"Event": "AfterglowRunStart"})
+    answers = iter([False, False])
+    monkeypatch.setattr("afterglow.uploader.INTERVAL_SECONDS", 0.05)
+    monkeypatch.setattr(Uploader, "_may_ship_others", lambda self: next(answers, True))
+    uploader = Uploader(own.path, make_collector(server.url, ""))
+    uploader.start()
+    deadline = time.monotonic() + 20
+    while dead.exists():
+        assert time.monotonic() < deadline, "it was not sent"
+        time.sleep(0.05)
+    assert uploader.finish(5) is not None
+    assert applications(server) == 2
 
 
 def test_what_the_collector_does_not_take_stays_and_the_next_call_goes_on_there(

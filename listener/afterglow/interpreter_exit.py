@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from afterglow.redaction import redact_text
+
 MAX_ERROR_CHARACTERS = 500
 
 
@@ -85,6 +87,12 @@ def is_interactive() -> bool:
 
 
 def _shortened(error: str) -> str:
-    """Its start and its end: a Python worker's traceback, which may be in it, says last what it was."""
-    half = MAX_ERROR_CHARACTERS // 2 - 1
-    return error if len(error) <= MAX_ERROR_CHARACTERS else error[:half] + "…" + error[-half:]
+    """Its start and its end: a Python worker's traceback, which may be in it, says last what it was. Redacted before it
+    is cut: of a secret that the cut goes through, one half would look like none."""
+    error = redact_text(_ends_of(error, 40 * MAX_ERROR_CHARACTERS))
+    return _ends_of(error, MAX_ERROR_CHARACTERS)
+
+
+def _ends_of(text: str, characters: int) -> str:
+    half = characters // 2 - 1
+    return text if len(text) <= characters else text[:half] + "…" + text[-half:]

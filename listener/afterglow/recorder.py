@@ -93,8 +93,12 @@ class Recorder:
     def _start(self) -> None:
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="afterglow-recorder", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._work, name="afterglow-recorder", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # no room for one, or the interpreter exits: `close` does what is queued
+                    return
+                self._thread = thread
 
     def _work(self) -> None:
         while (step := self._next()) is not None:

@@ -56,19 +56,22 @@ class Uploader:
         if self._finishing.is_set():
             self._finished.set()
         elif self._shipment.confirmed and not self._searched:
-            self._searched = True
-            self._ship_others()
+            self._searched = self._ship_others()
         return INTERVAL_SECONDS
 
-    def _ship_others(self) -> None:
+    def _ship_others(self) -> bool:
+        """Whether it went through all of them: not where our own has more to say, or the collector does not answer."""
         folder = self._shipment.journal.parent
-        refused = ship(folder, self._collector, self._may_ship_others).refused
-        if refused:
+        done = ship(folder, self._collector, self._may_ship_others)
+        if done.failed is not None or not self._may_ship_others():
+            return False
+        if refused := done.refused:
             name, why = next(iter(refused.items()))
             logger.warning(
                 "Afterglow leaves %d of the journals that dead drivers left in %s where they are, such as %s: %s",
                 len(refused), folder, name, why,
             )  # fmt: skip
+        return True
 
     def _may_ship_others(self) -> bool:
         return not self._finishing.is_set() and self._shipment.is_done()

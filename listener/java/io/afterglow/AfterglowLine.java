@@ -6,10 +6,26 @@ import java.util.function.Consumer;
 final class AfterglowLine implements Line {
   private final String event;
   private final Consumer<JsonFields> fields;
+  private final int events;
 
   AfterglowLine(String event, Consumer<JsonFields> fields) {
+    this(event, fields, 1);
+  }
+
+  private AfterglowLine(String event, Consumer<JsonFields> fields, int events) {
     this.event = event;
     this.fields = fields;
+    this.events = events;
+  }
+
+  /** The next one says all that one does: nothing is lost with it. */
+  static AfterglowLine beat(Consumer<JsonFields> fields) {
+    return new AfterglowLine("AfterglowHeartbeat", fields, 0);
+  }
+
+  @Override
+  public int events() {
+    return events;
   }
 
   @Override

@@ -66,7 +66,7 @@ public final class AfterglowListener extends SparkListener {
       Intake open = intake();
       return open != null && open.record(json);
     } catch (Throwable t) {
-      failed(t, true);
+      failed(t, false); // the hook keeps it
       return false;
     }
   }

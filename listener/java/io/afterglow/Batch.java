@@ -101,15 +101,17 @@ final class Batch {
   /** They are not, and are counted as lost, all but those that tell how the application ends: what these were. */
   List<QueuedLine> failed() {
     List<QueuedLine> ends = new ArrayList<>();
+    int kept = 0;
     for (QueuedLine each : lines) {
       if (each.rank == Rank.END) {
         ends.add(each);
+        kept += each.line.events();
       } else {
         each.line.lost();
       }
     }
     trimmer.plans().forget();
-    health.drop(events - ends.size());
+    health.drop(events - kept);
     clear();
     return ends;
   }

@@ -9,13 +9,21 @@ import java.lang.reflect.Method;
 final class BusDrops {
   private static final String COUNTER = "queue.shared.numDroppedEvents";
 
+  private static final int MOST_TRIES = 600; // ten a second; in another Spark it may be elsewhere
+
+  private int tries;
   private Object counter;
   private Method count;
 
-  /** Looks for the counter while the context is there; it stays readable after that. */
+  /**
+   * Looks for the counter while the context is there; it stays readable after that. Not on the bus's own thread, and not
+   * before there are jobs: Spark's lock, which this takes, is held for as long as a context is made, and by one that
+   * failed, until its bus has stopped.
+   */
   synchronized void find() {
     try {
-      if (counter == null) {
+      if (counter == null && tries < MOST_TRIES) {
+        tries++;
         Object context = Class.forName("org.apache.spark.SparkContext$").getField("MODULE$").get(null);
         Object active = call(call(context, "getActive"), "get"); // throws where there is none, or none yet
         Object registry = call(call(call(active, "listenerBus"), "metrics"), "metricRegistry");

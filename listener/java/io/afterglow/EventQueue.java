@@ -37,18 +37,28 @@ final class EventQueue {
     return closed;
   }
 
+  /** What finds no room is lost, and counted. */
   synchronized boolean offer(Rank rank, Line line) {
+    boolean taken = offerOrKeep(rank, line);
+    if (!taken && !closed) {
+      lose(line);
+    }
+    return taken;
+  }
+
+  /** What finds no room is still the caller's. */
+  synchronized boolean offerOrKeep(Rank rank, Line line) {
     if (closed) {
       return false;
     }
-    QueuedLine next = new QueuedLine(nextOrder++, rank, line);
+    QueuedLine next = new QueuedLine(nextOrder, rank, line);
     if (full(next)) {
       makeRoom(next);
     }
     if (full(next)) {
-      lose(line);
       return false;
     }
+    nextOrder++;
     add(next);
     // Waking a thread costs more than all the rest here: it comes by itself ten times a second.
     if (filling()) {
@@ -115,7 +125,7 @@ final class EventQueue {
     return poll(System.nanoTime() + 1_000_000_000L);
   }
 
-  /** The order of the last line that was offered, taken or not. */
+  /** The order of the last line that was taken. */
   synchronized long lastOrder() {
     return nextOrder - 1;
   }

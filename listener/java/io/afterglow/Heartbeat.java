@@ -23,6 +23,9 @@ final class Heartbeat {
 
   /** Only the journal's thread comes here. {@code full}: the journal has room for little more. */
   void beatWhenDue(long now, boolean full) {
+    if (jobs.any()) {
+      busDrops.find();
+    }
     boolean changed = full && !rare; // said at once, or the silence that begins would be taken for death
     rare = full;
     wasRare |= full;
@@ -38,8 +41,7 @@ final class Heartbeat {
   }
 
   private void beat(Rank rank) {
-    busDrops.find();
-    queue.offer(rank, new AfterglowLine("AfterglowHeartbeat", this::describe));
+    queue.offer(rank, AfterglowLine.beat(this::describe));
   }
 
   private long millis() {

@@ -60,7 +60,7 @@ final class Intake {
     }
     untaggedJobs.recorded(json);
     RecordedLine line = new RecordedLine(json);
-    return journal.offer(line.rank(), line);
+    return journal.offerOrKeep(line.rank(), line);
   }
 
   boolean flush(long millis) throws InterruptedException {

@@ -33,10 +33,10 @@ final class Journal {
     writer = new JournalWriter(path, queue, health, heartbeat, settings.redaction(), limit, addUp);
     queue.offer(Rank.FACT, new AfterglowLine("AfterglowJournalStart", this::describe));
     queue.offer(Rank.FACT, new AfterglowLine("SparkListenerLogStart", Journal::describeSpark));
-    uploader = Uploader.start(collector, writer, health);
-    if (uploader != null) {
+    if (collector.wanted()) {
       writer.confirmed(0);
     }
+    uploader = Uploader.start(collector, writer, health);
   }
 
   /**
@@ -77,6 +77,11 @@ final class Journal {
 
   boolean offer(Rank rank, Line line) {
     return queue.offer(rank, line);
+  }
+
+  /** What is not taken is still the caller's, to write elsewhere or to count. */
+  boolean offerOrKeep(Rank rank, Line line) {
+    return queue.offerOrKeep(rank, line);
   }
 
   boolean flush(long millis) throws InterruptedException {

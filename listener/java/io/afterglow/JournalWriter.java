@@ -14,6 +14,7 @@ final class JournalWriter implements Uploader.Outbox {
   private static final long PAUSE_MILLIS = 100;
   private static final long PAUSE_AT_EXIT_MILLIS = 5;
   private static final long SYNC_NANOS = 5_000_000_000L;
+  private static final long DROP_AGAIN_NANOS = 60_000_000_000L;
 
   private final Path path;
   private final EventQueue queue;
@@ -25,7 +26,8 @@ final class JournalWriter implements Uploader.Outbox {
   private Thread exit;
   private final CountDownLatch openedOrNot = new CountDownLatch(1);
   private long syncedAt = System.nanoTime();
-  private long dropAgainAt; // bytes held, where dropping has failed
+  private long dropAgainAt; // bytes held, where dropping has failed …
+  private long dropAgainNanos = System.nanoTime(); // … or then, if that comes first
   private volatile AppendFile file;
   private volatile JournalLock lock;
   private Batch batch;
@@ -294,7 +296,7 @@ final class JournalWriter implements Uploader.Outbox {
     }
     ends.forEach(batch::add);
     if (!appended()) {
-      health.drop(batch.failed().size());
+      batch.failed().forEach(each -> health.drop(each.line.events()));
     }
     failing = true; // the others of their batch are lost all the same
   }
@@ -324,12 +326,16 @@ final class JournalWriter implements Uploader.Outbox {
   /** So that an application that never ends, and whose journal is sent, never fills it. */
   private void dropWhatIsConfirmed() {
     long held = file.held();
-    if (held < dropAgainAt || !limit.worthDropping(held, file.droppable(confirmed))) {
+    if (held < dropAgainAt && System.nanoTime() - dropAgainNanos < 0) {
+      return;
+    }
+    if (!limit.worthDropping(held, file.droppable(confirmed))) {
       return;
     }
     try {
       file.drop(confirmed);
     } catch (IOException e) {
+      dropAgainNanos = System.nanoTime() + DROP_AGAIN_NANOS;
       dropAgainAt = held + limit.patience(); // no room for the copy, or no file system for it
     }
   }

@@ -6,14 +6,25 @@ import java.util.List;
 /** An Afterglow… event that the Python hook handed over as text. */
 final class RecordedLine implements Line {
   private static final int MAX_CHARS = 4_000_000;
+  private static final String BEAT = "AfterglowHeartbeat";
   private static final List<String> ENDS = Arrays.asList("AfterglowDriverEnd", "AfterglowContextDeath");
   private static final List<String> VITAL =
-      Arrays.asList("AfterglowRunStart", "AfterglowRunEnd", "AfterglowHeartbeat");
+      Arrays.asList("AfterglowRunStart", "AfterglowRunEnd", BEAT);
 
   private final String json;
 
   RecordedLine(String json) {
     this.json = json;
+  }
+
+  @Override
+  public int events() {
+    return BEAT.equals(name()) ? 0 : 1; // the next one says all that one does
+  }
+
+  private String name() {
+    int at = json.indexOf("\"Afterglow") + 1; // it comes first
+    return json.substring(at, json.indexOf('"', at));
   }
 
   /** One object on one line, its first key {@code Event}, of Afterglow's own: anything else would spoil the file. */
@@ -35,8 +46,7 @@ final class RecordedLine implements Line {
   }
 
   Rank rank() {
-    int at = json.indexOf("\"Afterglow") + 1; // of the event's name: it comes first
-    String name = json.substring(at, json.indexOf('"', at));
+    String name = name();
     return ENDS.contains(name) ? Rank.END : VITAL.contains(name) ? Rank.VITAL : Rank.FACT;
   }
 

@@ -16,6 +16,12 @@ final class RunningJobs {
 
   private final Map<Integer, RunningJob> running = new LinkedHashMap<>(); // the oldest first
   private final Map<Integer, RunningJob> byStage = new HashMap<>();
+  private volatile boolean any;
+
+  /** Whether there ever was one. */
+  boolean any() {
+    return any;
+  }
 
   synchronized JobLine start(SparkListenerJobStart event) {
     RunningJob job = new RunningJob(new JobLine(event));
@@ -23,6 +29,7 @@ final class RunningJobs {
       end(running.keySet().iterator().next());
     }
     running.put(event.jobId(), job);
+    any = true;
     job.line().eachStage(stage -> byStage.putIfAbsent(stage, job));
     return job.line();
   }

@@ -13,10 +13,12 @@ import java.util.concurrent.ThreadLocalRandom;
  * same folder follow.
  */
 final class Uploader {
-  private static final long INTERVAL_MILLIS = 1_000;
+  private static final long INTERVAL_MILLIS = 700;
   private static final long FIRST_PAUSE_MILLIS = 1_000;
   private static final long LONGEST_PAUSE_MILLIS = 60_000;
   private static final long PAUSE_AT_EXIT_MILLIS = 100;
+  private static final long LEFTOVERS_PAUSE_NANOS = 10_000_000_000L;
+  private static final long NOBODY = -1;
 
   /** The journal that is sent while it is written. */
   interface Outbox {
@@ -25,7 +27,7 @@ final class Uploader {
     /** How many bytes of it are whole lines for good. */
     long written();
 
-    /** The collector has so many of them. */
+    /** The collector has so many of them; -1: there is none who sends them. */
     void confirmed(long bytes);
   }
 
@@ -38,6 +40,7 @@ final class Uploader {
   private Collector collector;
   private Shipment own;
   private boolean searched;
+  private long leftoversAfter = System.nanoTime();
   private boolean warned;
   private int failures;
   // Guarded by this.
@@ -97,7 +100,18 @@ final class Uploader {
       health.say("Afterglow sends no more of its journal " + journal + ": " + t);
     } finally {
       buffer = null;
+      if (!sentAll()) {
+        outbox.confirmed(NOBODY); // whoever writes the journal need not wait for us
+      }
       end();
+    }
+  }
+
+  private boolean sentAll() {
+    try {
+      return own != null && own.done();
+    } catch (IOException e) {
+      return false;
     }
   }
 
@@ -118,7 +132,7 @@ final class Uploader {
       }
       failures = 0;
       // An application that always has more to say still looks for leftovers: in the moment after it was heard.
-      return own.done() && searched && leftovers.isEmpty() && !isFinishing() ? INTERVAL_MILLIS : 0;
+      return own.done() && searched && !leftoversWait() && !isFinishing() ? INTERVAL_MILLIS : 0;
     } catch (Throwable t) {
       return pauseAfter(t);
     }
@@ -154,10 +168,10 @@ final class Uploader {
       searched = true;
       search();
     }
-    Path next = leftovers.peek();
-    if (next == null) {
+    if (!leftoversWait()) {
       return false;
     }
+    Path next = leftovers.peek();
     JournalLock lock = JournalLock.ofDead(next);
     if (lock == null) {
       leftovers.remove();
@@ -167,8 +181,8 @@ final class Uploader {
     try {
       gone = send(next);
     } catch (IOException | RuntimeException | Error e) {
-      leftovers.add(leftovers.remove()); // the others need not wait for this one
-      throw e;
+      leftovers.add(leftovers.remove()); // the others need not wait for this one, nor our own journal
+      leftoversAfter = System.nanoTime() + LEFTOVERS_PAUSE_NANOS;
     } finally {
       if (gone) {
         lock.delete();
@@ -177,6 +191,10 @@ final class Uploader {
       }
     }
     return true;
+  }
+
+  private boolean leftoversWait() {
+    return !leftovers.isEmpty() && System.nanoTime() - leftoversAfter >= 0;
   }
 
   /** All of it; whether that was done, and the journal is gone. Our own comes first again when that has more. */

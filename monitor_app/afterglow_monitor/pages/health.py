@@ -177,7 +177,7 @@ def servers(rows: list[Row], zone: tzinfo, now: int) -> None:
     if not rows:
         st.caption("None is configured: name one in afterglow.toml, under [[mlflow]].")
         return
-    details.plain_table(SERVERS, [
+    grid.table("tracking servers", SERVERS, [
         {
             "Server": fmt.named(row["name"]),
             "Address": fmt.short(row["uri"], 200),

@@ -154,6 +154,7 @@ def runs_named(run_ids: tuple[str, ...]) -> list[Row]:
         return items.runs_named(conn, run_ids)
 
 
+@answering()
 def run_ids(view: View, of_experiment: tuple[str, str] | None, most: int) -> list[str]:
     """All runs that a list of this view has, perhaps of one experiment of a server: the first `most` of them."""
     found: list[str] = []
@@ -407,21 +408,25 @@ def facets(view: View, what: str, server: str | None, experiment_id: str | None)
         return facets_of(conn, query_of(free, "runs", **which), ("user", "experiment", "application"))
 
 
+@answering()
 def last_view(owner: str) -> dict[str, list[str]] | None:
     with _whole_store().read() as conn:
         return views.last(conn, owner)
 
 
+@answering()
 def saved_views(owner: str) -> list[Row]:
     """As saved_views.named."""
     with _whole_store().read() as conn:
         return views.named(conn, owner)
 
 
+@answering()
 def keep_view(owner: str, name: str, address: dict[str, list[str]], *, shared: bool, now: int) -> None:
     views.keep(_whole_store(), owner, name, address, shared=shared, now=now)
 
 
+@answering()
 def remove_view(owner: str, name: str) -> None:
     views.remove(_whole_store(), owner, name)
 

@@ -122,6 +122,11 @@ def by_itself() -> bool:
     return bool(_asked_parts())
 
 
+def part_was_asked_for() -> bool:
+    """Whether this run is of the part that is drawn now, rather than of the page or the part that it is in."""
+    return ThreadState.get().fragment_id in _asked_parts()
+
+
 def went_through_history() -> bool:
     """Whether this run was asked for by Back or Forward."""
     return _run().is_history_navigation

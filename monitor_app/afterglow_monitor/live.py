@@ -79,6 +79,8 @@ def _instead(headline: str, text: str, why: str = "") -> None:
 @st.fragment(run_every=ASKED_AGAIN_SECONDS)
 def _ask_again() -> None:
     browser_address.enter_part()
+    if not browser_address.part_was_asked_for():
+        return  # what failed may be another read than this one: drawn anew at once, the page would never rest
     try:
         data.anything()
     except StoreUnreachable:

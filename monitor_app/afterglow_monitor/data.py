@@ -234,10 +234,12 @@ def server_status() -> dict[str, Any]:
 
 @kept(ttl=5, max_entries=2)
 def behind() -> Row:
-    """As the store's `report.behind`, of now."""
-    late_ms = max(LATE_MS, int(3_000 * load_settings().sync.interval_seconds))
+    """As the store's `report.behind`, of now; of the servers only those that the settings still name."""
+    settings = load_settings()
+    late_ms, named = max(LATE_MS, int(3_000 * settings.sync.interval_seconds)), {each.name for each in settings.mlflow}
     with _whole_store().read() as conn:
-        return behind_of(conn, now=now_ms(), late_ms=late_ms)
+        found = behind_of(conn, now=now_ms(), late_ms=late_ms)
+    return found | {"servers": [each for each in found["servers"] if each["name"] in named]}
 
 
 @reading

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -99,6 +99,8 @@ def _sent() -> Address:
 def _replace(old: Address, new: Address, *, of_other_page: bool) -> None:
     now = time.monotonic()
     before = [] if went_through_history() else [each for each in _before() if each.until > now]
+    if of_other_page:
+        before = [replace(each, of_other_page=True) for each in before]
     st.session_state[_BEFORE] = [*before, _Before(old, now + LATE_SECONDS, of_other_page)]
     st.session_state[_NOW] = new
     st.query_params.from_dict(new)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +52,7 @@ def grid(
     With `view`, a click on a header that sorts is a change of the address. With `ids`, one for each row, rows can be
     selected: see selection.py.
     """
-    widget = _widget("list", key)
+    widget = _widget("list", key, columns)
     _note(key, targets)
     if ids:
         selection.draw(key, ids)
@@ -66,13 +67,14 @@ def table(
     """As `grid`, to read, search and copy from: nothing happens on a click on a row. Without `view` none on a header
     either: the browser would sort the texts that are shown, "10 s" before "2.1 s"."""
     _note(key, ())
-    _draw(key, _widget("table", key), columns, rows, view, ["single-column"], TALLEST_TABLE_PX)
+    _draw(key, _widget("table", key, columns), columns, rows, view, ["single-column"], TALLEST_TABLE_PX)
 
 
-def _widget(kind: str, key: str) -> str:
-    """Another one at each visit of a page: of a page that is left the browser tells its last click once more, with Back
-    or a link that comes soon after."""
-    return f"{kind}-{key}-{places.visit()}"
+def _widget(kind: str, key: str, columns: Sequence[Column]) -> str:
+    """Another one with other columns, since Streamlit keeps by it what it knows of them; and at each visit of a page:
+    of one that is left the browser tells its last click once more, with Back or a link that comes soon after."""
+    shown = zlib.crc32("\n".join(column.name for column in columns).encode())
+    return f"{kind}-{key}-{shown:x}-{places.visit()}"
 
 
 def _note(key: str, targets: Sequence[Place | None]) -> None:

@@ -44,6 +44,34 @@ def test_a_page_that_was_gone_to_is_drawn_though_the_old_one_asked_meanwhile() -
         assert app.text[0].value == shown
 
 
+PAGES = """
+import streamlit as st
+from afterglow_monitor import browser_address
+
+browser_address.arrive()
+if st.button("Filter"):
+    browser_address.write({"tab": "runs", "q": "x"})
+if st.button("Open"):
+    browser_address.go({"page": "run", "id": "1"})
+    st.rerun()
+st.text(str(dict(browser_address.address())))
+"""
+
+
+def test_a_link_to_a_list_from_before_its_filter_leads_there_from_another_page() -> None:
+    app = AppTest.from_string(PAGES)
+    app.query_params["tab"] = "runs"
+    app.run()
+    listed = app.text[0].value
+    app.button[0].click().run()
+    app.button[1].click().run()
+    assert "'run'" in app.text[0].value
+    app.query_params.clear()
+    app.query_params["tab"] = "runs"
+    app.run()
+    assert app.text[0].value == listed
+
+
 def ask(socket: ClientConnection, query: str, fragment: str = "", tab: tuple[str, str] | None = None) -> None:
     """As the browser does; for a fragment, what a page asks for by itself, with the tab that its widget shows."""
     message = BackMsg()

@@ -102,6 +102,16 @@ def test_the_download_has_the_values_themselves() -> None:
     assert cells["'=1+1"] == ["≠", "'=2", ""]
 
 
+def test_runs_may_have_the_names_of_the_other_columns() -> None:
+    rows = [run(1, name="Group"), run(2, name="Differs"), run(3, name="Differs")]
+    found = list(lines(*rows).values())
+    table = side_by_side.shown(found, rows)
+    assert len(set(table.columns)) == len(table.columns) == 6
+    head = side_by_side.as_csv(found, rows).decode().splitlines()[0].split(",")
+    assert head[:3] == ["Group", "What", "Differs"]
+    assert head[3] == f"Group ({rows[0]['run_id']})"
+
+
 def test_a_price_is_an_axis_where_the_runs_have_one() -> None:
     rows = [run(1, price=1.5), run(2, price=3.0)]
     assert run_fields.PRICE in run_fields.names(rows)

@@ -9,9 +9,11 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg import errors
+from sqlalchemy.exc import OperationalError
 
 from afterglow_store import Store, migrate, open_store
-from afterglow_store.engine import connect, upsert
+from afterglow_store.engine import answering, connect, upsert
 from afterglow_store.errors import StoreTooNew, StoreUnreachable
 from afterglow_store.schema import metadata, run, source
 
@@ -96,6 +98,20 @@ def test_a_store_that_a_newer_afterglow_has_written_is_refused(store: Store, sto
         conn.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreTooNew, match="schema 9999, which this Afterglow does not know"):
         open_store(store_url)
+
+
+PASSES = {
+    errors.TooManyConnections: True,
+    errors.AdminShutdown: True,
+    errors.DiskFull: False,
+    errors.OutOfMemory: False,
+}
+
+
+@pytest.mark.parametrize(("error", "is_away"), PASSES.items())
+def test_a_postgresql_that_lacks_something_is_away_where_that_passes(error: type[Exception], is_away: bool) -> None:
+    with pytest.raises(StoreUnreachable if is_away else OperationalError), answering():
+        raise OperationalError("SELECT 1", {}, error())
 
 
 def test_a_write_that_fails_leaves_nothing_behind(store: Store) -> None:

@@ -13,7 +13,8 @@ from afterglow_monitor import format as fmt
 from afterglow_monitor.access import sign_in
 from afterglow_monitor.errors import CannotWrite
 from afterglow_monitor.settings import load_settings
-from afterglow_store.errors import NotFound
+from afterglow_store.engine import answering
+from afterglow_store.errors import NotFound, StoreUnreachable
 
 if TYPE_CHECKING:
     from afterglow_monitor.writing import Writer
@@ -43,17 +44,25 @@ def writer(kind: type[W]) -> W:
 
 
 def attempt(key: str, write: Callable[[], Any]) -> bool:
-    """Do it, while a sign says so. What MLflow refuses is said by `refused` of the same key, now or by the next run."""
+    """Do it, while a sign says so. What keeps it from being done is said by `refused` of the same key, now or by the
+    next run."""
     st.session_state.pop(_of(key), None)
     try:
-        with st.spinner("Writing to MLflow …"):
+        with st.spinner("Writing to MLflow …"), answering():
             write()
     except (CannotWrite, NotFound) as exc:
         st.session_state[_of(key)] = str(exc)
         return False
+    except StoreUnreachable as exc:
+        st.session_state[_of(key)] = f"{plainly(exc)}, so it is not known whether this was done: look once it does."
+        return False
     finally:
         st.cache_data.clear()  # what the pages have read may be what was just changed
     return True
+
+
+def plainly(exc: Exception) -> str:
+    return f"The store does not answer ({exc})" if isinstance(exc, StoreUnreachable) else str(exc)
 
 
 def refused(key: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -99,6 +99,8 @@ def _sent() -> Address:
 def _replace(old: Address, new: Address, *, of_other_page: bool) -> None:
     now = time.monotonic()
     before = [] if went_through_history() else [each for each in _before() if each.until > now]
+    if of_other_page:
+        before = [replace(each, of_other_page=True) for each in before]
     st.session_state[_BEFORE] = [*before, _Before(old, now + LATE_SECONDS, of_other_page)]
     st.session_state[_NOW] = new
     st.query_params.from_dict(new)
@@ -120,6 +122,11 @@ def _before() -> list[_Before]:
 def by_itself() -> bool:
     """Whether only a part of the page is drawn again: nobody can ask for another page by that."""
     return bool(_asked_parts())
+
+
+def part_was_asked_for() -> bool:
+    """Whether this run is of the part that is drawn now, rather than of the page or the part that it is in."""
+    return ThreadState.get().fragment_id in _asked_parts()
 
 
 def went_through_history() -> bool:

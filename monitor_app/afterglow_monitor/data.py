@@ -154,6 +154,7 @@ def runs_named(run_ids: tuple[str, ...]) -> list[Row]:
         return items.runs_named(conn, run_ids)
 
 
+@answering()
 def run_ids(view: View, of_experiment: tuple[str, str] | None, most: int) -> list[str]:
     """All runs that a list of this view has, perhaps of one experiment of a server: the first `most` of them."""
     found: list[str] = []
@@ -233,10 +234,12 @@ def server_status() -> dict[str, Any]:
 
 @kept(ttl=5, max_entries=2)
 def behind() -> Row:
-    """As the store's `report.behind`, of now."""
-    late_ms = max(LATE_MS, int(3_000 * load_settings().sync.interval_seconds))
+    """As the store's `report.behind`, of now; of the servers only those that the settings still name."""
+    settings = load_settings()
+    late_ms, named = max(LATE_MS, int(3_000 * settings.sync.interval_seconds)), {each.name for each in settings.mlflow}
     with _whole_store().read() as conn:
-        return behind_of(conn, now=now_ms(), late_ms=late_ms)
+        found = behind_of(conn, now=now_ms(), late_ms=late_ms)
+    return found | {"servers": [each for each in found["servers"] if each["name"] in named]}
 
 
 @reading
@@ -407,21 +410,25 @@ def facets(view: View, what: str, server: str | None, experiment_id: str | None)
         return facets_of(conn, query_of(free, "runs", **which), ("user", "experiment", "application"))
 
 
+@answering()
 def last_view(owner: str) -> dict[str, list[str]] | None:
     with _whole_store().read() as conn:
         return views.last(conn, owner)
 
 
+@answering()
 def saved_views(owner: str) -> list[Row]:
     """As saved_views.named."""
     with _whole_store().read() as conn:
         return views.named(conn, owner)
 
 
+@answering()
 def keep_view(owner: str, name: str, address: dict[str, list[str]], *, shared: bool, now: int) -> None:
     views.keep(_whole_store(), owner, name, address, shared=shared, now=now)
 
 
+@answering()
 def remove_view(owner: str, name: str) -> None:
     views.remove(_whole_store(), owner, name)
 

@@ -11,6 +11,7 @@ import streamlit as st
 
 from afterglow_monitor import browser_address, data
 from afterglow_monitor import format as fmt
+from afterglow_monitor.access import sign_in
 from afterglow_monitor.clock import now_ms
 from afterglow_store.errors import NotFound, StoreTooNew, StoreUnreachable, TooSlow
 
@@ -22,13 +23,14 @@ Said = ParamSpec("Said")
 def part(every: float | None) -> Callable[[Callable[Said, None]], Callable[Said, None]]:
     """Draws a part of a page, and again by itself each `every` seconds, None: only when somebody acts in it.
 
-    It leaves for the page that a click has gone to. Where what it is about is no longer there, the page is drawn anew.
+    It leaves for the page that a click has gone to. Where what it is about is no longer there, or who looks at it has
+    signed in too long ago, the page is drawn anew.
     """
 
     def of(draw: Callable[Said, None]) -> Callable[Said, None]:
         @functools.wraps(draw)
         def drawn(*said: Said.args, **named: Said.kwargs) -> None:
-            browser_address.enter_part()
+            _enter()
             with told():
                 try:
                     draw(*said, **named)
@@ -40,6 +42,12 @@ def part(every: float | None) -> Callable[[Callable[Said, None]], Callable[Said,
         return st.fragment(drawn, run_every=every)
 
     return of
+
+
+def _enter() -> None:
+    browser_address.enter_part()
+    if not sign_in.is_in():
+        st.rerun()  # the page asks to sign in again
 
 
 @contextmanager
@@ -78,7 +86,9 @@ def _instead(headline: str, text: str, why: str = "") -> None:
 
 @st.fragment(run_every=ASKED_AGAIN_SECONDS)
 def _ask_again() -> None:
-    browser_address.enter_part()
+    _enter()
+    if not browser_address.part_was_asked_for():
+        return  # what failed may be another read than this one: drawn anew at once, the page would never rest
     try:
         data.anything()
     except StoreUnreachable:

@@ -104,9 +104,9 @@ def answering() -> Iterator[None]:
         raise StoreUnreachable(str(exc.orig).partition("\n")[0]) from exc
 
 
-# What SQLite calls a file that it cannot read now; and classes of PostgreSQL's errors: connection, resources, operator.
+# What SQLite calls a file that it cannot read now; and PostgreSQL's errors: of connections, too many of them, operator.
 _AWAY_ON_SQLITE = ("SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_BUSY")
-_AWAY_ON_POSTGRESQL = ("08", "53", "57P")
+_AWAY_ON_POSTGRESQL = ("08", "53300", "57P")
 
 
 def _is_away(exc: OperationalError) -> bool:

@@ -6,13 +6,13 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from afterglow.notebook.reading import Reading
 from afterglow.redaction import REDACTED
@@ -232,6 +232,16 @@ class TestAList:
         counted(page, "8 runs")
         asks(page, p=None)
 
+    def test_has_a_last_page_which_an_address_past_the_end_shows(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?tab=runs&p=9")
+        counted(page, "301–322 of 322 runs")
+        assert len(Grid(page).texts()) == 22
+        page.goto(f"{a_month}{EXPERIMENT}&p=9")
+        counted(page, "201–300 of 300 runs")
+        page.get_by_role("button", name="Previous").click()
+        counted(page, "101–200 of 300 runs")
+        asks(page, p=["2"])
+
     def test_sorts_the_whole_result_by_a_click_on_a_header(self, a_month: str, page: Page) -> None:
         page.goto(f"{a_month}/?tab=runs")
         Grid(page).row("als-rank-64")
@@ -270,6 +280,23 @@ class TestAList:
         expect(heading(page, least)).to_be_visible()
         page.go_back()
         asks(page, sort=["metrics.auc"], col=["metrics.auc", "Name", "params.maxDepth"])
+
+    def test_keeps_what_was_chosen_whatever_its_columns(self, a_month: str, page: Page) -> None:
+        page.goto(f"{a_month}/?tab=runs&q=trial")
+        Grid(page).select("trial-298")
+        expect(page.get_by_text("1 run selected")).to_be_visible()
+        page.get_by_role("button", name="Columns").click()
+        page.get_by_role("combobox", name="Columns").fill("Core time")
+        page.get_by_role("option", name="Core time").click()
+        page.keyboard.press("Escape")
+        expect(page).to_have_url(re.compile("col=Core"))
+        page.get_by_text("1 run selected").click()
+        page.get_by_role("button", name="Clear", exact=True).click()
+        counted(page, "1–100 of 300 runs")
+        page.go_back()
+        asks(page, col=None)
+        page.wait_for_timeout(500)
+        counted(page, "1–100 of 300 runs")
 
     def test_loses_and_doubles_no_click_on_a_slow_line(self, a_month: str, page: Page) -> None:
         # Each second the list is read again: several times before the browser hears what a click changed.
@@ -729,6 +756,74 @@ class TestSomethingNew:
         journal.run_end(run, metrics={"rmse": 0.5})
         ingest_file(store, journal.path, now=began)
         expect(page.locator(".st-key-title")).to_contain_text("Finished", timeout=5_000)
+
+
+class Line:
+    """What the server tells a page, which may be held back for a while."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._waiting: list[str | bytes] | None = None
+        page.route_web_socket(re.compile("/_stcore/stream"), self._connect)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        waiting: list[str | bytes] = []
+        self._waiting = waiting
+        yield
+        self._waiting = None
+        for each in waiting:
+            self._socket.send(each)
+
+    def wait_for(self, text: str) -> None:
+        """Until the page would have been told this."""
+        deadline = time.monotonic() + 15
+        while not any(text.encode() in each for each in self._waiting or () if isinstance(each, bytes)):
+            assert time.monotonic() < deadline
+            self._page.wait_for_timeout(100)
+
+    def _connect(self, socket: WebSocketRoute) -> None:
+        self._socket = socket
+        socket.connect_to_server().on_message(self._tell)
+
+    def _tell(self, said: str | bytes) -> None:
+        if self._waiting is None:
+            self._socket.send(said)
+        else:
+            self._waiting.append(said)
+
+
+class TestAClick:
+    """In that Monitor, too."""
+
+    def test_is_on_the_row_that_the_browser_shows_though_another_has_come_in(
+        self, nothing_yet: tuple[str, Store, Path], page: Page
+    ) -> None:
+        address, store, folder = nothing_yet
+        line, runs = Line(page), Grid(page)
+        journal = Journal(folder, "app-clicked", name="clicked", start=int(time.time() * 1000) - 60_000)
+
+        def run(name: str) -> None:
+            journal.run_end(journal.run_start(run_id_of(name), name))
+            ingest_file(store, journal.path, now=journal.clock)
+
+        run("shown")
+        page.goto(f"{address}/?tab=runs")
+        runs.row("shown")
+        with line.held():
+            run("not shown")
+            line.wait_for("not shown")
+            runs.select("shown")
+            page.wait_for_timeout(300)
+        expect(page.get_by_role("button", name="1 new run: show")).to_be_visible()
+        page.get_by_role("button", name="Clear", exact=True).click()
+        runs.row("not shown")
+        with line.held():
+            run("nor this")
+            line.wait_for("nor this")
+            runs.open("not shown")
+            page.wait_for_timeout(300)
+        expect(heading(page, "not shown")).to_be_visible()
 
 
 class TestAChange:

@@ -437,6 +437,10 @@ def test_runs_are_compared_by_their_price_their_applications_and_their_data(team
     expect(page.locator("[data-testid='stVegaLiteChart'] svg.marks")).to_have_count(1)
     expect(table.filter(has_text="Price")).to_have_text(re.compile(r"\d\.\d\d EUR.*\d\.\d\d EUR"))
     expect(table.filter(has_text="Application ID")).to_contain_text("app-1app-2")
+    lines = table.all_inner_texts()
+    page.locator(".st-key-comparison [data-testid='stDataFrame']").click(position={"x": 200, "y": 16})  # a header
+    page.wait_for_timeout(500)
+    assert table.all_inner_texts() == lines  # as they were, not by their names
     page.goto(f"{asked}&group=Spark+configuration")
     expect(table.filter(has_text="spark.app.id")).to_contain_text("app-1app-2")
     expect(table.filter(has_text="spark.master")).to_have_count(0)  # the same

@@ -55,8 +55,12 @@ def test_says_how_the_server_is_before_anything_has_run_and_follows_it(
         expect(page.get_by_text("No worker is at work")).to_have_count(0)
         expect(page.get_by_text("4.9 KiB · 1 chunk")).to_be_visible()
         expect(page.get_by_text("server-1").first).to_be_attached()
-        rows = Grid(page, "page-").texts()
+        jobs = Grid(page, "table-background-jobs")
+        rows = jobs.texts()
         assert any("sync team" in row and "ValueError: odd" in row and "1,204" in row for row in rows), rows
+        jobs.click_header(850)  # Failed, by which the browser would put the last one first
+        page.wait_for_timeout(500)
+        assert [each.split(" | ")[0] for each in jobs.texts()] == [each.split(" | ")[0] for each in rows]
         expect(page.get_by_text("it does not answer").first).to_be_attached()
         page.goto("about:blank")  # before the server goes: a page without one complains
 

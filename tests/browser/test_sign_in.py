@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -36,34 +37,44 @@ class Office(NamedTuple):
     store: Store
     client: MlflowClient
     run_id: str
+    provider: str
+    mlflow_server: str
 
 
 @pytest.fixture(scope="module")
 def office(mlflow_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     home = tmp_path_factory.mktemp("office")
-    port = free_port()
     client = MlflowClient(tracking_uri=mlflow_server, registry_uri=mlflow_server)
     experiment = client.create_experiment(f"office {time.time_ns()}")
     run_id = client.create_run(experiment, run_name="first").info.run_id
     client.log_text(run_id, "<h1>Report</h1>", "report.html")
+    client.log_text(run_id, "%PDF-1.4", "report.pdf")
     client.set_terminated(run_id)
     with (
         running_provider(home, USERS) as provider,
         closing(open_store(f"sqlite:///{home / 'store.db'}")) as store,
-        pytest.MonkeyPatch.context() as patch,
     ):
         with store.write() as conn:
             details = dict(run_details(client, run_id))
             take_in_run(conn, details, server="team", tracking_uri="", as_of=int(time.time() * 1000))
-        (home / "afterglow.toml").write_text(settings(provider, port, mlflow_server))
+        with opened(home, provider, store, mlflow_server) as address:
+            yield Office(address, store, client, run_id, provider, mlflow_server)
+
+
+@contextmanager
+def opened(home: Path, provider: str, store: Store, mlflow_server: str, *, hours: float = 12.0) -> Iterator[str]:
+    """The address of a Monitor at which a sign-in is good for so long."""
+    port = free_port()
+    (home / "afterglow.toml").write_text(settings(provider, port, mlflow_server, hours))
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AFTERGLOW_HOME", str(home))
         patch.setenv("OFFICE_SECRET", "not-asked-for-by-this-provider")
         short = uvicorn_with(port, "afterglow_monitor.access.links", "STEP_MS", LINK_MS)
         with running_monitor(store.url, home, command=short, port=port) as address:
-            yield Office(address, store, client, run_id)
+            yield address
 
 
-def settings(provider: str, port: int, mlflow_server: str) -> str:
+def settings(provider: str, port: int, mlflow_server: str, hours: float) -> str:
     return f"""
 [sign_in]
 provider = "{provider}"
@@ -71,6 +82,7 @@ client_id = "afterglow"
 client_secret = "env:OFFICE_SECRET"
 url = "http://127.0.0.1:{port}"
 editors = ["ML"]
+hours = {hours}
 [[mlflow]]
 name = "team"
 uri = "{mlflow_server}"
@@ -141,10 +153,26 @@ def test_a_page_that_was_left_open_has_links_that_open(office: Office, browser: 
         assert status("CSV") == 200
         page.wait_for_timeout(2.2 * LINK_MS)
         assert status("CSV") == 200
-        page.goto(f"{office.address}/?page=run&id={office.run_id}&tab=outputs&file=report.html")
+        page.goto(f"{office.address}/?page=run&id={office.run_id}&tab=outputs&file=report.pdf")
         expect(page.get_by_role("link", name="Download")).to_be_visible()
         page.wait_for_timeout(2.2 * LINK_MS)
-        assert status("Download") == 200
+        assert [status(name) for name in ("Download", "Open in a new tab")] == [200, 200]
+        page.goto("about:blank")
+
+
+def test_a_page_that_was_left_open_shows_nothing_more_once_the_sign_in_is_too_old(
+    office: Office, browser: Browser, tmp_path: Path
+) -> None:
+    seconds = 40
+    with (
+        opened(tmp_path, office.provider, office.store, office.mlflow_server, hours=seconds / 3600) as address,
+        closing(browser.new_context()) as context,
+    ):
+        page = sign_in(context, address, "ada")
+        page.goto(f"{address}/?tab=runs")
+        expect(page.locator("canvas table td", has_text="first")).to_be_attached()
+        expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+        expect(page.locator("canvas table td")).to_have_count(0)
         page.goto("about:blank")
 
 

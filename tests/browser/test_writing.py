@@ -172,12 +172,18 @@ def test_of_a_list_that_is_too_long_the_first_runs_are_tagged_and_the_dialog_say
 
 
 def test_a_model_is_saved_and_an_experiment_created(team: Team, page: Page, tmp_path: Path) -> None:
-    run_id, name = team.runs[0], f"wine {time.time_ns()}"
+    run_id, name = team.client.create_run(team.experiment, run_name="fermenting").info.run_id, f"wine {time.time_ns()}"
+    take_in(team.store, team.client, run_id)
     Model(artifact_path="model", run_id=run_id).save(str(tmp_path / "MLmodel"))
     team.client.log_artifact(run_id, str(tmp_path / "MLmodel"), "model")
     page.goto(f"{team.address}/?page=run&id={run_id}")
+    expect(page.locator(".st-key-title")).to_contain_text("Running")
+    team.client.set_terminated(run_id)
+    take_in(team.store, team.client, run_id)
     page.get_by_role("button", name="Save as model …").click()
     dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("combobox").last).to_be_visible()
+    page.wait_for_timeout(3_000)  # while it ran, the page was drawn again every two seconds
     dialog.get_by_role("combobox").last.fill(name)
     page.get_by_role("option", name=name).click()
     dialog.get_by_role("button", name="Save").click()
@@ -198,17 +204,27 @@ def test_a_model_is_saved_and_an_experiment_created(team: Team, page: Page, tmp_
     leave(page)
 
 
-def test_an_orphaned_run_is_settled_after_its_dry_run_and_taken_back(team: Team, tmp_path: Path, page: Page) -> None:
-    began = int(time.time() * 1000) - 3_600_000
-    run_id = team.client.create_run(team.experiment, run_name="left behind").info.run_id
+def left_behind(team: Team, folder: Path, name: str, began: int) -> str:
+    """A run whose driver was killed."""
+    run_id: str = team.client.create_run(team.experiment, run_name=name).info.run_id
     take_in(team.store, team.client, run_id)
-    journal = Journal(tmp_path / "journal", "app-1", name="killed", start=began)
-    journal.run_start(run_id, "left behind", experiment_id=team.experiment)
+    journal = Journal(folder / "journal", f"app of {name}", name="killed", start=began)
+    journal.run_start(run_id, name, experiment_id=team.experiment)
     ingest_file(team.store, journal.wait(30).job(run_id).path, now=began)
     with team.store.write() as conn:
         judge(conn, now=began + 3_600_000, server_started=began, grace_ms=120_000)
+    return run_id
+
+
+def test_an_orphaned_run_is_settled_after_its_dry_run_and_taken_back(team: Team, tmp_path: Path, page: Page) -> None:
+    began = int(time.time() * 1000) - 3_600_000
+    run_id = left_behind(team, tmp_path, "left behind", began)
     page.goto(f"{team.address}/?tab=health")
     Grid(page).select("left behind")
+    expect(page.get_by_text("1 run selected")).to_be_visible()
+    left_behind(team, tmp_path, "another one", began + 1_000)
+    expect(page.get_by_role("heading", name=re.compile("^Orphaned.* 2$"))).to_be_visible()
+    expect(Grid(page).cells).to_have_count(1)  # no row comes in above the one that is chosen
     page.get_by_role("button", name="Settle as KILLED …").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("MLflow will say KILLED of:")).to_be_visible()

@@ -80,9 +80,14 @@ def link(address: str) -> str:
     return signed(address, found, key, now=now_ms())
 
 
+def is_in() -> bool:
+    """Whether anything may be drawn: nobody need sign in here, or somebody has, not too long ago."""
+    return not _settings().sign_in.configured or person() is not None
+
+
 def let_in() -> bool:
     """Whether the page may be drawn. If not, what to do about it is drawn in its place."""
-    if not _settings().sign_in.configured or person() is not None:
+    if is_in():
         return True
     with st.container(key="sign-in"):
         st.header("Afterglow", anchor=False)

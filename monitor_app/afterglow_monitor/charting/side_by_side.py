@@ -16,7 +16,7 @@ import pandas as pd
 
 from afterglow_monitor import format as fmt
 from afterglow_monitor.charting import run_fields
-from afterglow_monitor.charting.charts import distinct_names
+from afterglow_monitor.charting.charts import distinct_names, told_apart
 from afterglow_monitor.data import Row
 from afterglow_monitor.parts import details
 from afterglow_monitor.public import iso, seconds
@@ -24,6 +24,7 @@ from afterglow_monitor.row_files import harmless
 
 GROUPS = ("Run", "Metrics", "Parameters", "Tags", "Spark", "Data", "Spark configuration")
 DIFFERS = "≠"
+NAMED = ("Group", "What", "Differs")  # the columns before those of the runs
 MOST_SHOWN, MOST_EXACT = 500, 10_000  # characters of a cell
 
 Show = Callable[[Any], str]
@@ -70,18 +71,18 @@ def lines(
 
 def shown(lines: Sequence[Line], rows: Sequence[Row]) -> pd.DataFrame:
     """For a page: columns `Group`, `What`, `Differs` and one for each run."""
-    heads = distinct_names(rows)
+    heads = _heads(rows)
     cells = [
         {"Group": each.group, "What": fmt.short(each.what, 200), "Differs": DIFFERS if each.differs else ""}
         | dict(zip(heads, each.shown, strict=True))
         for each in lines
     ]
-    return pd.DataFrame(cells, columns=["Group", "What", "Differs", *heads])
+    return pd.DataFrame(cells, columns=[*NAMED, *heads])
 
 
 def as_csv(lines: Sequence[Line], rows: Sequence[Row]) -> bytes:
     """For a download: the values themselves."""
-    heads = ["Group", "What", "Differs", *map(harmless, distinct_names(rows))]
+    heads = [*NAMED, *map(harmless, _heads(rows))]
     cells = [
         [
             each.group,
@@ -92,6 +93,12 @@ def as_csv(lines: Sequence[Line], rows: Sequence[Row]) -> bytes:
         for each in lines
     ]
     return pd.DataFrame(cells, columns=heads, dtype=object).to_csv(index=False).encode()
+
+
+def _heads(rows: Sequence[Row]) -> list[str]:
+    """The names of the runs, none of which is that of another column."""
+    names = distinct_names(rows)
+    return told_apart([*names, *NAMED], [*(row["run_id"] for row in rows), *NAMED], (6, 12))[: len(names)]
 
 
 def _line(group: str, what: str, values: Sequence[Any], rounded: Sequence[str] | None = None, unit: str = "") -> Line:

@@ -11,7 +11,8 @@ from afterglow_monitor import acting
 from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.errors import CannotWrite
-from afterglow_store.errors import BadFilter, TooSlow
+from afterglow_store.engine import answering
+from afterglow_store.errors import BadFilter, StoreUnreachable, TooSlow
 
 MOST = 10_000  # runs at once
 _ASKED = "tagging"
@@ -70,8 +71,8 @@ def _which(selected: list[str], all_ids: AllIds, total: int) -> list[str]:
         try:
             with st.spinner("Counting the runs …"):
                 st.session_state[_ALL] = all_ids(MOST + 1)
-        except (BadFilter, TooSlow) as exc:
-            st.error(fmt.verbatim(str(exc)), icon=":material/error:")
+        except (BadFilter, TooSlow, StoreUnreachable) as exc:
+            st.error(fmt.verbatim(acting.plainly(exc)), icon=":material/error:")
             return []
     found: list[str] = st.session_state[_ALL]
     if len(found) > MOST:
@@ -118,15 +119,23 @@ def _followed(told: Told, number: int, done: str) -> list[str]:
     bar = st.progress(0.0)
     changed: list[str] = []
     refused: list[str] = []
-    for at, (run_id, why) in enumerate(told, 1):
-        if why is None:
-            changed.append(run_id)
-        else:
-            refused.append(why)
-        bar.progress(at / number, text=f"{at:,} of {fmt.counted(number, 'run')}")
+    away = ""
+    try:
+        with answering():
+            for at, (run_id, why) in enumerate(told, 1):
+                if why is None:
+                    changed.append(run_id)
+                else:
+                    refused.append(why)
+                bar.progress(at / number, text=f"{at:,} of {fmt.counted(number, 'run')}")
+    except StoreUnreachable as exc:
+        away = acting.plainly(exc)
     bar.empty()
     st.cache_data.clear()
     st.success(f"{fmt.counted(len(changed), 'run')} {done}.", icon=":material/check_circle:")
     if refused:
         st.error(f"{fmt.counted(len(refused), 'run')} refused. The first: {fmt.verbatim(refused[0])}")
+    if away:
+        others = fmt.counted(number - len(changed) - len(refused), "run")
+        st.error(fmt.verbatim(f"{away}, so it is not known what was done of the other {others}."))
     return changed

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import streamlit as st
 
-from afterglow_monitor import browser_address, downloads, export
+from afterglow_monitor import browser_address, downloads, export, live
 from afterglow_monitor import format as fmt
 from afterglow_monitor.downloads import DONE, LOOKING, SENDING, STOPPED, Progress
 from afterglow_monitor.places import here
@@ -28,9 +28,8 @@ def of_list(what: str, of_experiment: tuple[str, str] | None) -> None:
             _links(what, which)
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
+@live.part(REFRESH_SECONDS)
 def _links(what: str, which: Mapping[str, str]) -> None:
-    browser_address.enter_part()
     links(what, browser_address.address(), which)
 
 

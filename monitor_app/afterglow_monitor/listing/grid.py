@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,8 @@ from streamlit.elements.arrow import SelectionMode
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from afterglow_monitor import address, places
-from afterglow_monitor.listing import selection
+from afterglow_monitor.listing import draws, selection
+from afterglow_monitor.listing.draws import Draw
 from afterglow_monitor.places import Place
 
 ROW_PX = 32
@@ -51,13 +53,13 @@ def grid(
     With `view`, a click on a header that sorts is a change of the address. With `ids`, one for each row, rows can be
     selected: see selection.py.
     """
-    widget = _widget("list", key)
-    _note(key, targets)
+    widget = _widget("list", key, columns)
     if ids:
         selection.draw(key, ids)
         _say_selected(key, widget)
     modes: list[SelectionMode] = ["single-cell", "single-column"]
     _draw(key, widget, columns, rows, view, [*modes, "multi-row"] if ids else modes, TALLEST_PX)
+    draws.draw(key, widget, targets, ids, view)
 
 
 def table(
@@ -65,19 +67,14 @@ def table(
 ) -> None:
     """As `grid`, to read, search and copy from: nothing happens on a click on a row. Without `view` none on a header
     either: the browser would sort the texts that are shown, "10 s" before "2.1 s"."""
-    _note(key, ())
-    _draw(key, _widget("table", key), columns, rows, view, ["single-column"], TALLEST_TABLE_PX)
+    _draw(key, _widget("table", key, columns), columns, rows, view, ["single-column"], TALLEST_TABLE_PX)
 
 
-def _widget(kind: str, key: str) -> str:
-    """Another one at each visit of a page: of a page that is left the browser tells its last click once more, with Back
-    or a link that comes soon after."""
-    return f"{kind}-{key}-{places.visit()}"
-
-
-def _note(key: str, targets: Sequence[Place | None]) -> None:
-    """What the person clicks on is what was drawn last, not what is read now: a new row may just have come in."""
-    st.session_state[f"{key} targets"] = list(targets)
+def _widget(kind: str, key: str, columns: Sequence[Column]) -> str:
+    """Another one with other columns, since Streamlit keeps by it what it knows of them; and at each visit of a page:
+    of one that is left the browser tells its last click once more, with Back or a link that comes soon after."""
+    shown = zlib.crc32("\n".join(column.name for column in columns).encode())
+    return f"{kind}-{key}-{shown:x}-{places.visit()}"
 
 
 def _draw(
@@ -115,16 +112,17 @@ def table_px(rows: int) -> int:
 
 def _clicked(key: str, widget: str, columns: Sequence[Column], view: address.View | None) -> None:
     clicked = st.session_state[widget]["selection"]
-    _follow(key, clicked, columns, view)
+    _follow(key, clicked, draws.clicked_on(key, widget), columns, view)
     _say_selected(key, widget)
 
 
-def _follow(key: str, clicked: Any, columns: Sequence[Column], view: address.View | None) -> None:
-    targets: list[Place | None] = st.session_state.get(f"{key} targets", [])
-    selection.choose(key, clicked["rows"])
+def _follow(key: str, clicked: Any, drawn: Draw, columns: Sequence[Column], view: address.View | None) -> None:
+    if drawn.ids:
+        selection.draw(key, drawn.ids)
+        selection.choose(key, clicked["rows"])
     if clicked["cells"]:
         row = clicked["cells"][0][0]
-        place = targets[row] if row < len(targets) else None
+        place = drawn.targets[row] if row < len(drawn.targets) else None
         if place is not None:
             places.go(place)
     elif clicked["columns"] and view is not None:

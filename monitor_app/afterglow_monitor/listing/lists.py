@@ -137,11 +137,6 @@ def best(row: Row) -> str:
     return f"{fmt.short(row['primary_metric'], 40)} {fmt.metric(row['best_value'])}"
 
 
-def key_of(key: str, view: View) -> str:
-    """Of a list with the columns of this address."""
-    return key + run_columns.key_of(view)
-
-
 def runs(
     key: str,
     rows: list[Row],
@@ -203,5 +198,4 @@ def _draw(
     target: Callable[[Row], places.Place],
     view: View | None,
 ) -> None:
-    at = key if view is None else key_of(key, view)
-    grid.grid(at, columns, [cells(row) for row in rows], [target(row) for row in rows], view=view)
+    grid.grid(key, columns, [cells(row) for row in rows], [target(row) for row in rows], view=view)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 import streamlit as st
 
@@ -11,6 +12,7 @@ from afterglow_monitor.access import sign_in
 from afterglow_monitor.access.browser import COOKIE
 from afterglow_monitor.clock import now_ms
 from afterglow_store import saved_views
+from afterglow_store.errors import StoreUnreachable
 
 _HERE, _SEEN = "lists as left", "lists recalled"  # of the session
 _NOT_KEPT = ("p", "page")  # which page of a list was open means nothing later
@@ -28,11 +30,12 @@ def owner() -> str | None:
 
 def recall() -> None:
     """At the first look of a session, by an address that asks for nothing: show what was looked at last."""
-    first = not st.session_state.get(_SEEN)
-    st.session_state[_SEEN] = True
-    whose = owner() if first and not browser_address.address() else None
+    if st.session_state.get(_SEEN):
+        return
+    whose = None if browser_address.address() else owner()
     if whose is not None and (last := data.last_view(whose)):
         browser_address.write(last)
+    st.session_state[_SEEN] = True  # not before: where the store is away, it is asked once it is back
 
 
 def note(tab: str) -> None:
@@ -43,7 +46,8 @@ def note(tab: str) -> None:
     here.pop(tab, None)
     here[tab] = now
     if changed and (whose := owner()) is not None:
-        data.keep_view(whose, saved_views.LAST, now, shared=False, now=now_ms())
+        with suppress(StoreUnreachable):  # the list is drawn; that the store is away is said when it is read again
+            data.keep_view(whose, saved_views.LAST, now, shared=False, now=now_ms())
 
 
 def kept_part(address: browser_address.Address) -> browser_address.Address:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -74,12 +73,6 @@ def cell(row: Row, name: str) -> str:
     if value is None:
         return fmt.NOTHING
     return fmt.metric(value) if group == "metrics" else fmt.short(str(value), 200)
-
-
-def key_of(view: View) -> str:
-    """Tells lists with other columns apart: Streamlit keeps what it knows of a list by its key."""
-    said = "\n".join(view.columns) + ("\nunlinked" if view.unlinked else "")
-    return f" {zlib.crc32(said.encode()):x}" if said else ""
 
 
 def picker(view: View, of_experiment: tuple[str, str] | None) -> None:

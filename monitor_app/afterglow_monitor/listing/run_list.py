@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import tzinfo
 from functools import partial
 
@@ -29,9 +30,8 @@ def show(
 ) -> None:
     """`page` is what the list has now; as long as any run of it is chosen, it goes on showing those that it had.
     `of_experiment`: its server and id, where the list is of one."""
-    key = lists.key_of(key, view)
     ids = [row["run_id"] for row in page.rows]
-    shown = selection.frozen(key, view, ids)
+    shown = selection.frozen(key, replace(view, columns=()), ids)
     rows = page.rows if shown == ids else data.runs_named(tuple(shown))
     chosen = selection.of(key)
     everything = partial(data.run_ids, view, of_experiment) if page.total > len(chosen) else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import streamlit as st
 
 from afterglow_monitor import acting, browser_address, data, places
@@ -10,6 +12,7 @@ from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
 from afterglow_monitor.listing import remembered
 from afterglow_monitor.settings import load_settings
+from afterglow_store.errors import StoreUnreachable
 
 MOST_NAME = 80  # characters
 
@@ -40,8 +43,13 @@ def _list(whose: str) -> None:
                     key=f"delete view {view['name']}",
                     icon=":material/delete:",
                     type="tertiary",
-                    on_click=lambda name=view["name"]: data.remove_view(whose, name),
+                    on_click=lambda name=view["name"]: _remove(whose, name),
                 )
+
+
+def _remove(whose: str, name: str) -> None:
+    with suppress(StoreUnreachable):  # the page says that, too
+        data.remove_view(whose, name)
 
 
 def _may_share() -> bool:

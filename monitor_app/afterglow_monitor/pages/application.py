@@ -48,7 +48,8 @@ def show() -> None:
     except NotFound as exc:
         places.not_found("Application", str(exc))
         return
-    live.part(REFRESH_SECONDS if row["status"] == "RUNNING" else None)(_body)()
+    running = row["status"] == "RUNNING"
+    live.part(REFRESH_SECONDS if running else None)(_body)(running)
 
 
 def _read() -> Row:
@@ -56,7 +57,8 @@ def _read() -> Row:
     return data.application(browser_address.value("id"), int(start) if start.isdecimal() else None)
 
 
-def _body() -> None:
+def _body(running: bool) -> None:
+    """`running`: when the page was drawn."""
     row, zone, now = _read(), fmt.zone(st.context.timezone), now_ms()
     _header(row, zone, now=now)
     _progress(row)
@@ -65,6 +67,8 @@ def _body() -> None:
     panels = st.tabs(list(TABS.values()), key="application tab", on_change=_change_tab)
     with panels[list(TABS).index(tab)]:
         _DRAW[tab](row, zone, now)
+    if running and row["status"] != "RUNNING" and browser_address.by_itself():
+        st.rerun()  # as a page that does not draw itself again, which would close what is opened on it
 
 
 def _change_tab() -> None:

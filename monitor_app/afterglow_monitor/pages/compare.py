@@ -85,7 +85,7 @@ def _table(rows: list[Row]) -> None:
     }
     of_runs = {name: st.column_config.TextColumn(width=COLUMN_PX) for name in table.columns if name not in columns}
     with st.container(key="comparison"):
-        details.plain_frame(table, columns | of_runs)
+        details.plain_frame(table, columns | of_runs, sorts=False)
     st.download_button(
         "Download as CSV",
         side_by_side.as_csv(lines, rows),

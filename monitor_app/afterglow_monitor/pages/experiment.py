@@ -88,9 +88,10 @@ def _header(row: Row, zone: tzinfo, *, now: int) -> None:
 def _runs(server: str, experiment_id: str) -> None:
     view, zone, now = address.view(address.ALL), fmt.zone(st.context.timezone), now_ms()
     key = f"runs of {server} {experiment_id}"
-    page = answers.page(lambda: data.runs(view, server, experiment_id), experiment_id, view)
-    if page is None:
+    found = answers.page(lambda each: data.runs(each, server, experiment_id), experiment_id, view)
+    if found is None:
         return
+    page, view = found
     if not page.rows:
         toolbar.counted(page, view, "runs", zone, now=now)
         details.nothing("No runs match", "Choose a wider window, or clear the search, the statuses and the filter.")

@@ -88,15 +88,24 @@ def _late(behind: Row, zone: tzinfo, now: int) -> None:
 def _orphaned(rows: list[Row], zone: tzinfo, now: int) -> None:
     if not _heading(OWNED, rows):
         return
-    chosen = selection.of(ORPHANED)
+    shown = _shown(rows)
+    chosen = [row for row in shown if row["run_id"] in selection.of(ORPHANED)]
     if acting.may_write():
         with st.container(horizontal=True, vertical_alignment="center", key="selected"):
             st.markdown(f"**{fmt.counted(len(chosen), 'run')} selected**", width="content")
             for wanted in ("FAILED", "KILLED"):
                 if st.button(f"Settle as {wanted} …", type="tertiary", disabled=not chosen, icon=":material/gavel:"):
-                    st.session_state[_ASKED] = ([row for row in rows if row["run_id"] in chosen], wanted)
+                    st.session_state[_ASKED] = (chosen, wanted)
                     st.rerun()
-    lists.runs(ORPHANED, rows, None, zone, now=now, without=HIDDEN, choose=True)
+    lists.runs(ORPHANED, shown, None, zone, now=now, without=HIDDEN, choose=True)
+
+
+def _shown(rows: list[Row]) -> list[Row]:
+    """As long as any of them is chosen, no others come in; what is settled meanwhile goes."""
+    there = {row["run_id"]: row for row in rows}
+    if there.keys().isdisjoint(selection.of(ORPHANED)):
+        selection.clear(ORPHANED)
+    return [there[each] for each in selection.frozen(ORPHANED, OWNED, list(there)) if each in there]
 
 
 @st.dialog("Settle runs")
@@ -177,7 +186,7 @@ def servers(rows: list[Row], zone: tzinfo, now: int) -> None:
     if not rows:
         st.caption("None is configured: name one in afterglow.toml, under [[mlflow]].")
         return
-    details.plain_table(SERVERS, [
+    grid.table("tracking servers", SERVERS, [
         {
             "Server": fmt.named(row["name"]),
             "Address": fmt.short(row["uri"], 200),

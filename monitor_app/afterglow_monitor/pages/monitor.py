@@ -62,9 +62,10 @@ def _rows(tab: str) -> None:
 
 def _list(tab: str) -> None:
     view, zone, now = address.view(), fmt.zone(st.context.timezone), now_ms()
-    page = answers.page(lambda: _READ[tab](view), tab, view)
-    if page is None:
+    found = answers.page(_READ[tab], tab, view)
+    if found is None:
         return
+    page, view = found
     if page.rows and tab == "runs":
         run_list.show(tab, page, view, zone, now=now)
         return

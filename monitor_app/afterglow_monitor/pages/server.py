@@ -12,7 +12,7 @@ from afterglow_monitor import format as fmt
 from afterglow_monitor.access import sign_in
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
-from afterglow_monitor.listing.grid import Column
+from afterglow_monitor.listing.grid import Column, table
 from afterglow_monitor.pages.health import servers
 from afterglow_monitor.parts import details
 from afterglow_monitor.settings import load_settings
@@ -77,7 +77,7 @@ def _jobs(jobs: Sequence[Row], zone: tzinfo, now: int) -> None:
     if not jobs:
         st.caption("None yet.")
         return
-    details.plain_table(JOBS, [
+    table("background jobs", JOBS, [
         {
             "Job": fmt.short(each["title"], 200),
             "Done by": fmt.short(each["host"], 60) if each["held"] else "nobody",
@@ -114,7 +114,7 @@ def _alerts(rows: Sequence[Row], zone: tzinfo, now: int) -> None:
     elif not rows:
         st.caption("Nothing has happened that a rule asks for.")
     if rows:
-        details.plain_table(ALERTS, [
+        table("alerts", ALERTS, [
             {
                 "When": fmt.when(each["time"], zone, now=now),
                 "What": fmt.short(each["text"].partition("\n")[0], 200),

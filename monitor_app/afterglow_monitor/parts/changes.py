@@ -10,8 +10,7 @@ import streamlit as st
 
 from afterglow_monitor import format as fmt
 from afterglow_monitor.data import Row
-from afterglow_monitor.listing.grid import Column
-from afterglow_monitor.parts import details
+from afterglow_monitor.listing.grid import Column, table
 from afterglow_store.diff import METRIC, OUTPUT, PARAM, RUN, TAG, Change
 
 HOWS = {"changed": "≠ Changed", "added": "+ Added", "removed": "− Removed"}
@@ -32,7 +31,7 @@ def show(found: Sequence[Change], heads: Sequence[str], zone: tzinfo, now: int) 
         Column("What", 170),
         *(Column(head, 150) for head in heads),
     )
-    details.plain_table(columns, [_cells(each, heads, zone, now) for each in found])
+    table("changes", columns, [_cells(each, heads, zone, now) for each in found])
 
 
 def name(change: Change) -> str:

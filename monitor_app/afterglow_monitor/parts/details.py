@@ -93,15 +93,22 @@ def plain_table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) ->
     plain_frame(cells_frame(columns, rows), {c.name: c.configured() for c in columns})
 
 
-def plain_frame(table: pd.DataFrame, columns: Mapping[str, ColumnConfig]) -> None:
+def plain_frame(table: pd.DataFrame, columns: Mapping[str, ColumnConfig], *, sorts: bool = True) -> None:
+    """`sorts`: whether a click on a header sorts the texts below it; else it marks its column."""
     st.dataframe(
         table,
+        on_select="ignore" if sorts else _marked,
+        selection_mode="single-column",
         hide_index=True,
         row_height=ROW_PX,
         height=min(TALLEST_TABLE_PX, table_px(len(table))),
         column_config=dict(columns),
         placeholder="",
     )
+
+
+def _marked() -> None:
+    """Nothing: the browser shows it."""
 
 
 def name_values(

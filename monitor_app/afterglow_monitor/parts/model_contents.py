@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from afterglow_monitor import format as fmt
-from afterglow_monitor.listing.grid import Column
+from afterglow_monitor.listing.grid import Column, table
 from afterglow_monitor.parts import details
 from afterglow_monitor.syncing import model_details
 
@@ -33,6 +33,6 @@ def show(run_id: str, location: str) -> None:
             st.caption(f"Flavours: {fmt.verbatim(fmt.short(', '.join(found.flavors), 200))}")
     with right:
         details.section("Logged files")
-        details.plain_table(FILES, [
+        table("model files", FILES, [
             {"File": fmt.short(each["path"], 500), "Size": fmt.size(each["size"])} for each in found.files
         ])  # fmt: skip

@@ -12,6 +12,7 @@ from afterglow_monitor import format as fmt
 from afterglow_monitor.clock import now_ms
 from afterglow_monitor.data import Row
 from afterglow_monitor.errors import CannotWrite
+from afterglow_store.errors import StoreUnreachable
 
 if TYPE_CHECKING:
     from afterglow_monitor.writing.models import Model
@@ -31,8 +32,8 @@ def _dialog(row: Row) -> None:
     with st.spinner("Asking MLflow which models the run has …"):
         try:
             models, names = _asked(row["run_id"])
-        except CannotWrite as exc:
-            st.error(fmt.verbatim(str(exc)), icon=":material/error:")
+        except (CannotWrite, StoreUnreachable) as exc:
+            st.error(fmt.verbatim(acting.plainly(exc)), icon=":material/error:")
             return
     if not models:
         st.text("This run has logged no model, so there is nothing to save.")

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import streamlit as st
 
-from afterglow_monitor import artifacts, browser_address, data, places
+from afterglow_monitor import artifacts, browser_address, data, live, places
 from afterglow_monitor import format as fmt
 from afterglow_monitor.access.links import STEP_MS
 from afterglow_monitor.data import Row
@@ -100,15 +100,12 @@ def _one(row: Row, path: str) -> None:
         st.caption(fmt.verbatim(str(exc)))
         return
     details.section(fmt.verbatim(fmt.short(path, 120)))
-    _download(row["run_id"], path)
+    suffix = PurePosixPath(path).suffix.lower()
+    _links(row["run_id"], path, alone=suffix == ".pdf" and size <= MOST_BYTES)
     if size > MOST_BYTES:
         st.caption(f"{fmt.size(size)} is too much to look into; download it.")
         return
-    suffix = PurePosixPath(path).suffix.lower()
-    if suffix == ".pdf":  # Chromium shows it in a tab of its own, as little as it may do there, and in no frame
-        st.caption("A browser shows no PDF in a frame that may run nothing.")
-        alone = places.here(artifacts.address(row["run_id"], path))
-        st.link_button("Open in a new tab", alone, icon=":material/open_in_new:")
+    if suffix == ".pdf":
         return
     if suffix in FRAMED:
         st.iframe(places.here(artifacts.address(row["run_id"], path)), height=600)
@@ -122,11 +119,15 @@ def _one(row: Row, path: str) -> None:
     _look(content, suffix)
 
 
-@st.fragment(run_every=STEP_MS / 2_000)  # with a sign-in, before the link is too old
-def _download(run_id: str, path: str) -> None:
-    browser_address.enter_part()
+@live.part(STEP_MS / 2_000)  # with a sign-in, before the links are too old
+def _links(run_id: str, path: str, *, alone: bool) -> None:
+    """`alone`: also in a tab of its own."""
     link = places.here(artifacts.address(run_id, path, download=True))
     st.link_button("Download", link, icon=":material/download:")
+    if alone:  # Chromium shows a PDF there, as little as it may do, and in no frame
+        st.caption("A browser shows no PDF in a frame that may run nothing.")
+        opened = places.here(artifacts.address(run_id, path))
+        st.link_button("Open in a new tab", opened, icon=":material/open_in_new:")
 
 
 @data.kept(ttl=60, max_entries=20)

@@ -130,9 +130,11 @@ def open_tab(tabs: dict[str, str], name: str = "tab") -> str:
 
 
 def local_time(text: str | None, in_zone: tzinfo) -> datetime | None:
-    """The moment of an address, for a picker in the viewer's zone."""
+    """The moment of an address, for a picker in the viewer's zone: to the minute, or what the picker makes of it would
+    look like a change."""
     try:
-        return datetime.fromisoformat(text).astimezone(in_zone).replace(tzinfo=None) if text else None
+        moment = datetime.fromisoformat(text).astimezone(in_zone) if text else None
+        return moment and moment.replace(second=0, microsecond=0, tzinfo=None)
     except ValueError:
         return None
 

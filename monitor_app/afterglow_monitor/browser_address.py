@@ -81,10 +81,10 @@ def values(name: str) -> list[str]:
 def write(asked: Mapping[str, str | Sequence[str]], *, other_page: bool = False) -> None:
     """Make this the address: one entry in the browser's history, none where it is the address already.
 
-    Not where it is asked for by a page that was left: with what that asks for by itself, the browser tells of all its
-    widgets as if each had been changed.
+    Not where it is asked for by a page that was left, or with Back: there the browser tells of all the widgets of the
+    page before as if each had been changed.
     """
-    if _of_page_left() or (st.session_state.get(_LEAVING, False) and not other_page):
+    if _of_page_left() or went_through_history() or (st.session_state.get(_LEAVING, False) and not other_page):
         return
     new = {name: [values] if isinstance(values, str) else [*values] for name, values in asked.items()}
     old = address()

@@ -217,7 +217,7 @@ from pyspark import SparkContext
 mlflow.set_tracking_uri("sqlite:///mlflow.db")
 context = SparkContext()
 mlflow.start_run()
-while not list(Path("journal").glob("*.jsonl")):
+while not list(Path("journal").glob("*.lock")):
     time.sleep(0.05)
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -95,22 +95,26 @@ def test_a_line_has_no_more_than_256_kilobytes_of_utf_8(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> "Disk":
-    disk = Disk()
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Disk":
+    disk = Disk(tmp_path)
     monkeypatch.setattr(os, "fsync", disk.sync)
     return disk
 
 
 class Disk:
-    """In place of the real one, of which nobody could tell what is on it."""
+    """In place of the real one, of which nobody could tell what is on it. Journals of other tests may still be synced:
+    `threads` are those that sync a file in `folder`."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.threads: list[str] = []
         self.answers = threading.Event()
         self.answers.set()
         self.fails = False
 
     def sync(self, file: int) -> None:
+        if not Path(os.readlink(f"/proc/self/fd/{file}")).is_relative_to(self.folder):
+            return
         self.threads.append(threading.current_thread().name)
         self.answers.wait(10)
         if self.fails:

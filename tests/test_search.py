@@ -227,6 +227,13 @@ def test_any_order_is_that_of_plain_python_page_by_page(store: Store, rows: list
         assert pages(store, **asked) == ids(expected), f"seed {SEED}: {asked}"  # type: ignore[arg-type]
 
 
+def test_a_second_order_decides_between_runs_that_began_at_once(store: Store, rows: list[Row]) -> None:
+    start, linked = (next(each for each in FIELDS["runs"] if each.name == name) for name in ("start_time", "linked"))
+    by_both = [row["run_id"] for row in in_order(rows, [Order(start, True), Order(linked, True)])]
+    assert by_both != [row["run_id"] for row in in_order(rows, [Order(start, True)])]
+    assert pages(store, order_by="start_time DESC, linked DESC") == by_both
+
+
 @pytest.mark.usefixtures("plans")
 @pytest.mark.parametrize("narrow", ["", "user = 'ada'", "spark.jobs >= 1 AND tags.team IS NOT NULL"])
 def test_an_order_that_has_an_index_is_that_of_plain_python_page_by_page(

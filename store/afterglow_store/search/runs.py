@@ -95,7 +95,8 @@ def _find(
 
 
 def _is_newest_first(orders: Sequence[Order]) -> bool:
-    return not orders or (orders[0].field.name == "start_time" and orders[0].descending)
+    """As the index has them: a second order would decide between those that began in the same millisecond."""
+    return not orders or (len(orders) == 1 and orders[0].field.name == "start_time" and orders[0].descending)
 
 
 def _expect(after: AnyMark | None, kind: type[Any]) -> Any:

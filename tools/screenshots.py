@@ -74,7 +74,8 @@ def _of_application(ask: Ask) -> Iterator[tuple[str, Shown]]:
         app = {"page": "application", "id": row["app_id"]}
         yield "application", Shown(app)
         yield "timeline", Shown(app | {"tab": "timeline"}, charts=2)
-        yield "history", Shown(app | {"tab": "history"}, charts=1)
+        of_the_name = ask("applications", app=row["name"], max_results=2)
+        yield "history", Shown(app | {"tab": "history"}, charts=int(len(of_the_name) > 1))
         for tab in ("jobs", "stages", "sql", "data", "executors", "conf", "errors"):
             yield f"application-{tab}", Shown(app | {"tab": tab})
         yield from _of_runs(ask("runs", app=row["app_id"], order_by="start_time", max_results=1_000))
